@@ -13,7 +13,7 @@
  *   - Pointers have no alignment requirement of their own. They must not be NULL unless "may be NULL" is said, and
  *     must designate memory of the image or its heap: the bindings cannot check this, and an access that fails ends
  *     the unikernel.
- *   - Output parameters are written only when SOLO5_R_OK is returned.
+ *   - What an output parameter holds means something only when SOLO5_R_OK was returned.
  *   - Only solo5_yield() waits. Block I/O, console output and frame output are synchronous: they return when the host
  *     has taken the request, which for a disk includes the time the disk needs.
  *

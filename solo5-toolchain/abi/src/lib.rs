@@ -1,0 +1,25 @@
+//! The Solo5 ABI as both sides of the boundary see it: what an image carries in its ELF notes,
+//! what a tender puts into guest memory, and the numbers they agree on.
+//!
+//! Guest bindings, tenders and `solo5-elftool` share this crate; it does no I/O, allocates nothing
+//! and holds no unsafe code. Layouts are asserted at compile time. Only little-endian machines have
+//! tenders, so integers are in native order.
+//!
+//! Models the interfaces of upstream Solo5 0.12.1 for the `spt` target: spt ABI 2, manifest 1.
+//!
+//! - [`constants`]: ABI targets and versions, memory layout, limits
+//! - [`note`]: the ELF notes of an image
+//! - [`manifest`]: the devices that an image declares
+//! - [`boot`]: what an spt guest finds when it starts
+//! - [`spt`]: system calls and kernel structures of the spt target
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod boot;
+pub mod constants;
+pub mod manifest;
+pub mod note;
+pub mod spt;
+
+#[cfg(target_endian = "big")]
+compile_error!("the Solo5 ABI is little endian");

@@ -1,0 +1,53 @@
+//! The objects of this project.
+
+use crate::Recipe;
+
+/// What every bindings object exports: the entry point, the stack protector's two symbols, and the
+/// functions of `solo5.h` other than `solo5_app_main`. Exactly this set (solo5-abi section 15.5).
+pub const BINDINGS_EXPORTS: &[&str] = &[
+    "_start",
+    "__stack_chk_guard",
+    "__stack_chk_fail",
+    "solo5_abort",
+    "solo5_block_acquire",
+    "solo5_block_read",
+    "solo5_block_write",
+    "solo5_clock_monotonic",
+    "solo5_clock_wall",
+    "solo5_console_write",
+    "solo5_exit",
+    "solo5_net_acquire",
+    "solo5_net_read",
+    "solo5_net_write",
+    "solo5_set_tls_base",
+    "solo5_tls_init",
+    "solo5_tls_size",
+    "solo5_tls_tp_offset",
+    "solo5_yield",
+];
+
+/// What the linker script of an image defines and bindings use.
+const SCRIPT_SYMBOLS: [&str; 7] = [
+    "_stext", "_etext", "_erodata", "_end", "_stdata", "_ltdata", "_ltbss",
+];
+
+/// `solo5_spt.o`: the bindings for the spt target.
+pub const SOLO5_SPT: Recipe<'static> = Recipe {
+    package: "solo5-guest",
+    library: "solo5_guest",
+    features: &["spt"],
+    exports: BINDINGS_EXPORTS,
+    imports: &{
+        let [a, b, c, d, e, f, g] = SCRIPT_SYMBOLS;
+        ["solo5_app_main", a, b, c, d, e, f, g]
+    },
+};
+
+/// `solo5_stub.o`: bindings that do nothing, so that a configure script can link its tests.
+pub const SOLO5_STUB: Recipe<'static> = Recipe {
+    package: "solo5-guest",
+    library: "solo5_guest",
+    features: &["stub"],
+    exports: BINDINGS_EXPORTS,
+    imports: &[],
+};

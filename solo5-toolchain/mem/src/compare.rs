@@ -3,14 +3,15 @@
 use core::arch::asm;
 use core::ffi::c_int;
 
-/// Compares `count` bytes: negative, zero or positive as the first byte that differs is smaller on the left, absent, or
-/// larger on the left.
+/// Compares `count` bytes: negative, zero or positive as the first byte that differs is smaller on
+/// the left, absent, or larger on the left.
 ///
 /// # Safety
 /// `left` and `right` must be readable for `count` bytes.
 #[inline]
 pub unsafe fn memcmp(left: *const u8, right: *const u8, count: usize) -> c_int {
-    // SAFETY: the caller's promise is the one asked for; the result is `count` or the offset of a byte of both.
+    // SAFETY: the caller's promise is the one asked for; the result is `count` or the offset of a
+    // byte of both.
     unsafe {
         let at = common_prefix(left, right, count);
         if at == count {
@@ -38,8 +39,8 @@ pub unsafe fn bcmp(left: *const u8, right: *const u8, count: usize) -> c_int {
 #[inline]
 unsafe fn common_prefix(left: *const u8, right: *const u8, count: usize) -> usize {
     let mut at = 0;
-    // SAFETY: the assembly reads [at, at + 16) only where at + 16 <= count, and single bytes only where at < count. It
-    // leaves `at` at the first difference or at `count`.
+    // SAFETY: the assembly reads [at, at + 16) only where at + 16 <= count, and single bytes only
+    // where at < count. It leaves `at` at the first difference or at `count`.
     unsafe {
         asm!(
             // 16 bytes a turn, while that many are left.

@@ -1,12 +1,13 @@
 //! Copying: `memcpy` and `memmove`.
 //!
-//! Both are the same function. Up to 128 bytes everything is loaded before anything is stored, so overlap does not
-//! matter; above, one comparison tells in which direction to go.
+//! Both are the same function. Up to 128 bytes everything is loaded before anything is stored, so
+//! overlap does not matter; above, one comparison tells in which direction to go.
 
 use core::arch::asm;
 use core::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_storeu_si128};
 
-/// From this size on the processor's own string move is at least as fast as the loop of 16-byte moves.
+/// From this size on the processor's own string move is at least as fast as the loop of 16-byte
+/// moves.
 const STRING_MOVE: usize = 4096;
 
 /// Copies `count` bytes from `src` to `dest` and returns `dest`.
@@ -38,8 +39,9 @@ pub unsafe fn memmove(dest: *mut u8, src: *const u8, count: usize) -> *mut u8 {
             33..=64 => move_up_to_64(dest, src, count),
             65..=128 => move_up_to_128(dest, src, count),
             _ => {
-                // Distance from source to destination, modulo the address space. Going forward is wrong only when the
-                // destination starts inside the source; that is exactly when this is below `count`.
+                // Distance from source to destination, modulo the address space. Going forward is
+                // wrong only when the destination starts inside the source; that is exactly when
+                // this is below `count`.
                 let distance = dest.addr().wrapping_sub(src.addr());
                 if distance < count {
                     move_backward(dest, src, count);
@@ -60,7 +62,8 @@ pub unsafe fn memmove(dest: *mut u8, src: *const u8, count: usize) -> *mut u8 {
 /// As [`memmove`], with `count` in 1..=3.
 #[inline]
 unsafe fn move_up_to_3(dest: *mut u8, src: *const u8, count: usize) {
-    // SAFETY: the offsets 0, count / 2 and count - 1 are below count; together they are all offsets.
+    // SAFETY: the offsets 0, count / 2 and count - 1 are below count; together they are all
+    // offsets.
     unsafe {
         let first = src.read();
         let middle = src.add(count / 2).read();
@@ -71,7 +74,8 @@ unsafe fn move_up_to_3(dest: *mut u8, src: *const u8, count: usize) {
     }
 }
 
-/// As many bytes as two values of type `T` cover: one at the front, one at the end, overlapping in between.
+/// As many bytes as two values of type `T` cover: one at the front, one at the end, overlapping in
+/// between.
 ///
 /// # Safety
 /// As [`memmove`], with `count` between one and two sizes of `T`.
@@ -139,15 +143,17 @@ unsafe fn move_up_to_128(dest: *mut u8, src: *const u8, count: usize) {
     }
 }
 
-/// Large moves whose destination does not start inside the source: upwards, 64 bytes a turn, to aligned addresses.
+/// Large moves whose destination does not start inside the source: upwards, 64 bytes a turn, to
+/// aligned addresses.
 ///
 /// # Safety
 /// As [`memmove`], with `count` above 128 and `dest` not in `src..src + count`.
 #[inline]
 unsafe fn move_forward(dest: *mut u8, src: *const u8, count: usize) {
-    // SAFETY: The first 16 and the last 64 bytes are loaded before anything is stored and stored after everything else,
-    // because the loop may overwrite them in the source. The loop covers [skip, end) in turns of 64 bytes, where
-    // end < count and end + 64 >= count; it reads each 64 bytes before it writes at or below them.
+    // SAFETY: The first 16 and the last 64 bytes are loaded before anything is stored and stored
+    // after everything else, because the loop may overwrite them in the source. The loop covers
+    // [skip, end) in turns of 64 bytes, where end < count and end + 64 >= count; it reads each 64
+    // bytes before it writes at or below them.
     unsafe {
         let head = load(src);
         let (w, x) = (load(src.add(count - 64)), load(src.add(count - 48)));
@@ -193,8 +199,9 @@ unsafe fn move_forward(dest: *mut u8, src: *const u8, count: usize) {
 /// As [`memmove`], with `count` above 128.
 #[inline]
 unsafe fn move_backward(dest: *mut u8, src: *const u8, count: usize) {
-    // SAFETY: The first 64 bytes are loaded before anything is stored and stored last. The loop covers [rest, count)
-    // from the top in turns of 64 bytes with rest in 1..=64; it reads each 64 bytes before it writes at or above them.
+    // SAFETY: The first 64 bytes are loaded before anything is stored and stored last. The loop
+    // covers [rest, count) from the top in turns of 64 bytes with rest in 1..=64; it reads each 64
+    // bytes before it writes at or above them.
     unsafe {
         let (a, b) = (load(src), load(src.add(16)));
         let (c, d) = (load(src.add(32)), load(src.add(48)));
@@ -235,7 +242,8 @@ unsafe fn move_backward(dest: *mut u8, src: *const u8, count: usize) {
 /// As [`memmove`], without overlap.
 #[inline]
 unsafe fn string_move(dest: *mut u8, src: *const u8, count: usize) {
-    // SAFETY: the regions are the caller's. The direction flag is clear on entry to a function (System V ABI).
+    // SAFETY: the regions are the caller's. The direction flag is clear on entry to a function
+    // (System V ABI).
     unsafe {
         asm!(
             "rep movsb",

@@ -4,7 +4,8 @@ use core::arch::asm;
 use core::arch::x86_64::{_mm_set1_epi8, _mm_storeu_si128};
 use core::ffi::c_int;
 
-/// From this size on the processor's own string store is at least as fast as the loop of 16-byte stores.
+/// From this size on the processor's own string store is at least as fast as the loop of 16-byte
+/// stores.
 const STRING_STORE: usize = 1024;
 
 /// Sets `count` bytes at `dest` to the low 8 bits of `value` and returns `dest`.
@@ -15,8 +16,9 @@ const STRING_STORE: usize = 1024;
 pub unsafe fn memset(dest: *mut u8, value: c_int, count: usize) -> *mut u8 {
     let byte = value.to_le_bytes()[0];
     let word = u64::from(byte) * 0x0101_0101_0101_0101;
-    // SAFETY: each arm stores at offsets below `count`: a value at the front and one at the end of the region, which
-    // overlap in between. SSE2 is part of x86-64. The loop stores [0, end) with end in 16.. below count, in turns of 16.
+    // SAFETY: each arm stores at offsets below `count`: a value at the front and one at the end of
+    // the region, which overlap in between. SSE2 is part of x86-64. The loop stores [0, end) with
+    // end in 16.. below count, in turns of 16.
     unsafe {
         match count {
             0 => {}

@@ -10,9 +10,9 @@ use core::ffi::c_char;
 #[inline]
 pub unsafe fn strlen(text: *const c_char) -> usize {
     let end: usize;
-    // SAFETY: aligned blocks of 16 bytes are read, beginning with the one that holds the first byte and ending with the
-    // one that holds the NUL. An aligned block lies in one page, so each is readable as a whole; assembly may look at
-    // the bytes around the string.
+    // SAFETY: aligned blocks of 16 bytes are read, beginning with the one that holds the first byte
+    // and ending with the one that holds the NUL. An aligned block lies in one page, so each is
+    // readable as a whole; assembly may look at the bytes around the string.
     unsafe {
         asm!(
             "pxor {zero}, {zero}",

@@ -1,15 +1,16 @@
 //! `memcpy`, `memmove`, `memset`, `memcmp`, `bcmp` and `strlen` for images without a libc.
 //!
-//! The compiler emits calls to these functions on its own, so every image needs them; an image has no libc to take
-//! them from. The guest bindings and `libmnet.a` each carry a private copy (their linking step makes the symbols local).
+//! The compiler emits calls to these functions on its own, so every image needs them; an image has
+//! no libc to take them from. The guest bindings and `libmnet.a` each carry a private copy (their
+//! linking step makes the symbols local).
 //!
-//! The functions are ordinary Rust functions here. The C symbols exist only with the feature `symbols`, which images
-//! set and host programs must not: their libc has the names already.
+//! The functions are ordinary Rust functions here. The C symbols exist only with the feature
+//! `symbols`, which images set and host programs must not: their libc has the names already.
 //!
-//! Two things shape the code. It runs once or twice for each packet, mostly for 1460 bytes and for headers, so sizes
-//! around that use 16-byte moves without a set-up cost. And a compiler recognises a loop that copies, fills or searches
-//! and replaces it by a call to the very function it stands in; so each loop is assembly, which it leaves alone.
-//! Only SSE2 is used, the baseline of x86-64.
+//! Two things shape the code. It runs once or twice for each packet, mostly for 1460 bytes and for
+//! headers, so sizes around that use 16-byte moves without a set-up cost. And a compiler recognises
+//! a loop that copies, fills or searches and replaces it by a call to the very function it stands
+//! in; so each loop is assembly, which it leaves alone. Only SSE2 is used, the baseline of x86-64.
 #![no_std]
 #![no_builtins]
 

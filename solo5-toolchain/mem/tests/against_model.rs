@@ -1,5 +1,6 @@
-//! Every function against the obvious definition, for every small size and alignment and for sizes around each of the
-//! limits at which the code takes another path. Guard bytes around each region must survive.
+//! Every function against the obvious definition, for every small size and alignment and for sizes
+//! around each of the limits at which the code takes another path. Guard bytes around each region
+//! must survive.
 
 use core::ffi::CStr;
 
@@ -52,7 +53,8 @@ fn memmove_is_right_at_every_distance_of_overlap() {
                 let mut expected = bytes.clone();
                 expected.copy_within(from..from + count, to);
                 let base = bytes.as_mut_ptr();
-                // SAFETY: both regions lie inside the vector: 40 <= to, and from + 1000 + count <= its length.
+                // SAFETY: both regions lie inside the vector: 40 <= to, and from + 1000 + count <=
+                // its length.
                 let result = unsafe { solo5_mem::memmove(base.add(to), base.add(from), count) };
                 assert_eq!(result, base.wrapping_add(to));
                 assert!(bytes == expected, "count {count} distance {distance}");

@@ -1,0 +1,319 @@
+//! The Internet checksum (RFC 1071): one's complement sums, taken once and combined.
+//!
+//! A [`Sum`] is the folded, not yet complemented sum of some bytes. Sums of neighbouring pieces
+//! combine with [`Sum::append`], so data is summed while it is copied and never read again.
+
+use core::net::IpAddr;
+use core::ops::Add;
+
+/// A one's complement sum of 16-bit words, folded to 16 bits and not complemented.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum(u16);
+
+/// Bytes per round of the inner loop: wide enough for the compiler to use every SIMD lane.
+const BLOCK: usize = 32;
+
+impl Sum {
+    /// The sum of nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// A sum that was stored with [`Sum::folded`].
+    #[must_use]
+    pub const fn from_folded(sum: u16) -> Self {
+        Self(sum)
+    }
+
+    /// The 16 bits, for storage in a frame's descriptor.
+    #[must_use]
+    pub const fn folded(self) -> u16 {
+        self.0
+    }
+
+    /// The sum of one big-endian 16-bit word.
+    #[must_use]
+    pub const fn word(word: u16) -> Self {
+        Self(word)
+    }
+
+    /// The sum of this piece followed by `other`, where this piece ends at `len_so_far` bytes from
+    /// the start of the summed data. After an odd number of bytes the other piece's bytes have
+    /// swapped places (RFC 1071 §2(B)).
+    #[must_use]
+    pub const fn append(self, other: Self, len_so_far: usize) -> Self {
+        let other = if len_so_far % 2 == 1 {
+            other.0.swap_bytes()
+        } else {
+            other.0
+        };
+        Self(add(self.0, other))
+    }
+
+    /// The sum without `part`, which was added to it before. It may come out as the other of the
+    /// two representations of zero.
+    #[must_use]
+    pub const fn without(self, part: Self) -> Self {
+        Self(add(self.0, !part.0))
+    }
+
+    /// The checksum field's value: the complement.
+    #[must_use]
+    pub const fn finish(self) -> u16 {
+        !self.0
+    }
+
+    /// Whether data that includes its own checksum field is intact (RFC 1071 §1 (3)).
+    #[must_use]
+    pub const fn is_valid(self) -> bool {
+        self.0 == 0xffff
+    }
+}
+
+impl Add for Sum {
+    type Output = Self;
+
+    /// The sum of two pieces that both start at an even offset.
+    fn add(self, other: Self) -> Self {
+        Self(add(self.0, other.0))
+    }
+}
+
+/// One's complement addition: the carry comes back in at the low end.
+const fn add(a: u16, b: u16) -> u16 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum.wrapping_add(carry as u16)
+}
+
+/// Folds a sum of native-endian words and puts it into network order.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the sum was folded to 16 bits"
+)]
+const fn fold(mut sum: u64) -> Sum {
+    sum = (sum >> 32) + (sum & 0xffff_ffff);
+    sum = (sum >> 32) + (sum & 0xffff_ffff);
+    sum = (sum >> 16) + (sum & 0xffff);
+    sum = (sum >> 16) + (sum & 0xffff);
+    Sum(u16::from_be(sum as u16))
+}
+
+/// The native-endian 32-bit word at `at` of a block.
+#[inline(always)]
+fn word(block: &[u8; BLOCK], at: usize) -> u64 {
+    u64::from(u32::from_ne_bytes([
+        block[at],
+        block[at + 1],
+        block[at + 2],
+        block[at + 3],
+    ]))
+}
+
+/// Adds a block of eight words to four accumulators, each of which has room for 2^31 blocks.
+#[inline(always)]
+fn add_block(lanes: &mut [u64; 4], block: &[u8; BLOCK]) {
+    for (i, lane) in lanes.iter_mut().enumerate() {
+        *lane += word(block, 4 * i) + word(block, 4 * i + 16);
+    }
+}
+
+/// The sum of fewer than [`BLOCK`] bytes, an odd last one padded with zero.
+#[inline(always)]
+fn sum_tail(tail: &[u8]) -> u64 {
+    let (words, last) = tail.as_chunks::<2>();
+    let sum: u64 = words
+        .iter()
+        .map(|word| u64::from(u16::from_ne_bytes(*word)))
+        .sum();
+    match last {
+        [byte] => sum + u64::from(u16::from_ne_bytes([*byte, 0])),
+        _ => sum,
+    }
+}
+
+/// The sum of `data`. An odd last byte is padded with zero (RFC 1071 §1).
+#[must_use]
+pub fn sum(data: &[u8]) -> Sum {
+    let (blocks, tail) = data.as_chunks::<BLOCK>();
+    let mut lanes = [0; 4];
+    for block in blocks {
+        add_block(&mut lanes, block);
+    }
+    fold_lanes(lanes, tail)
+}
+
+/// Copies `src` to the start of `dst` and sums it on the way. Copies what fits if `dst` is
+/// shorter; the sum covers what was copied.
+#[must_use]
+pub fn copy_and_sum(dst: &mut [u8], src: &[u8]) -> Sum {
+    let len = dst.len().min(src.len());
+    let (from_blocks, from_tail) = src[..len].as_chunks::<BLOCK>();
+    let (to_blocks, to_tail) = dst[..len].as_chunks_mut::<BLOCK>();
+    let mut lanes = [0; 4];
+    for (to, from) in to_blocks.iter_mut().zip(from_blocks) {
+        *to = *from;
+        add_block(&mut lanes, from);
+    }
+    to_tail.copy_from_slice(from_tail);
+    fold_lanes(lanes, from_tail)
+}
+
+#[inline(always)]
+fn fold_lanes(lanes: [u64; 4], tail: &[u8]) -> Sum {
+    let halves = lanes.iter().map(|lane| (lane >> 32) + (lane & 0xffff_ffff));
+    fold(halves.sum::<u64>() + sum_tail(tail))
+}
+
+/// The sum of a transport checksum's pseudo-header: RFC 9293 §3.1 for IPv4, RFC 8200 §8.1 for
+/// IPv6. `len` is the length of the transport header and its payload. Addresses of different
+/// families have no pseudo-header: the callers never mix them.
+#[must_use]
+pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, len: usize) -> Sum {
+    let addresses = match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            sum(&source.octets()) + sum(&destination.octets())
+        }
+        (source, destination) => sum(&octets(source)) + sum(&octets(destination)),
+    };
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the length is taken apart into its halves"
+    )]
+    let (high, low) = ((len >> 16) as u16, len as u16);
+    addresses + Sum::word(u16::from(protocol)) + Sum::word(high) + Sum::word(low)
+}
+
+fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::{Ipv4Addr, Ipv6Addr};
+    use std::vec;
+    use std::vec::Vec;
+
+    /// RFC 1071 §4.1, word by word.
+    fn naive(data: &[u8]) -> u16 {
+        let mut sum: u32 = 0;
+        for pair in data.chunks(2) {
+            sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        u16::try_from(sum).unwrap()
+    }
+
+    /// Bytes without a pattern that a wrong byte order could hide in.
+    fn noise(len: usize) -> Vec<u8> {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        (0..len)
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                (state >> 56) as u8
+            })
+            .collect()
+    }
+
+    #[test]
+    fn agrees_with_rfc_1071_at_all_lengths_and_alignments() {
+        let data = noise(2_100);
+        for offset in 0..8 {
+            for len in (0..300).chain(1_440..1_520).chain([2_047, 2_048]) {
+                let piece = &data[offset..offset + len];
+                assert_eq!(
+                    sum(piece).folded(),
+                    naive(piece),
+                    "offset {offset} len {len}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_copy_is_exact_and_has_the_same_sum() {
+        let data = noise(1_600);
+        for len in (0..200).chain([1_448, 1_460, 1_500]) {
+            for offset in 0..3 {
+                let mut copy = vec![0xaa; len + 5];
+                let piece = &data[offset..offset + len];
+                assert_eq!(copy_and_sum(&mut copy[..len], piece), sum(piece));
+                assert_eq!(&copy[..len], piece);
+                assert_eq!(
+                    &copy[len..],
+                    [0xaa; 5],
+                    "nothing beyond the copy is touched"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_copy_into_too_small_a_place_stops_there() {
+        let mut place = [0; 3];
+        assert_eq!(copy_and_sum(&mut place, &[1, 2, 3, 4]), sum(&[1, 2, 3]));
+        assert_eq!(place, [1, 2, 3]);
+    }
+
+    #[test]
+    fn pieces_combine_to_the_whole_wherever_it_is_cut() {
+        let data = noise(99);
+        for cut in 0..=data.len() {
+            let (a, b) = data.split_at(cut);
+            assert_eq!(sum(a).append(sum(b), cut), sum(&data), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_part_comes_out_again() {
+        let (a, b) = (sum(&noise(64)), sum(&noise(30)));
+        assert_eq!((a + b).without(b), a);
+    }
+
+    #[test]
+    fn all_ones_do_not_overflow() {
+        let data = vec![0xff; 65_535];
+        assert_eq!(sum(&data).folded(), naive(&data));
+        assert_eq!(sum(&data[..65_534]).folded(), 0xffff);
+    }
+
+    #[test]
+    fn data_with_its_checksum_is_valid_and_any_flipped_bit_is_seen() {
+        let mut data = noise(60);
+        data[10..12].fill(0);
+        let check = sum(&data).finish();
+        data[10..12].copy_from_slice(&check.to_be_bytes());
+        assert!(sum(&data).is_valid());
+        for bit in 0..data.len() * 8 {
+            data[bit / 8] ^= 1 << (bit % 8);
+            assert!(!sum(&data).is_valid(), "bit {bit}");
+            data[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
+    fn pseudo_headers_have_the_layout_of_their_rfc() {
+        let v4 = [192, 0, 2, 1, 198, 51, 100, 7, 0, 17, 0x12, 0x34];
+        let (a, b) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(198, 51, 100, 7));
+        assert_eq!(
+            pseudo_header(a.into(), b.into(), 17, 0x1234).folded(),
+            naive(&v4)
+        );
+
+        let (a, b) = (
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
+            Ipv6Addr::LOCALHOST,
+        );
+        let mut v6 = Vec::new();
+        v6.extend(a.octets());
+        v6.extend(b.octets());
+        v6.extend([0, 1, 0x02, 0x03, 0, 0, 0, 6]);
+        assert_eq!(
+            pseudo_header(a.into(), b.into(), 6, 0x1_0203).folded(),
+            naive(&v6)
+        );
+    }
+}

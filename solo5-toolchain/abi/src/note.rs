@@ -24,6 +24,9 @@ pub const TYPE_ABI1: u32 = u32::from_le_bytes(*b"ABI1");
 /// Note type `MFT1`.
 pub const TYPE_MFT1: u32 = u32::from_le_bytes(*b"MFT1");
 
+/// Length in bytes of the longest note that is accepted: a manifest with 64 entries.
+pub const MAX_NOTE_LEN: usize = 20 + 12 + 64 * 104;
+
 /// Length of the name in a Solo5 note, its NUL included.
 const NAME_LEN: u32 = 6;
 /// The name as it is stored: padded to a multiple of four.
@@ -237,7 +240,7 @@ pub enum NoteError {
         want: u64,
     },
     /// The descriptor is shorter or longer than such a note may be.
-    #[error("descsz note does not fall within valid size ({got} not in {min}..={max})")]
+    #[error("note does not fall within valid size (descsz {got} not in {min}..={max})")]
     Descriptor {
         /// Length that the note claims.
         got: u32,
@@ -247,7 +250,7 @@ pub enum NoteError {
         max: u32,
     },
     /// The descriptor reaches beyond the segment.
-    #[error("descsz note does not fall within valid size ({want} > {got})")]
+    #[error("note does not fall within valid size ({want} > {got})")]
     Segment {
         /// Bytes in the segment.
         got: u64,
@@ -308,7 +311,7 @@ const _: () = {
     assert!(offset_of!(Abi1Note, abi) == 20);
     assert!(size_of::<OpenBsdNote>() == 24);
     assert!(size_of::<Mft1Note<1>>() == 136);
-    assert!(size_of::<Mft1Note<64>>() == 32 + 64 * 104);
+    assert!(size_of::<Mft1Note<64>>() == MAX_NOTE_LEN);
     assert!(offset_of!(Mft1NoteStart, manifest) == 24);
     assert!(offset_of!(Mft1Note<1>, entries) == 32);
 };

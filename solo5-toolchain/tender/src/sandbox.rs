@@ -1,0 +1,121 @@
+//! The box: which system calls an spt guest may make (solo5-abi section 14.6).
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen as ArgLen, SeccompCmpOp as Op,
+    SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+};
+use solo5_abi::spt;
+
+use crate::devices::{BlockDevice, NetDevice};
+
+/// What the filter is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Resources<'a> {
+    /// The epoll set.
+    pub epoll_fd: i32,
+    /// The timer.
+    pub timer_fd: i32,
+    /// All network devices.
+    pub net: &'a [NetDevice],
+    /// All block devices.
+    pub block: &'a [BlockDevice],
+}
+
+/// The rules under construction, by system call.
+#[derive(Default)]
+struct Rules(BTreeMap<i64, Vec<SeccompRule>>);
+
+impl Rules {
+    /// Lets a system call through when all conditions hold.
+    fn allow(&mut self, number: u64, conditions: &[(u8, Op, u64)]) -> Result<(), BackendError> {
+        let conditions = conditions
+            .iter()
+            .map(|&(arg, ref op, value)| {
+                SeccompCondition::new(arg, ArgLen::Qword, op.clone(), value)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let rules = self.0.entry(number.cast_signed()).or_default();
+        rules.push(SeccompRule::new(conditions)?);
+        Ok(())
+    }
+}
+
+/// A descriptor as it stands in a register. Descriptors are never negative.
+fn register(fd: i32) -> u64 {
+    u64::from(fd.cast_unsigned())
+}
+
+/// Compiles the filter. A system call that it does not let through kills the process.
+///
+/// Arguments are compared as whole 64-bit registers.
+///
+/// # Errors
+///
+/// The program is longer than the kernel takes; 63 devices fit.
+pub fn filter(resources: Resources<'_>) -> Result<BpfProgram, BackendError> {
+    let mut rules = Rules::default();
+    // Frames first: rules are tried in order.
+    for device in resources.net {
+        for number in [spt::SYS_READ, spt::SYS_WRITE] {
+            rules.allow(number, &[(0, Op::Eq, register(device.fd))])?;
+        }
+    }
+    rules.allow(spt::SYS_WRITE, &[(0, Op::Eq, spt::CONSOLE_FD)])?;
+    for device in resources.block {
+        let sector_size = u64::from(device.sector_size);
+        let last = device.capacity.saturating_sub(sector_size);
+        for number in [spt::SYS_PREAD64, spt::SYS_PWRITE64] {
+            let fd = (0, Op::Eq, register(device.fd));
+            rules.allow(number, &[fd, (2, Op::Eq, sector_size), (3, Op::Le, last)])?;
+        }
+    }
+    rules.allow(
+        spt::SYS_EPOLL_PWAIT,
+        &[(0, Op::Eq, register(resources.epoll_fd))],
+    )?;
+    rules.allow(
+        spt::SYS_TIMERFD_SETTIME,
+        &[(0, Op::Eq, register(resources.timer_fd))],
+    )?;
+    for clock in [spt::CLOCK_MONOTONIC, spt::CLOCK_REALTIME] {
+        rules.allow(spt::SYS_CLOCK_GETTIME, &[(0, Op::Eq, clock)])?;
+    }
+    rules.allow(spt::SYS_ARCH_PRCTL, &[(0, Op::Eq, spt::ARCH_SET_FS)])?;
+    // No rule at all: whatever the arguments.
+    rules
+        .0
+        .insert(spt::SYS_EXIT_GROUP.cast_signed(), Vec::new());
+    let (otherwise, matched) = (SeccompAction::KillProcess, SeccompAction::Allow);
+    SeccompFilter::new(rules.0, otherwise, matched, TargetArch::x86_64)?.try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_for_as_many_devices_as_a_manifest_can_have_fits_the_kernel() {
+        let net: Vec<_> = (1..64).map(|index| NetDevice { index, fd: 100 }).collect();
+        let device = |fd| BlockDevice {
+            fd,
+            sector_size: 512,
+            capacity: 1 << 40,
+        };
+        let block: Vec<_> = (100..163).map(device).collect();
+        let resources = Resources {
+            epoll_fd: 3,
+            timer_fd: 4,
+            net: &net,
+            block: &[],
+        };
+        assert!(filter(resources).unwrap().len() <= 4096);
+        let resources = Resources {
+            net: &[],
+            block: &block,
+            ..resources
+        };
+        assert!(filter(resources).unwrap().len() <= 4096);
+    }
+}

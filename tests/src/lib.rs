@@ -1,0 +1,27 @@
+//! A private network for whole images, and the Linux side of a conversation with them.
+//!
+//! The tests in `tests/images` run real images under real tenders, on TAP devices that nobody else
+//! can see, against the Linux kernel's own TCP/IP. This library is what they share with
+//! `cargo xtask demo`:
+//!
+//! - [`namespace`]: a network of one's own, as root or in a user namespace;
+//! - [`tap`]: TAP devices with an address;
+//! - [`process`]: children that are watched, awaited with a deadline, and never left behind;
+//! - [`prefix`]: where the toolchain is installed, and running images with it;
+//! - [`clients`]: ping, UDP and TCP echo clients that check every byte;
+//! - [`packet`] and [`frame`]: raw frames, to say what no kernel would say;
+//! - [`transcript`]: the commands that a page of documentation tells its reader to type;
+//! - [`boot`]: the time from starting a tender to its image's first SYN-ACK.
+//!
+//! Nothing here outlives the process: networks vanish with their last thread, children die with
+//! the thread that started them.
+
+pub mod boot;
+pub mod clients;
+pub mod frame;
+pub mod namespace;
+pub mod packet;
+pub mod prefix;
+pub mod process;
+pub mod tap;
+pub mod transcript;

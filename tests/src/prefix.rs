@@ -1,0 +1,192 @@
+//! Where the toolchain is installed, and running images with it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::process::Process;
+
+/// An installation made by `cargo xtask dist`.
+#[derive(Clone, Debug)]
+pub struct Prefix {
+    root: PathBuf,
+}
+
+/// The workspace's root directory.
+///
+/// For programs that cargo runs, and whose package is a folder of that directory. Cargo is asked
+/// again at run time, because it does not rebuild a program when its checkout is moved.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    match package.parent() {
+        Some(root) => root.to_path_buf(),
+        None => package,
+    }
+}
+
+/// The directory that cargo builds in.
+#[must_use]
+pub fn target_dir() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    workspace().join(target)
+}
+
+impl Prefix {
+    /// The installation at `root`.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The installation that tests use: `$MNET_PREFIX`, or else one made now.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn for_tests() -> Result<Self> {
+        if let Some(root) = std::env::var_os("MNET_PREFIX") {
+            return Ok(Self::new(root.into()));
+        }
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let root = target_dir().join("dist");
+        let status = Command::new(cargo)
+            .current_dir(workspace())
+            .args([
+                "run",
+                "--quiet",
+                "--package",
+                "xtask",
+                "--",
+                "dist",
+                "--prefix",
+            ])
+            .arg(&root)
+            .status()
+            .context("cannot run cargo")?;
+        ensure!(status.success(), "`cargo xtask dist` failed");
+        Ok(Self::new(root))
+    }
+
+    /// Its root directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Its directory of programs.
+    #[must_use]
+    pub fn bin(&self) -> PathBuf {
+        self.root.join("bin")
+    }
+
+    /// A command that runs one of its programs.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> Command {
+        Command::new(self.bin().join(name))
+    }
+
+    /// Builds an example for spt in a directory of its own; the image's path.
+    ///
+    /// The example is copied there first, so that nothing but the installation is within reach.
+    ///
+    /// # Errors
+    ///
+    /// When a tool fails. The message has what it printed.
+    pub fn build_example(&self, name: &str, directory: &Path) -> Result<PathBuf> {
+        let source = workspace().join("c-examples").join(name);
+        std::fs::create_dir_all(directory)?;
+        for file in [format!("{name}.c"), "manifest.json".to_owned()] {
+            let from = source.join(&file);
+            std::fs::copy(&from, directory.join(&file))
+                .with_context(|| format!("cannot copy {}", from.display()))?;
+        }
+        let mut manifest = self.tool("solo5-elftool");
+        manifest.args(["gen-manifest", "manifest.json", "manifest.c"]);
+        succeed(manifest.current_dir(directory))?;
+        let image = format!("{name}.spt");
+        let mut compile = self.tool("x86_64-solo5-none-static-cc");
+        compile.args(["-z", "solo5-abi=spt", "-O2", "-o", &image]);
+        compile.args([&format!("{name}.c"), "manifest.c", "-lmnet"]);
+        succeed(compile.current_dir(directory))?;
+        Ok(directory.join(image))
+    }
+}
+
+/// Runs a command that must succeed; what it printed.
+///
+/// # Errors
+///
+/// When it fails. The message has what it printed.
+pub fn succeed(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    ensure!(
+        output.status.success(),
+        "{command:?} failed with {}\n{text}",
+        output.status
+    );
+    Ok(text)
+}
+
+/// An image and what to start it with.
+#[derive(Clone, Debug)]
+pub struct Unikernel {
+    prefix: Prefix,
+    image: PathBuf,
+    options: Vec<String>,
+    arguments: Vec<String>,
+}
+
+impl Unikernel {
+    /// An image, to be started by the tender of this installation.
+    #[must_use]
+    pub fn new(prefix: &Prefix, image: &Path) -> Self {
+        Self {
+            prefix: prefix.clone(),
+            image: image.to_path_buf(),
+            options: Vec::new(),
+            arguments: Vec::new(),
+        }
+    }
+
+    /// Adds an option of the tender.
+    #[must_use]
+    pub fn option(mut self, option: impl Into<String>) -> Self {
+        self.options.push(option.into());
+        self
+    }
+
+    /// Adds an argument of the image.
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// The command line.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = self.prefix.tool("solo5-spt");
+        command
+            .args(&self.options)
+            .arg("--")
+            .arg(&self.image)
+            .args(&self.arguments);
+        command
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// When the tender cannot be started.
+    pub fn start(&self) -> Result<Process> {
+        Process::start(&mut self.command())
+    }
+}

@@ -1,0 +1,136 @@
+//! Installing what a C project needs (solo5-abi section 17.1).
+//!
+//! | Path | Content |
+//! |---|---|
+//! | `bin/` | `solo5-spt`, `solo5-elftool`, `TRIPLE-cc`, `TRIPLE-ld`, `TRIPLE-objcopy` |
+//! | `include/solo5/` | `solo5.h`, `mnet.h` and the headers of the binary interface |
+//! | `include/TRIPLE/` | headers of the C compiler itself: `stdint.h`, `stdarg.h`, ... |
+//! | `lib/TRIPLE/` | `libmnet.a`; bindings and linker script of each target |
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use mnet_relocatable::{Recipe, Workspace, recipes};
+
+use crate::cargo::{cargo, succeed, workspace};
+
+/// The target of images, in the names of tools and directories.
+const TRIPLE: &str = "x86_64-solo5-none-static";
+
+/// Packages with host programs.
+const HOST_PACKAGES: &[&str] = &["solo5-tender", "solo5-elftool", "solo5-cc"];
+
+/// The programs that they build.
+const PROGRAMS: &[&str] = &[
+    "solo5-spt",
+    "solo5-elftool",
+    "x86_64-solo5-none-static-cc",
+    "x86_64-solo5-none-static-ld",
+    "x86_64-solo5-none-static-objcopy",
+];
+
+/// Targets with a linker script `solo5_NAME.lds`.
+const TARGETS: &[&str] = &["stub", "spt"];
+
+/// `libmnet.a` (design section 5): only `mnet_*` visible, nothing needed but `solo5_*`.
+const LIBMNET: Recipe<'static> = Recipe {
+    package: "mnet-ffi",
+    library: "mnet_ffi",
+    features: &["freestanding"],
+    exports: &["mnet_*"],
+    imports: &["solo5_*"],
+};
+
+/// Builds everything and installs it below `prefix`.
+pub(crate) fn install(prefix: &Path) -> Result<()> {
+    let workspace = workspace();
+    let programs = build_programs(&workspace)?;
+    for program in PROGRAMS {
+        copy(&programs.join(program), &prefix.join("bin").join(program))?;
+    }
+
+    let library = prefix.join("lib").join(TRIPLE);
+    recipes::SOLO5_SPT.object(&workspace, &library.join("solo5_spt.o"))?;
+    recipes::SOLO5_STUB.object(&workspace, &library.join("solo5_stub.o"))?;
+    LIBMNET.archive(&workspace, &library.join("libmnet.a"))?;
+    for target in TARGETS {
+        let script = format!("solo5_{target}.lds");
+        let scripts = workspace.root().join("solo5-toolchain/guest/lds");
+        copy(&scripts.join(&script), &library.join(&script))?;
+    }
+
+    let include = prefix.join("include");
+    copy_tree(&workspace.root().join("include"), &include.join("solo5"))?;
+    copy_tree(&compiler_headers()?, &include.join(TRIPLE))
+}
+
+/// Builds the host's programs; the directory that they are in.
+fn build_programs(workspace: &Workspace) -> Result<PathBuf> {
+    let mut command = cargo(&["build", "--quiet", "--release", "--bins"]);
+    for package in HOST_PACKAGES {
+        command.args(["--package", package]);
+    }
+    command.arg("--target-dir").arg(workspace.target_dir());
+    succeed(&mut command)?;
+    Ok(workspace.target_dir().join("release"))
+}
+
+/// The directory of headers that belong to the C compiler and need no C library.
+fn compiler_headers() -> Result<PathBuf> {
+    let compiler = std::env::var_os("TARGET_CC").unwrap_or_else(|| OsString::from("gcc"));
+    let output = Command::new(&compiler)
+        .arg("-print-file-name=include")
+        .output()
+        .with_context(|| format!("cannot run {} (apt-get install gcc)", compiler.display()))?;
+    let path = PathBuf::from(String::from_utf8(output.stdout)?.trim_end());
+    ensure!(
+        path.join("stddef.h").is_file(),
+        "{} has no headers of its own at {}",
+        compiler.display(),
+        path.display()
+    );
+    Ok(path)
+}
+
+/// Copies a directory with all that is in it.
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    let entries = fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let (source, destination) = (entry.path(), to.join(entry.file_name()));
+        if fs::metadata(&source)?.is_dir() {
+            copy_tree(&source, &destination)?;
+        } else {
+            copy(&source, &destination)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts a copy of a file in place in one step, so that a running program is not disturbed and a
+/// reader sees the old file or the new one. A copy that is there already stays.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let directory = to.parent().context("a path without a directory")?;
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    if is_copy(from, to).with_context(|| format!("cannot read {}", from.display()))? {
+        return Ok(());
+    }
+    let mut name = OsString::from(".new-");
+    name.push(std::process::id().to_string());
+    name.push("-");
+    name.push(to.file_name().unwrap_or_default());
+    let beside = to.with_file_name(name);
+    fs::copy(from, &beside)
+        .and_then(|_| fs::rename(&beside, to))
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}
+
+fn is_copy(from: &Path, to: &Path) -> io::Result<bool> {
+    let source = fs::read(from)?;
+    Ok(fs::read(to).is_ok_and(|content| content == source))
+}

@@ -1,0 +1,139 @@
+//! Programs and libraries that the tests need from the system.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use nix::unistd::Uid;
+
+use crate::cargo::{cargo, succeed};
+
+/// Something to look for, and the Debian package that has it.
+struct Need {
+    what: What,
+    package: &'static str,
+}
+
+enum What {
+    Program(&'static str),
+    LibClang,
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        what: What::Program("gcc"),
+        package: "gcc",
+    },
+    Need {
+        what: What::Program("g++"),
+        package: "g++",
+    },
+    Need {
+        what: What::Program("objcopy"),
+        package: "binutils",
+    },
+    Need {
+        what: What::LibClang, // bindgen reads solo5.h with it.
+        package: "libclang-dev",
+    },
+    Need {
+        what: What::Program("ip"),
+        package: "iproute2",
+    },
+    Need {
+        what: What::Program("ping"),
+        package: "iputils-ping",
+    },
+    Need {
+        what: What::Program("nc"),
+        package: "netcat-openbsd",
+    },
+];
+
+/// Installs what is missing, as root on a Debian system. Otherwise says what is.
+pub(crate) fn provide() -> Result<()> {
+    provide_components()?;
+    let missing: Vec<&str> = NEEDS
+        .iter()
+        .filter(|need| !need.is_there())
+        .map(|need| need.package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = ["install", "--yes", "--no-install-recommends"];
+    if !Uid::effective().is_root() || find_program("apt-get").is_none() {
+        bail!(
+            "missing: {list}. On Debian, as root: apt-get install {list}",
+            list = missing.join(" ")
+        );
+    }
+    println!("installing {}", missing.join(" "));
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive");
+    succeed(apt.arg("--quiet").arg("update"))?;
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive");
+    succeed(apt.arg("--quiet").args(install).args(&missing))
+}
+
+/// rustfmt and clippy are parts of the toolchain that a minimal installation leaves out.
+fn provide_components() -> Result<()> {
+    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        let works = cargo(&[subcommand, "--version"])
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if works {
+            continue;
+        }
+        if find_program("rustup").is_none() {
+            bail!("missing: `cargo {subcommand}`; it is part of the Rust toolchain");
+        }
+        succeed(Command::new("rustup").args(["component", "add", component]))?;
+    }
+    Ok(())
+}
+
+impl Need {
+    fn is_there(&self) -> bool {
+        match self.what {
+            What::Program(name) => find_program(name).is_some(),
+            What::LibClang => has_libclang(),
+        }
+    }
+}
+
+/// Looks for a program on the path, and where system programs are.
+pub(crate) fn find_program(name: &str) -> Option<std::path::PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
+}
+
+/// Looks where bindgen would.
+fn has_libclang() -> bool {
+    if env::var_os("LIBCLANG_PATH").is_some() {
+        return true;
+    }
+    let versions = fs::read_dir("/usr/lib")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("llvm"))
+        .map(|entry| entry.path().join("lib"));
+    let system = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    versions
+        .chain(system.iter().map(|path| Path::new(path).to_path_buf()))
+        .filter_map(|directory| fs::read_dir(directory).ok())
+        .flatten()
+        .flatten()
+        .any(|file| {
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with("libclang.so") || name.starts_with("libclang-")
+        })
+}

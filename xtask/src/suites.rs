@@ -1,0 +1,219 @@
+//! What `cargo xtask test` runs, suite by suite.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+
+use crate::cargo::{cargo, generators, metadata, workspace};
+use crate::report::{self, Outcome};
+use crate::{dist, needs, rules};
+
+/// One line of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand, clap::ValueEnum)]
+pub(crate) enum Suite {
+    /// Formatting.
+    Fmt,
+    /// No dependency needs a newer compiler than `rust-version`.
+    RustVersion,
+    /// Dependencies between crates point the right way.
+    Layers,
+    /// Licences and sources of dependencies, by cargo-deny, if it is installed.
+    Deny,
+    /// Headers compile as C99, C11 and C++17 without a warning.
+    Headers,
+    /// Warnings of rustc and clippy; among them, use of anything newer than `rust-version`.
+    Lint,
+    /// Generated files are up to date.
+    Generated,
+    /// Unit, integration and documentation tests of all crates.
+    Units,
+    /// The corpora of the fuzzers.
+    Corpora,
+    /// Documentation builds without a warning.
+    Docs,
+    /// Whole images against Linux, bad input, and every command of the README.
+    Images,
+}
+
+/// All of them, quick ones first.
+const ALL: &[Suite] = &[
+    Suite::Fmt,
+    Suite::RustVersion,
+    Suite::Layers,
+    Suite::Deny,
+    Suite::Headers,
+    Suite::Lint,
+    Suite::Generated,
+    Suite::Units,
+    Suite::Corpora,
+    Suite::Docs,
+    Suite::Images,
+];
+
+/// Runs suites, all of them when none is named. Whether everything passed.
+pub(crate) fn run_all(suites: &[Suite]) -> Result<bool> {
+    needs::provide()?;
+    let suites = if suites.is_empty() { ALL } else { suites };
+    let mut total = Outcome::default();
+    for suite in suites {
+        print!("{:14}", suite.name());
+        std::io::stdout().flush()?;
+        let start = Instant::now();
+        let outcome = suite
+            .run()
+            .unwrap_or_else(|error| Outcome::fail(format!("{error:#}\n")));
+        println!("{}", report::line(&outcome, start.elapsed()));
+        for line in outcome.notes.lines() {
+            println!("    {line}");
+        }
+        total.add(&outcome);
+    }
+    println!("\n{total}");
+    Ok(total.failed == 0)
+}
+
+impl Suite {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::RustVersion => "rust-version",
+            Self::Layers => "layers",
+            Self::Deny => "deny",
+            Self::Headers => "headers",
+            Self::Lint => "lint",
+            Self::Generated => "generated",
+            Self::Units => "units",
+            Self::Corpora => "corpora",
+            Self::Docs => "docs",
+            Self::Images => "images",
+        }
+    }
+
+    fn run(self) -> Result<Outcome> {
+        match self {
+            Self::Fmt => check(&mut cargo(&[
+                "fmt",
+                "--all",
+                "--check",
+                "--",
+                "--color=never",
+            ])),
+            Self::RustVersion => rules::rust_version(&metadata(&[])?),
+            Self::Layers => rules::layers(&metadata(&["--no-deps"])?),
+            Self::Deny => deny(),
+            Self::Headers => headers(),
+            Self::Lint => check(
+                cargo(&[
+                    "clippy",
+                    "--quiet",
+                    "--locked",
+                    "--workspace",
+                    "--all-targets",
+                ])
+                .args(["--", "-D", "warnings"]),
+            ),
+            Self::Generated => check_all(generators(true)),
+            Self::Units => check(&mut cargo(&[
+                "test",
+                "--locked",
+                "--no-fail-fast",
+                "--workspace",
+                "--exclude=mnet-tests",
+                "--exclude=mnet-fuzz-harness",
+            ])),
+            Self::Corpora => check(&mut cargo(&[
+                "test",
+                "--locked",
+                "--package=mnet-fuzz-harness",
+            ])),
+            Self::Docs => check(
+                cargo(&["doc", "--quiet", "--locked", "--workspace", "--no-deps"])
+                    .env("RUSTDOCFLAGS", "-D warnings"),
+            ),
+            Self::Images => images(),
+        }
+    }
+}
+
+/// Runs a command, counting the tests that it reports.
+fn check(command: &mut Command) -> Result<Outcome> {
+    let name = command.get_program().display().to_string();
+    let output = command
+        .env("CARGO_TERM_COLOR", "never")
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {name}"))?;
+    // Compiler messages first, then what tests print.
+    let text = [output.stderr, output.stdout].concat();
+    let text = String::from_utf8_lossy(&text);
+    Ok(Outcome::of_tests(&text, output.status.success()))
+}
+
+/// Runs several commands and adds up.
+fn check_all(commands: impl IntoIterator<Item = Command>) -> Result<Outcome> {
+    let mut total = Outcome::default();
+    for mut command in commands {
+        let outcome = check(&mut command)?;
+        total.add(&outcome);
+        total.notes += &outcome.notes;
+    }
+    Ok(total)
+}
+
+fn deny() -> Result<Outcome> {
+    if needs::find_program("cargo-deny").is_none() {
+        return Ok(Outcome::skip(
+            "cargo-deny is not installed (cargo install --locked cargo-deny)",
+        ));
+    }
+    check(&mut cargo(&[
+        "deny",
+        "--offline",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
+}
+
+/// Compiles each header alone, so that it includes what it needs.
+fn headers() -> Result<Outcome> {
+    const MODES: [(&str, &str, &str); 3] = [
+        ("gcc", "c", "c99"),
+        ("gcc", "c", "c11"),
+        ("g++", "c++", "c++17"),
+    ];
+    let include = workspace().root().join("include");
+    let mut commands = Vec::new();
+    for entry in std::fs::read_dir(&include)? {
+        let header = entry?.file_name();
+        for (compiler, language, standard) in MODES {
+            let mut command = Command::new(compiler);
+            command
+                .args(["-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-pedantic"])
+                .arg(format!("-std={standard}"))
+                .arg("-I")
+                .arg(&include)
+                .arg("-include")
+                .arg(&header)
+                // Without it the manifest is a flexible array, which C++ does not have.
+                .args(if language == "c++" {
+                    &["-DMFT_ENTRIES=1"][..]
+                } else {
+                    &[]
+                })
+                .args(["-x", language, "/dev/null"]);
+            commands.push(command);
+        }
+    }
+    check_all(commands)
+}
+
+fn images() -> Result<Outcome> {
+    let prefix = workspace().target_dir().join("dist");
+    dist::install(&prefix)?;
+    check(cargo(&["test", "--locked", "--package=mnet-tests"]).env("MNET_PREFIX", &prefix))
+}

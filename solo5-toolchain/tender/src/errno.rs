@@ -3,18 +3,14 @@
 use std::fmt;
 use std::io;
 
-/// Shows an error as `strerror` does, without the number that Rust appends.
+/// Shows an error as `strerror` does, without the number and whatever else Rust appends.
 #[derive(Clone, Copy, Debug)]
 pub struct Strerror<'a>(pub &'a io::Error);
 
 impl fmt::Display for Strerror<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string();
-        let end = match self.0.raw_os_error() {
-            Some(_) => text.rfind(" (os error ").unwrap_or(text.len()),
-            None => text.len(),
-        };
-        f.write_str(&text[..end])
+        f.write_str(text.split(" (os error ").next().unwrap_or_default())
     }
 }
 

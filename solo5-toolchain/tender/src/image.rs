@@ -1,9 +1,10 @@
 //! Reads an ELF file: its header, its program headers and its Solo5 notes (solo5-abi sections 3, 4
 //! and 6.2).
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
 use solo5_abi::constants::AbiTarget;
 use solo5_abi::manifest::{Manifest, ManifestEntry, ManifestError};
@@ -232,6 +233,19 @@ pub struct Image<S> {
     pub(crate) source: S,
     pub(crate) entry: u64,
     pub(crate) segments: Vec<ProgramHeader>,
+}
+
+impl Image<File> {
+    /// Opens a file and reads its headers. Does not wait if the file turns out to be a pipe.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened, and see [`Image::parse`].
+    pub fn open(path: &OsStr) -> Result<Self, ImageError> {
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        Self::parse(file.map_err(ImageError::Open)?)
+    }
 }
 
 impl<S: ImageSource> Image<S> {

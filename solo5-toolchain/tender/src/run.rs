@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::RawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use solo5_abi::boot::SptBootInfo;
@@ -159,7 +157,7 @@ fn start(
     // Asked before this process opens anything itself.
     let inherited = inherited_fds(options);
 
-    let image = Image::parse(open(kernel).map_err(refuse)?).map_err(refuse)?;
+    let image = Image::open(kernel).map_err(refuse)?;
     image
         .require_abi(AbiTarget::Spt, SPT_ABI_VERSION)
         .map_err(refuse)?;
@@ -206,16 +204,6 @@ fn start(
     Err(Error::Install(unsafe {
         launch::enter(&filter, loaded.entry, settings.memory)
     }))
-}
-
-/// Opens an image. Does not wait if it turns out to be a pipe.
-fn open(path: &OsStr) -> Result<File, ImageError> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-        .map_err(ImageError::Open)
 }
 
 /// Those descriptors named by options that are open.

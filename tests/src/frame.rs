@@ -139,22 +139,56 @@ fn finish(
     frame
 }
 
-/// Recomputes the checksum of an IPv4 header without options, after a test has changed a field.
+/// The Internet checksum (RFC 1071) of some bytes.
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> u16 {
+    let sum: u64 = bytes
+        .chunks(2)
+        .map(|pair| u64::from(pair[0]) << 8 | u64::from(pair.get(1).copied().unwrap_or(0)))
+        .sum();
+    let mut folded = sum;
+    while folded > 0xffff {
+        folded = (folded & 0xffff) + (folded >> 16);
+    }
+    !u16::try_from(folded).unwrap_or(0)
+}
+
+/// Recomputes the checksums of an IPv4 packet and of the TCP or UDP in it, after a test has changed
+/// a field. A header length that makes no sense is left to the receiver.
 ///
 /// # Panics
 ///
-/// When the frame is too short to have one.
-pub fn fix_ip_checksum(frame: &mut [u8]) {
-    frame[IP + 10..IP + 12].fill(0);
-    let sum: u32 = frame[IP..TRANSPORT]
-        .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
-        .sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let folded = (folded & 0xffff) + (folded >> 16);
-    let [_, _, high, low] = (!folded).to_be_bytes();
-    frame[IP + 10] = high;
-    frame[IP + 11] = low;
+/// When the frame is too short for an IPv4 header.
+pub fn fix_checksums(frame: &mut [u8]) {
+    let words = usize::from(frame[IP] & 0x0f);
+    let transport = IP + words.max(5) * 4;
+    if let Some(header) = frame.get_mut(IP..transport) {
+        header[10..12].fill(0);
+        let sum = checksum(header);
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+    }
+    let protocol = frame[IP + 9];
+    let at = match protocol {
+        6 => 16,
+        17 => 6,
+        _ => return,
+    };
+    let mut pseudo = frame[IP + 12..IP + 20].to_vec();
+    let Some(segment) = frame.get_mut(transport..) else {
+        return;
+    };
+    if segment.len() < at + 2 {
+        return;
+    }
+    segment[at..at + 2].fill(0);
+    pseudo.extend([0, protocol]);
+    pseudo.extend(u16::try_from(segment.len()).unwrap_or(0).to_be_bytes());
+    pseudo.extend(&*segment);
+    let sum = match checksum(&pseudo) {
+        0 if protocol == 17 => 0xffff, // In UDP zero means that there is none.
+        sum => sum,
+    };
+    segment[at..at + 2].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// The TCP segment in a frame from `from`, if that is what it is.
@@ -194,4 +228,55 @@ pub fn describe(frame: &[u8]) -> String {
         return format!("{} bytes that do not parse", frame.len());
     };
     format!("{:?} {:?}", packet.net, packet.transport)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINK: Link = Link {
+        host_mac: [2, 0, 0, 0, 0, 1],
+        guest_mac: [2, 0, 0, 0, 0, 2],
+        host: Ipv4Addr::new(10, 0, 0, 1),
+        guest: Ipv4Addr::new(10, 0, 0, 2),
+    };
+
+    /// etherparse has its own checksum: both agree on every length and protocol.
+    #[test]
+    fn checksums_are_those_of_another_implementation() {
+        for size in 0..64 {
+            let payload: Vec<u8> = (0..size).map(|byte| byte ^ 0xa5).collect();
+            let segment = Segment {
+                source: 1,
+                destination: 2,
+                payload: payload.clone(),
+                ..Segment::default()
+            };
+            for good in [LINK.udp(1, 2, &payload), LINK.tcp(&segment)] {
+                let mut again = good.clone();
+                fix_checksums(&mut again);
+                assert_eq!(again, good);
+            }
+        }
+    }
+
+    #[test]
+    fn a_segment_comes_back_as_it_was_built() {
+        let segment = Segment {
+            source: 5000,
+            destination: 7,
+            seq: 0xffff_fff0,
+            ack: 17,
+            flags: flags::PSH | flags::ACK,
+            window: 1000,
+            payload: b"hello".to_vec(),
+        };
+        let frame = LINK.tcp(&segment);
+        let parsed = parse_tcp(&frame, LINK.host).unwrap();
+        assert_eq!(parsed.seq, segment.seq);
+        assert_eq!((parsed.ack, parsed.flags), (17, segment.flags));
+        assert_eq!(parsed.payload, segment.payload);
+        assert!(parse_tcp(&frame, LINK.guest).is_none());
+        assert_eq!(source_mac(&frame), Some(LINK.host_mac));
+    }
 }

@@ -1,0 +1,72 @@
+//! What `cargo xtask dist` installs is complete, and what is built with it is small.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use mnet_tests::prefix::succeed;
+use mnet_tests::process::run;
+
+use crate::Test;
+use crate::fixture::Fixture;
+
+pub(crate) const TESTS: &[(&str, Test)] = &[
+    ("has_the_layout_of_solo5", has_the_layout_of_solo5),
+    ("hello_runs_without_a_network", hello_runs),
+    ("echo_is_under_400_kib_stripped", echo_is_small),
+];
+
+fn has_the_layout_of_solo5(fixture: &Fixture) -> Result<()> {
+    let files = [
+        "bin/solo5-elftool",
+        "bin/solo5-spt",
+        "bin/x86_64-solo5-none-static-cc",
+        "bin/x86_64-solo5-none-static-ld",
+        "bin/x86_64-solo5-none-static-objcopy",
+        "include/solo5/elf_abi.h",
+        "include/solo5/mft_abi.h",
+        "include/solo5/mnet.h",
+        "include/solo5/solo5.h",
+        "include/solo5/spt_abi.h",
+        "include/x86_64-solo5-none-static/stdarg.h",
+        "include/x86_64-solo5-none-static/stddef.h",
+        "include/x86_64-solo5-none-static/stdint.h",
+        "lib/x86_64-solo5-none-static/libmnet.a",
+        "lib/x86_64-solo5-none-static/solo5_spt.lds",
+        "lib/x86_64-solo5-none-static/solo5_spt.o",
+        "lib/x86_64-solo5-none-static/solo5_stub.lds",
+        "lib/x86_64-solo5-none-static/solo5_stub.o",
+    ];
+    for file in files {
+        let path = fixture.prefix.root().join(file);
+        ensure!(path.is_file(), "{} is missing", path.display());
+    }
+    Ok(())
+}
+
+/// The example is copied and built where nothing but the installation is.
+fn hello_runs(fixture: &Fixture) -> Result<()> {
+    let directory = fixture.directory("dist-hello")?;
+    let image = fixture.prefix.build_example("hello", &directory)?;
+    let unikernel = fixture.unikernel(&image).argument("--solo5:quiet");
+    let finished = run(&mut unikernel.command(), Duration::from_secs(10))?;
+    ensure!(
+        finished.status.success() && finished.text.to_lowercase().contains("hello"),
+        "{}: {}",
+        finished.status,
+        finished.text
+    );
+    Ok(())
+}
+
+fn echo_is_small(fixture: &Fixture) -> Result<()> {
+    const LIMIT: u64 = 400 << 10;
+    let stripped = fixture.directory("dist-size")?.join("echo.spt");
+    let mut strip = fixture.prefix.tool("x86_64-solo5-none-static-objcopy");
+    strip.arg("--strip-all").arg(&fixture.echo).arg(&stripped);
+    succeed(&mut strip)?;
+    let size = fs::metadata(&stripped)?.len();
+    println!("echo.spt stripped: {} KiB", size >> 10);
+    ensure!(size < LIMIT, "the stripped image has {size} bytes");
+    Ok(())
+}

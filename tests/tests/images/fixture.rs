@@ -1,0 +1,121 @@
+//! What all tests share: an installation, and the echo image built with it.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use mnet_tests::boot::time_to_first_syn_ack;
+use mnet_tests::clients::connect;
+use mnet_tests::frame::Link;
+use mnet_tests::packet::PacketSocket;
+use mnet_tests::prefix::{Prefix, Unikernel};
+use mnet_tests::process::Process;
+use mnet_tests::tap::Tap;
+
+/// Our address.
+pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+/// The image's address.
+pub(crate) const GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+/// The image's hardware address.
+pub(crate) const GUEST_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
+/// The echo service.
+pub(crate) const SERVICE: SocketAddrV4 = SocketAddrV4::new(GUEST, 7);
+/// Its statistics: one `name value` a line, to everybody who connects.
+pub(crate) const STATISTICS: SocketAddrV4 = SocketAddrV4::new(GUEST, 8);
+
+/// Built once, used by every test.
+#[derive(Debug)]
+pub(crate) struct Fixture {
+    pub(crate) prefix: Prefix,
+    /// The echo example, built outside the source tree.
+    pub(crate) echo: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+/// A running echo image, and the link to it.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) process: Process,
+    pub(crate) tap: Tap,
+    pub(crate) link: Link,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Result<Self> {
+        let prefix = Prefix::for_tests()?;
+        let directory = tempfile::tempdir()?;
+        let echo = prefix.build_example("echo", &directory.path().join("echo"))?;
+        Ok(Self {
+            prefix,
+            echo,
+            directory,
+        })
+    }
+
+    /// A directory for the files of one test, removed at the end of the run.
+    pub(crate) fn directory(&self, test: &str) -> Result<PathBuf> {
+        let path = self.directory.path().join(test);
+        std::fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+
+    /// The tender with an image, and nothing else.
+    pub(crate) fn unikernel(&self, image: &Path) -> Unikernel {
+        Unikernel::new(&self.prefix, image)
+    }
+
+    /// The echo image in 8 MiB, as the tests start it.
+    pub(crate) fn echo_unikernel(&self) -> Unikernel {
+        self.unikernel(&self.echo)
+            .option("--mem=8")
+            .option("--net:service=tap0")
+            .option("--net-mac:service=02:00:00:00:00:02")
+            .argument(format!("--ipv4={GUEST}/24"))
+            .argument(format!("--port={}", SERVICE.port()))
+    }
+
+    /// Makes `tap0`, starts the echo image on it, and waits until it answers.
+    pub(crate) fn boot_echo(&self) -> Result<Machine> {
+        let tap = Tap::with_address("tap0", HOST, 24)?;
+        let link = Link {
+            host_mac: tap.mac()?,
+            guest_mac: GUEST_MAC,
+            host: HOST,
+            guest: GUEST,
+        };
+        let unikernel = self.echo_unikernel();
+        let (process, _) = time_to_first_syn_ack(&unikernel, &tap, &link, SERVICE.port())?;
+        Ok(Machine { process, tap, link })
+    }
+}
+
+impl Machine {
+    /// A socket for raw frames on the link.
+    pub(crate) fn packets(&self) -> Result<PacketSocket> {
+        PacketSocket::open(&self.tap)
+    }
+}
+
+impl Machine {
+    /// All counters and gauges of the image, from its statistics port.
+    pub(crate) fn statistics(&self) -> Result<BTreeMap<String, u64>> {
+        let mut text = String::new();
+        connect(STATISTICS)?.read_to_string(&mut text)?;
+        text.lines()
+            .map(|line| {
+                let (name, value) = line.split_once(' ').context("a line without a value")?;
+                Ok((name.to_owned(), value.parse()?))
+            })
+            .collect()
+    }
+
+    /// One of them.
+    pub(crate) fn statistic(&self, name: &str) -> Result<u64> {
+        self.statistics()?
+            .get(name)
+            .copied()
+            .with_context(|| format!("the image has no statistic {name}"))
+    }
+}

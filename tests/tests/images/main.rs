@@ -1,0 +1,96 @@
+//! Whole images against Linux.
+//!
+//! Each test runs in a network of its own: a thread that has left the common one, a TAP device, an
+//! image under `solo5-spt`. Where networks cannot be made the tests are skipped, with the reason;
+//! under CI (`CI=true`) that is a failure.
+//!
+//! `$MNET_PREFIX` names an installation made by `cargo xtask dist`; without it one is made.
+
+mod dist;
+mod echo;
+mod fixture;
+mod hostile;
+mod input;
+mod leaks;
+mod readme;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context, Result};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use mnet_tests::namespace;
+
+use fixture::Fixture;
+
+/// A test: fails with an error or a panic.
+type Test = fn(&Fixture) -> Result<()>;
+
+/// All tests: each module lists its own.
+const TESTS: &[(&str, &[(&str, Test)])] = &[
+    ("dist", dist::TESTS),
+    ("echo", echo::TESTS),
+    ("hostile", hostile::TESTS),
+    ("input", input::TESTS),
+    ("leaks", leaks::TESTS),
+    ("readme", readme::TESTS),
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    // Must come before the first thread, and before anything is opened or made.
+    let capable = namespace::check_tun().and_then(|()| namespace::become_capable());
+    let fixture = if arguments.list {
+        None
+    } else {
+        match Fixture::new() {
+            Ok(fixture) => Some(Arc::new(fixture)),
+            Err(error) => {
+                eprintln!("images: cannot build what is tested: {error:#}");
+                return ExitCode::FAILURE;
+            }
+        }
+    };
+    let missing = capable.err().map(|error| format!("{error:#}"));
+    let trials = TESTS
+        .iter()
+        .flat_map(|(module, tests)| tests.iter().map(move |test| (module, test)))
+        .map(|(module, &(name, test))| {
+            let (fixture, missing) = (fixture.clone(), missing.clone());
+            Trial::ignorable_test(format!("{module}::{name}"), move || {
+                if let Some(reason) = missing {
+                    return skip(reason);
+                }
+                let fixture = fixture.context("tests run only with a fixture")?;
+                isolated(&fixture, test)?;
+                Ok(Completion::Completed)
+            })
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A test that cannot run here.
+fn skip(reason: String) -> Result<Completion, Failed> {
+    if std::env::var_os("CI").is_some_and(|value| value == "true") {
+        return Err(format!("skipped under CI: {reason}").into());
+    }
+    Ok(Completion::ignored_with(reason))
+}
+
+/// Runs a test in a thread and a network of its own.
+fn isolated(fixture: &Fixture, test: Test) -> Result<(), Failed> {
+    let result = thread::scope(|scope| {
+        let test = scope.spawn(|| {
+            namespace::enter_new_network()?;
+            test(fixture)
+        });
+        test.join()
+    });
+    match result {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(format!("{error:#}").into()),
+        Err(_) => Err("panicked".into()),
+    }
+}

@@ -1,0 +1,155 @@
+//! Every command of the README works, in order, and prints what the README shows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use mnet_tests::prefix::workspace;
+use mnet_tests::process::{Process, run};
+use mnet_tests::transcript::{self, Block};
+use nix::sys::signal::Signal;
+
+use crate::Test;
+use crate::fixture::Fixture;
+
+pub(crate) const TESTS: &[(&str, Test)] = &[("every_command_works", every_command_works)];
+
+/// The command that runs this test, and so cannot be run by it.
+const THIS: &str = "cargo xtask test";
+
+/// Long enough for a first build on a slow machine.
+const COMMAND_TIME: Duration = Duration::from_secs(1200);
+/// Long enough for an image to boot and speak.
+const REACTION_TIME: Duration = Duration::from_secs(20);
+
+fn every_command_works(fixture: &Fixture) -> Result<()> {
+    let page = fs::read_to_string(workspace().join("README.md"))?;
+    let blocks = transcript::parse(&page);
+    ensure!(
+        page.contains(THIS) && blocks.len() > 3,
+        "the README does not look like one"
+    );
+    let home = fixture.directory("readme")?;
+    let first = Terminal::open(&home, "first")?;
+    let second = Terminal::open(&home, "second")?;
+    let mut running: Option<(Process, String)> = None;
+    for (index, block) in blocks.iter().enumerate() {
+        let next_is_second = blocks
+            .get(index + 1)
+            .is_some_and(|next: &Block| next.second_terminal);
+        if !block.second_terminal
+            && let Some((process, text)) = running.take()
+        {
+            interrupt(process).with_context(|| format!("stopping `{text}`"))?;
+        }
+        let terminal = if block.second_terminal {
+            &second
+        } else {
+            &first
+        };
+        for (position, command) in block.commands.iter().enumerate() {
+            let text = &command.text;
+            let is_last = position + 1 == block.commands.len();
+            if text == THIS {
+                continue;
+            }
+            if is_last && next_is_second && !block.second_terminal {
+                let process = terminal.start(text)?;
+                shows(&process, command).with_context(|| format!("`{text}`"))?;
+                running = Some((process, text.clone()));
+                continue;
+            }
+            let output = terminal.run(text)?;
+            if let Some(line) = command.missing_from(&output) {
+                bail!("`{text}` does not print {line:?} as the README shows, but:\n{output}");
+            }
+        }
+    }
+    ensure!(running.is_none(), "the README never stops what it started");
+    Ok(())
+}
+
+/// Waits until a running command has printed what the page shows.
+fn shows(process: &Process, command: &transcript::Command) -> Result<()> {
+    let start = Instant::now();
+    while let Some(line) = command.missing_from(&process.text()) {
+        ensure!(
+            start.elapsed() < REACTION_TIME && !process.has_ended(Duration::from_millis(10))?,
+            "does not print {line:?}, but:\n{}",
+            process.text()
+        );
+    }
+    Ok(())
+}
+
+/// Ctrl-C.
+fn interrupt(process: Process) -> Result<()> {
+    ensure!(
+        !process.has_ended(Duration::ZERO)?,
+        "it has ended by itself:\n{}",
+        process.text()
+    );
+    process.signal(Signal::SIGINT)?;
+    process.wait(REACTION_TIME)?;
+    Ok(())
+}
+
+/// A terminal: keeps its directory and its exported variables from command to command.
+struct Terminal {
+    home: PathBuf,
+    state: PathBuf,
+}
+
+impl Terminal {
+    fn open(home: &Path, name: &str) -> Result<Self> {
+        let state = home.join(format!(".{name}"));
+        fs::write(&state, format!("cd '{}'\n", workspace().display()))?;
+        Ok(Self {
+            home: home.to_path_buf(),
+            state,
+        })
+    }
+
+    /// Runs a command to its end; what it printed.
+    fn run(&self, text: &str) -> Result<String> {
+        let save =
+            "status=$?; { export -p; printf 'cd %q\\n' \"$PWD\"; } > \"$STATE\"; exit $status";
+        let finished = run(&mut self.bash(&format!("{text}\n{save}")), COMMAND_TIME)?;
+        ensure!(
+            finished.status.success(),
+            "`{text}` ended with {}:\n{}",
+            finished.status,
+            finished.text
+        );
+        Ok(finished.text)
+    }
+
+    /// Starts a command that keeps running.
+    fn start(&self, text: &str) -> Result<Process> {
+        Process::start(&mut self.bash(&format!("exec {text}")))
+    }
+
+    fn bash(&self, script: &str) -> Command {
+        // Where cargo and rustup keep their things if nothing says otherwise.
+        let real_home = std::env::var_os("HOME")
+            .map(PathBuf::from)
+            .unwrap_or_default();
+        let mut command = Command::new("bash");
+        for (variable, directory) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            if std::env::var_os(variable).is_none() {
+                command.env(variable, real_home.join(directory));
+            }
+        }
+        command
+            .args(["--noprofile", "--norc", "-c"])
+            .arg(format!(". \"$STATE\"; sudo() {{ \"$@\"; }}\n{script}"))
+            .env("STATE", &self.state)
+            .env("HOME", &self.home)
+            .env("USER", "root")
+            // There is no network to fetch anything from, and everything is there.
+            .env("CARGO_NET_OFFLINE", "true");
+        command
+    }
+}

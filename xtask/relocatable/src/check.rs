@@ -134,6 +134,62 @@ fn forbidden(name: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
+    /// What gcc makes of a C source.
+    fn object(dir: &Path, source: &str) -> std::path::PathBuf {
+        let file = dir.join("source.c");
+        fs::write(&file, source).expect("a file");
+        let object = dir.join("source.o");
+        let mut gcc = std::process::Command::new("gcc");
+        gcc.args(["-ffreestanding", "-c", "-o"])
+            .arg(&object)
+            .arg(&file);
+        crate::tools::run(&mut gcc).expect("gcc");
+        object
+    }
+
+    const RECIPE: Recipe<'_> = Recipe {
+        package: "",
+        library: "",
+        features: &[],
+        exports: &["wanted", "some_*"],
+        imports: &["given", "also_*"],
+    };
+
+    #[test]
+    fn an_object_as_it_should_be_has_no_violations() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let source = "void given(void), also_this(void);\n\
+                      static int hidden(void) { given(); return 1; }\n\
+                      int wanted(void) { also_this(); return hidden(); }\n\
+                      int some_thing;";
+        let gcc_object = object(dir.path(), source);
+        // gcc writes unwind tables; the real thing has them removed.
+        let clean = dir.path().join("clean.o");
+        let mut objcopy = std::process::Command::new("objcopy");
+        objcopy.args(["--remove-section", ".eh_frame"]);
+        crate::tools::run(objcopy.arg(&gcc_object).arg(&clean)).expect("objcopy");
+        assert_eq!(violations(&clean, &RECIPE).expect("an object"), []);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_with_an_object_is_found() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let source = "void missing(void);\n\
+                      _Thread_local int some_local = 1;\n\
+                      __attribute__((constructor)) void leaked(void) { missing(); }";
+        let found = violations(&object(dir.path(), source), &RECIPE).expect("an object");
+        let name = |name: &str| name.to_owned();
+        let expected = [
+            Violation::NotExported(name("wanted")),
+            Violation::Exposed(name("leaked")),
+            Violation::Undefined(name("missing")),
+            Violation::Section("thread-local data", name(".tdata")),
+            Violation::Section("constructors", name(".init_array")),
+            Violation::Section("unwind tables", name(".eh_frame")),
+        ];
+        assert_eq!(found, expected);
+    }
+
     #[test]
     fn patterns_are_names_or_prefixes() {
         assert!(covers("solo5_exit", "solo5_exit"));

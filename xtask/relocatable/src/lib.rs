@@ -193,6 +193,9 @@ impl Recipe<'_> {
 
     /// Compiles, links, localises and checks; the object's path.
     fn build(&self, workspace: &Workspace) -> Result<PathBuf, Error> {
+        // Other features of the same package have the same archive: until it is linked, it must
+        // not be replaced by another process.
+        let _turn = tools::lock(&workspace.target_dir.join("image"))?;
         let archive = self.compile(workspace)?;
         let roots = check::exported_by_archive(&archive, self.exports)?;
 

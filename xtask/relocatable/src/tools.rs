@@ -38,6 +38,16 @@ pub(crate) fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, Error> {
     })
 }
 
+/// Waits until no other process holds the lock of the directory `dir`, which is made if need be.
+/// Dropping the result gives the lock back.
+pub(crate) fn lock(dir: &Path) -> Result<fs::File, Error> {
+    at(dir, fs::create_dir_all(dir))?;
+    let path = dir.join(".relocatable.lock");
+    let file = at(&path, fs::File::create(&path))?;
+    at(&path, file.lock())?;
+    Ok(file)
+}
+
 /// Removes a file that may not be there.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {

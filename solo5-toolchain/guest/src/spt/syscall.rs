@@ -3,6 +3,8 @@
 
 use core::arch::asm;
 use core::ffi::c_int;
+use core::mem::MaybeUninit;
+use core::slice;
 
 use solo5_abi::spt::{
     ARCH_SET_FS, CONSOLE_FD, EINTR, EpollEvent, Itimerspec, SYS_ARCH_PRCTL, SYS_CLOCK_GETTIME,
@@ -124,8 +126,12 @@ pub(super) fn timerfd_settime(fd: i32, setting: &Itimerspec) -> i64 {
 }
 
 /// Waits for events: without end, or not at all. Starts again when a signal interrupted it, which
-/// being stopped and continued counts as. How many events there are, or negative.
-pub(super) fn epoll_wait(fd: i32, events: &mut [EpollEvent], wait: bool) -> i64 {
+/// being stopped and continued counts as. The events, or `None` if the kernel refuses.
+pub(super) fn epoll_wait(
+    fd: i32,
+    events: &mut [MaybeUninit<EpollEvent>],
+    wait: bool,
+) -> Option<&[EpollEvent]> {
     let to = events.as_mut_ptr().expose_provenance() as u64;
     let timeout = register(if wait { -1 } else { 0 });
     let args = [register(fd), to, events.len() as u64, timeout, 0, 0];
@@ -133,7 +139,9 @@ pub(super) fn epoll_wait(fd: i32, events: &mut [EpollEvent], wait: bool) -> i64 
         // SAFETY: the kernel writes to `events`.
         let result = unsafe { syscall(SYS_EPOLL_PWAIT, args) };
         if result != EINTR {
-            return result;
+            let written = events.get(..usize::try_from(result).ok()?)?;
+            // SAFETY: the kernel wrote this many.
+            return Some(unsafe { slice::from_raw_parts(written.as_ptr().cast(), written.len()) });
         }
     }
 }

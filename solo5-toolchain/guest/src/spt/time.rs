@@ -1,9 +1,10 @@
 //! Clocks, and waiting (solo5-abi section 14.4).
 
+use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering::Relaxed;
 
 use solo5_abi::constants::MAX_MANIFEST_ENTRIES;
-use solo5_abi::spt::{CLOCK_MONOTONIC, CLOCK_REALTIME, EpollEvent};
+use solo5_abi::spt::{CLOCK_MONOTONIC, CLOCK_REALTIME};
 use solo5_sys::{solo5_handle_set_t, solo5_time_t};
 
 use super::state::{EPOLL_FD, LAST_READING, TIMER_DEADLINE, TIMER_FD};
@@ -40,13 +41,12 @@ unsafe extern "C" fn solo5_yield(deadline: solo5_time_t, ready: *mut solo5_handl
     }
 
     // Room for each device; entry 0 of the manifest is none, which leaves room for the timer.
-    let mut events = [EpollEvent::default(); MAX_MANIFEST_ENTRIES];
-    let count = syscall::epoll_wait(EPOLL_FD.load(Relaxed), &mut events, wait);
-    let Ok(count) = usize::try_from(count) else {
+    let mut events = [const { MaybeUninit::uninit() }; MAX_MANIFEST_ENTRIES];
+    let Some(events) = syscall::epoll_wait(EPOLL_FD.load(Relaxed), &mut events, wait) else {
         panic!("The devices cannot be waited for");
     };
     // The timer's number is no handle.
-    let handles = events.iter().take(count).map(|event| event.data);
+    let handles = events.iter().map(|event| event.data);
     let set = handles
         .filter(|&handle| handle < MAX_MANIFEST_ENTRIES as u64)
         .fold(0, |set, handle| set | 1 << handle);

@@ -226,3 +226,55 @@ pub fn ping(host: Ipv4Addr, sequence: u16, size: usize, within: Duration) -> Res
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// A service on loopback that returns what it gets, changed by `change`.
+    fn service(change: fn(&mut Vec<u8>)) -> SocketAddrV4 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let SocketAddr::V4(address) = listener.local_addr().unwrap() else {
+            panic!("bound to an IPv4 address");
+        };
+        thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut data = Vec::new();
+            client.read_to_end(&mut data).unwrap();
+            change(&mut data);
+            client.write_all(&data).unwrap();
+        });
+        address
+    }
+
+    #[test]
+    fn what_comes_back_unchanged_is_accepted() {
+        let transfer = tcp_echo_checked(service(|_| {}), 1, 100_000).unwrap();
+        assert_eq!(transfer.bytes, 100_000);
+        assert_eq!(transfer.sent, transfer.received);
+    }
+
+    #[test]
+    fn a_single_wrong_bit_is_noticed() {
+        let error = tcp_echo_checked(service(|data| data[77] ^= 1), 1, 100_000);
+        assert!(error.unwrap_err().to_string().contains("not unchanged"));
+    }
+
+    #[test]
+    fn a_missing_byte_is_noticed() {
+        let error = tcp_echo_checked(service(|data| drop(data.pop())), 1, 100_000);
+        assert!(error.unwrap_err().to_string().contains("99999 came back"));
+    }
+
+    #[test]
+    fn patterns_of_different_seeds_differ_and_repeat_themselves() {
+        let bytes = |seed| {
+            let mut buffer = [0; 100];
+            Pattern::new(seed).fill(&mut buffer);
+            buffer
+        };
+        assert_eq!(bytes(1), bytes(1));
+        assert_ne!(bytes(1), bytes(2));
+    }
+}

@@ -130,15 +130,12 @@ impl Process {
             bail!("{name} still runs after {within:?}; it printed:\n{text}");
         }
         let status = self.child.wait()?;
-        // What it wrote may still be on its way through the pipes.
-        let mut state = lock(&self.output);
-        while state.closed < 2 {
-            state = self
-                .output
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        // What it wrote may still be on its way through the pipes; a grandchild may keep them open.
+        let (state, _) = self
+            .output
+            .changed
+            .wait_timeout_while(lock(&self.output), within, |state| state.closed < 2)
+            .unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&state.bytes).into_owned();
         drop(state);
         Ok(Finished { status, text })
@@ -224,4 +221,52 @@ fn collect(mut stream: impl Read + Send + 'static, output: &Arc<Output>) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn output_and_status_of_a_child_are_kept() {
+        let finished = run(&mut shell("echo one; echo two >&2; exit 3"), SOON).unwrap();
+        assert_eq!(finished.status.code(), Some(3));
+        assert!(finished.text.contains("one\n") && finished.text.contains("two\n"));
+    }
+
+    #[test]
+    fn text_is_awaited_and_its_absence_noticed() {
+        let process = Process::start(&mut shell("echo ready; exec sleep 1000")).unwrap();
+        process.wait_for("ready", SOON).unwrap();
+        let error = process.wait_for("never", Duration::from_millis(10));
+        assert!(error.unwrap_err().to_string().contains("ready"));
+    }
+
+    #[test]
+    fn a_dropped_child_is_gone() {
+        let process = Process::start(&mut shell("exec sleep 1000")).unwrap();
+        let pid = process.pid().unwrap();
+        assert!(!process.has_ended(Duration::ZERO).unwrap());
+        drop(process);
+        assert!(kill(pid, None).is_err());
+    }
+
+    #[test]
+    fn a_child_dies_with_the_thread_that_started_it() {
+        let forget = || {
+            let process = Process::start(&mut shell("exec sleep 1000")).unwrap();
+            std::mem::ManuallyDrop::new(process)
+        };
+        let process = thread::spawn(forget).join().unwrap();
+        assert!(process.has_ended(SOON).unwrap());
+        drop(std::mem::ManuallyDrop::into_inner(process));
+    }
 }

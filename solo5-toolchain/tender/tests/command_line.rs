@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 use common::{Elf, exit, header};
-use process::{file, path, spt};
+use process::{file, spt};
 use solo5_abi::manifest::{ManifestEntry, TYPE_BLOCK_BASIC, TYPE_NET_BASIC};
 
 /// An image with a network and a block device, called `service` and `storage`.
@@ -22,14 +22,10 @@ fn image() -> String {
 }
 
 fn write(name: &str, elf: &Elf) -> String {
-    let bytes = elf.bytes();
-    // Tests run side by side: an image that is there is complete.
-    let (there, new) = (
-        path(name),
-        file(&format!("{name}.{:?}", std::thread::current().id()), &bytes),
-    );
-    std::fs::rename(new, &there).unwrap();
-    there.into_os_string().into_string().unwrap()
+    file(name, &elf.bytes())
+        .into_os_string()
+        .into_string()
+        .unwrap()
 }
 
 /// Runs `solo5-spt`: exit status, and the lines on standard error up to the usage.

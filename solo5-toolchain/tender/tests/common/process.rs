@@ -25,11 +25,13 @@ pub fn path(name: &str) -> PathBuf {
     dir.join(name)
 }
 
-/// Writes a file; its path.
+/// Writes a file; its path. Tests run side by side: under its name a file is always complete.
 pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
-    let path = path(name);
-    fs::write(&path, bytes).unwrap();
-    path
+    let complete = path(name);
+    let new = path(&format!("{name}.{:?}", std::thread::current().id()));
+    fs::write(&new, bytes).unwrap();
+    fs::rename(new, &complete).unwrap();
+    complete
 }
 
 /// A command that runs `solo5-spt`.

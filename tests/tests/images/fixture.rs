@@ -1,13 +1,12 @@
 //! What all tests share: an installation, and the echo image built with it.
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mnet_tests::boot::time_to_first_syn_ack;
-use mnet_tests::clients::connect;
 use mnet_tests::frame::Link;
 use mnet_tests::packet::PacketSocket;
 use mnet_tests::prefix::{Prefix, Unikernel};
@@ -22,7 +21,7 @@ pub(crate) const GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub(crate) const GUEST_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
 /// The echo service.
 pub(crate) const SERVICE: SocketAddrV4 = SocketAddrV4::new(GUEST, 7);
-/// Its statistics: one `name value` a line, to everybody who connects.
+/// Its statistics, to every datagram: one `name value` a line, up to `end 0`.
 pub(crate) const STATISTICS: SocketAddrV4 = SocketAddrV4::new(GUEST, 8);
 
 /// Built once, used by every test.
@@ -74,6 +73,7 @@ impl Fixture {
             .option("--net-mac:service=02:00:00:00:00:02")
             .argument(format!("--ipv4={GUEST}/24"))
             .argument(format!("--port={}", SERVICE.port()))
+            .argument(format!("--stats-port={}", STATISTICS.port()))
     }
 
     /// Makes `tap0`, starts the echo image on it, and waits until it answers.
@@ -99,16 +99,22 @@ impl Machine {
 }
 
 impl Machine {
-    /// All counters and gauges of the image, from its statistics port.
+    /// What the image has in use, and all its counters.
     pub(crate) fn statistics(&self) -> Result<BTreeMap<String, u64>> {
-        let mut text = String::new();
-        connect(STATISTICS)?.read_to_string(&mut text)?;
-        text.lines()
-            .map(|line| {
+        let socket = UdpSocket::bind((HOST, 0))?;
+        socket.connect(STATISTICS)?;
+        socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+        socket.send(b"?")?;
+        let mut statistics = BTreeMap::new();
+        let mut datagram = [0; 2000];
+        while !statistics.contains_key("end") {
+            let length = socket.recv(&mut datagram).context("no statistics")?;
+            for line in std::str::from_utf8(&datagram[..length])?.lines() {
                 let (name, value) = line.split_once(' ').context("a line without a value")?;
-                Ok((name.to_owned(), value.parse()?))
-            })
-            .collect()
+                statistics.insert(name.to_owned(), value.parse()?);
+            }
+        }
+        Ok(statistics)
     }
 
     /// One of them.

@@ -292,16 +292,20 @@ fn ip(link: &Link) -> Vec<Case> {
 }
 
 fn transport(link: &Link) -> Vec<Case> {
-    let syn = || {
+    let syn_with = |payload: &[u8]| {
         link.tcp(&Segment {
             source: 5000,
             destination: SERVICE.port(),
             seq: 1,
             flags: flags::SYN,
             window: 1000,
+            payload: payload.to_vec(),
             ..Segment::default()
         })
     };
+    let syn = || syn_with(&[]);
+    // The first word of what would be data is made a part of the header.
+    let syn_with_option = |option: &[u8]| with(syn_with(option), TRANSPORT + 12, &[0x60]);
     let datagram = || link.udp(9, 7, b"hello");
     let ping = || link.echo_request(1, 1, b"hello");
     let checksum = |frame: Vec<u8>, at| spoilt(frame, TRANSPORT + at, &[0x12, 0x34]);
@@ -360,6 +364,16 @@ fn transport(link: &Link) -> Vec<Case> {
             "TCP with a header longer than the packet",
             "tcp_malformed",
             with(syn(), TRANSPORT + 12, &[0xf0]),
+        ),
+        case(
+            "TCP with an option of length zero",
+            "tcp_bad_option",
+            syn_with_option(&[2, 0, 5, 180]),
+        ),
+        case(
+            "TCP with an option that runs over the end",
+            "tcp_bad_option",
+            syn_with_option(&[1, 1, 2, 4]),
         ),
         case(
             "TCP with a wrong checksum",

@@ -67,7 +67,7 @@ fn settles(machine: &Machine, before: &Held) -> Result<()> {
 fn orderly(fixture: &Fixture) -> Result<()> {
     const CONNECTIONS: u64 = 10_000;
     let machine = fixture.boot_echo()?;
-    let accepted = machine.statistic("tcp_accepted")?;
+    let accepted = machine.statistic("tcp_passive_opens")?;
     let before = Held::now(&machine)?;
     for number in 0..CONNECTIONS {
         let mut client = connect(SERVICE)?;
@@ -79,7 +79,7 @@ fn orderly(fixture: &Fixture) -> Result<()> {
         }
     }
     settles(&machine, &before)?;
-    let accepted = machine.statistic("tcp_accepted")? - accepted;
+    let accepted = machine.statistic("tcp_passive_opens")? - accepted;
     ensure!(accepted >= CONNECTIONS, "only {accepted} were accepted");
     Ok(())
 }

@@ -2,11 +2,14 @@
 //!
 //!     cargo run -p mnet-codegen -- bindings            # writes solo5-toolchain/sys/src/bindings.rs
 //!     cargo run -p mnet-codegen -- bindings --check    # compares instead, and prints the difference
+//!     cargo run -p mnet-codegen -- header              # writes include/mnet.h
+//!     cargo run -p mnet-codegen -- header --check
 //!
 //! One module for each generator; each returns the text of its file. A package of its own because
 //! the generators are large, and most chores (`cargo xtask demo`) do without them.
 
 mod bindings;
+mod header;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +30,8 @@ struct Cli {
 enum What {
     /// solo5-toolchain/sys/src/bindings.rs from include/solo5.h (needs libclang)
     Bindings(Mode),
+    /// include/mnet.h from the sources of mnet-ffi
+    Header(Mode),
 }
 
 #[derive(Args)]
@@ -53,6 +58,7 @@ fn run(cli: &Cli) -> Result<()> {
             let text = bindings::generate(&root)?;
             deliver(&root, "solo5-toolchain/sys/src/bindings.rs", &text, mode)
         }
+        What::Header(mode) => deliver(&root, "include/mnet.h", &header::generate(&root)?, mode),
     }
 }
 

@@ -1,0 +1,337 @@
+//! Which stacks are open, what a handle names, and entering a stack for one call.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use mnet::mnet_core::config::Limits;
+use mnet::mnet_core::device::InterfaceId;
+use mnet::mnet_core::socket::SocketKind;
+use mnet::solo5::{NetDevice, Solo5};
+use mnet::{Instant, NoEntropy, Platform, Runtime, SocketId};
+use spin::Mutex;
+
+use crate::arena::Claim;
+use crate::error::Error;
+
+/// Most stacks that are open at the same time: three bits of a handle.
+pub(crate) const MAX_STACKS: usize = 1 << SLOT_BITS;
+const SLOT_BITS: u32 = 3;
+/// [`SocketId::to_bits`] stays below this; the slot of the stack lies above it in a handle.
+const SLOT_SHIFT: u32 = 58;
+/// Where the generation starts in [`SocketId::to_bits`].
+const GENERATION_SHIFT: u32 = 26;
+
+/// Where a stack of the C interface runs: on Solo5, or by the calls of its owner.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// The time at the start of a manual stack.
+    pub(crate) manual: Option<Instant>,
+}
+
+impl Platform for Host {
+    type Device = NetDevice;
+
+    fn now(&mut self) -> Instant {
+        self.manual.unwrap_or_else(|| Solo5.now())
+    }
+
+    fn wait(&mut self, devices: &mut [NetDevice], deadline: Instant) {
+        if self.manual.is_none() {
+            Solo5.wait(devices, deadline);
+        }
+    }
+
+    fn entropy(&mut self) -> Result<[u8; 32], NoEntropy> {
+        Solo5.entropy()
+    }
+}
+
+/// An open stack.
+pub(crate) struct Opened {
+    pub(crate) runtime: Runtime<Host>,
+    /// The interface of a manual stack, where frames go in.
+    pub(crate) manual: Option<InterfaceId>,
+    /// Largest frame, Ethernet header included.
+    pub(crate) frame_len: usize,
+    /// The sockets whose mode is not [`Opened::default_nonblocking`].
+    switched: Modes,
+    default_nonblocking: bool,
+    pub(crate) place: Place,
+}
+
+impl Opened {
+    pub(crate) fn new(
+        runtime: Runtime<Host>,
+        manual: Option<InterfaceId>,
+        frame_len: usize,
+        nonblocking: bool,
+        tables: &Tables,
+        place: Place,
+    ) -> Self {
+        Self {
+            runtime,
+            manual,
+            frame_len,
+            switched: Modes::new(tables),
+            default_nonblocking: nonblocking,
+            place,
+        }
+    }
+
+    pub(crate) fn is_nonblocking(&self, id: SocketId) -> bool {
+        self.switched.get(id) != self.default_nonblocking
+    }
+
+    pub(crate) fn set_nonblocking(&mut self, id: SocketId, nonblocking: bool) {
+        self.switched
+            .set(id, nonblocking != self.default_nonblocking);
+    }
+
+    /// Takes in a new socket with the stack's default mode; its handle for C.
+    pub(crate) fn adopt(&mut self, id: SocketId) -> i64 {
+        self.set_nonblocking(id, self.default_nonblocking);
+        self.place.handle(id)
+    }
+
+    /// A blocking socket sends before its call returns; a non-blocking one queues.
+    pub(crate) fn send_if_blocking(&mut self, id: SocketId) {
+        if !self.is_nonblocking(id) {
+            self.runtime.flush();
+        }
+    }
+
+    /// Turns the loop, and sleeps if need be, for a call that waits.
+    pub(crate) fn turn(&mut self) {
+        self.runtime.turn(Instant::FAR_FUTURE);
+    }
+}
+
+/// How many sockets of each kind there can be.
+pub(crate) struct Tables {
+    pub(crate) listeners: usize,
+    pub(crate) connections: usize,
+    pub(crate) udp: usize,
+}
+
+impl Tables {
+    pub(crate) fn new(config: &mnet::Config, limits: &Limits) -> Self {
+        Self {
+            listeners: config.max_listeners,
+            connections: limits.connections,
+            udp: config.max_udp_sockets,
+        }
+    }
+
+    /// Bytes that the modes of so many sockets take.
+    pub(crate) fn mode_bytes(&self) -> usize {
+        [self.listeners, self.connections, self.udp]
+            .iter()
+            .map(|n| n / 8 + 16)
+            .sum()
+    }
+}
+
+/// One bit for each socket.
+struct Modes {
+    listeners: Box<[u64]>,
+    connections: Box<[u64]>,
+    udp: Box<[u64]>,
+}
+
+impl Modes {
+    fn new(tables: &Tables) -> Self {
+        let bits = |count: usize| vec![0; count / 64 + 1].into_boxed_slice();
+        Self {
+            listeners: bits(tables.listeners),
+            connections: bits(tables.connections),
+            udp: bits(tables.udp),
+        }
+    }
+
+    fn get(&self, id: SocketId) -> bool {
+        let words = match id.kind() {
+            SocketKind::Listener => &self.listeners,
+            SocketKind::Connection => &self.connections,
+            SocketKind::Udp => &self.udp,
+        };
+        words
+            .get(id.index() / 64)
+            .is_some_and(|word| (word >> (id.index() % 64)) & 1 == 1)
+    }
+
+    fn set(&mut self, id: SocketId, on: bool) {
+        let words = match id.kind() {
+            SocketKind::Listener => &mut self.listeners,
+            SocketKind::Connection => &mut self.connections,
+            SocketKind::Udp => &mut self.udp,
+        };
+        if let Some(word) = words.get_mut(id.index() / 64) {
+            let bit = 1 << (id.index() % 64);
+            *word = if on { *word | bit } else { *word & !bit };
+        }
+    }
+}
+
+/// An open stack and its memory. The fields are dropped in this order: first the stack, which lies
+/// in the memory, then the claim on it.
+struct Entry {
+    stack: Box<Opened>,
+    _claim: Claim,
+}
+
+static SLOTS: [Mutex<Option<Entry>>; MAX_STACKS] = [const { Mutex::new(None) }; MAX_STACKS];
+
+/// Stacks opened so far.
+static OPENED: AtomicU32 = AtomicU32::new(0);
+
+/// One stack is opened at a time: while that happens, all allocations belong to it.
+static OPENING: Mutex<()> = Mutex::new(());
+
+/// Where a stack is, and what its handles look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) slot: usize,
+    /// Different for each stack.
+    number: u32,
+}
+
+impl Place {
+    /// The handle of the stack as C sees it.
+    fn stack_handle(self) -> i64 {
+        (((u64::from(self.number) + 1) << SLOT_BITS) | self.slot_bits()).cast_signed()
+    }
+
+    /// The handle of a socket of the stack as C sees it.
+    pub(crate) fn handle(self, id: SocketId) -> i64 {
+        ((self.slot_bits() << SLOT_SHIFT) | (id.to_bits() ^ self.salt())).cast_signed()
+    }
+
+    /// The socket that `fd` names, if it can be one of this stack's. Whether it is open is for the
+    /// stack to say.
+    pub(crate) fn socket(self, fd: i64) -> Option<SocketId> {
+        let bits = u64::try_from(fd).ok()?;
+        if bits >> SLOT_SHIFT != self.slot_bits() {
+            return None;
+        }
+        SocketId::from_bits((bits & ((1 << SLOT_SHIFT) - 1)) ^ self.salt())
+    }
+
+    fn slot_bits(self) -> u64 {
+        u64::try_from(self.slot).unwrap_or(u64::MAX)
+    }
+
+    /// Distinguishes the sockets of successive stacks: what is added (exclusive or) to the
+    /// generation of a socket's handle. The factor is odd, so no two of 2^32 stacks have the
+    /// same; the first has 0, and its handles are small numbers.
+    fn salt(self) -> u64 {
+        u64::from(self.number.wrapping_mul(0x9E37_79B1)) << GENERATION_SHIFT
+    }
+}
+
+/// Opens a stack: finds a place for it and stores what `open` makes.
+pub(crate) fn insert(
+    open: impl FnOnce(Place) -> Result<(Box<Opened>, Claim), Error>,
+) -> Result<i64, Error> {
+    let _opening = OPENING.try_lock().ok_or(Error::BUSY)?;
+    let (slot, mut free) = SLOTS
+        .iter()
+        .enumerate()
+        .find_map(|(slot, entry)| Some((slot, entry.try_lock().filter(|e| e.is_none())?)))
+        .ok_or(Error::LIMIT)?;
+    let number = OPENED.load(Ordering::Relaxed);
+    let place = Place { slot, number };
+    let (stack, claim) = open(place)?;
+    OPENED.store(number.wrapping_add(1), Ordering::Relaxed);
+    *free = Some(Entry {
+        stack,
+        _claim: claim,
+    });
+    Ok(place.stack_handle())
+}
+
+/// Closes a stack. Its arena is the caller's again when this returns.
+pub(crate) fn remove(handle: i64) -> Result<(), Error> {
+    let slot = stack_slot(handle)?;
+    let mut entry = slot.try_lock().ok_or(Error::BUSY)?;
+    match &*entry {
+        Some(open) if names(open, handle) => {
+            *entry = None;
+            Ok(())
+        }
+        _ => Err(Error::BAD_HANDLE),
+    }
+}
+
+fn names(entry: &Entry, handle: i64) -> bool {
+    entry.stack.place.stack_handle() == handle
+}
+
+/// The slot that a stack's handle names; whether the stack in it is the one meant is not checked.
+fn stack_slot(handle: i64) -> Result<&'static Mutex<Option<Entry>>, Error> {
+    let bits = u64::try_from(handle).map_err(|_| Error::BAD_HANDLE)?;
+    let slot = usize::try_from(bits & ((1 << SLOT_BITS) - 1)).map_err(|_| Error::BAD_HANDLE)?;
+    SLOTS.get(slot).ok_or(Error::BAD_HANDLE)
+}
+
+/// Enters a stack by its handle for one call.
+pub(crate) fn with_stack<T>(
+    handle: i64,
+    action: impl FnOnce(&mut Opened) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut entry = stack_slot(handle)?.try_lock().ok_or(Error::BUSY)?;
+    match &mut *entry {
+        Some(open) if names(open, handle) => action(&mut open.stack),
+        _ => Err(Error::BAD_HANDLE),
+    }
+}
+
+/// Enters the stack that a socket belongs to. Whether the socket is still open is for the stack to
+/// say.
+pub(crate) fn with_socket<T>(
+    fd: i64,
+    action: impl FnOnce(&mut Opened, SocketId) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let bits = u64::try_from(fd).map_err(|_| Error::BAD_HANDLE)?;
+    let slot = usize::try_from(bits >> SLOT_SHIFT).map_err(|_| Error::BAD_HANDLE)?;
+    let slot = SLOTS.get(slot).ok_or(Error::BAD_HANDLE)?;
+    let mut entry = slot.try_lock().ok_or(Error::BUSY)?;
+    let open = entry.as_mut().ok_or(Error::BAD_HANDLE)?;
+    let id = open.stack.place.socket(fd).ok_or(Error::BAD_HANDLE)?;
+    action(&mut open.stack, id)
+}
+
+/// Repeats `attempt` until it has something else to say than "would block", turning the loop in
+/// between. A non-blocking socket hears "would block" at once.
+///
+/// The stack is entered anew for each attempt, so others may use it between two of them. With
+/// `sends`, what a blocking call has queued is sent before it returns.
+pub(crate) fn blocking<T>(
+    fd: i64,
+    sends: bool,
+    mut attempt: impl FnMut(&mut Opened, SocketId) -> Result<T, Error>,
+) -> Result<T, Error> {
+    loop {
+        let outcome = with_socket(fd, |stack, id| {
+            let outcome = attempt(stack, id);
+            if stack.is_nonblocking(id) {
+                return outcome.map(Some);
+            }
+            match outcome {
+                Err(Error::AGAIN) => {
+                    stack.turn();
+                    Ok(None)
+                }
+                outcome => {
+                    if sends {
+                        stack.runtime.flush();
+                    }
+                    outcome.map(Some)
+                }
+            }
+        })?;
+        if let Some(result) = outcome {
+            return Ok(result);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Waiting for many sockets at once: level-triggered and edge-triggered.
+
+use core::ffi::c_int;
+use core::task::Poll;
+use core::time::Duration;
+
+use mnet::{Event, Instant, Readiness, Runtime, Stack};
+
+use crate::error::{Error, length, value};
+use crate::pointer;
+use crate::registry::{self, Host, Place};
+use crate::types::{
+    MNET_CLOSED, MNET_ERROR, MNET_INVALID, MNET_READABLE, MNET_WRITABLE, mnet_event, mnet_fd,
+    mnet_pollfd, mnet_stack,
+};
+
+/// Waits until one of several sockets is ready, as poll() of POSIX does: an entry is reported for
+/// as long as its condition lasts. The cost grows with count; for many sockets see mnet_events().
+///
+/// - stack: the stack that all the sockets belong to.
+/// - fds, count: what to wait for, and where the result goes (revents). With count 0 it only lets
+///   the stack work for the given time.
+/// - timeout_ns: how long, in nanoseconds; 0: do not wait; negative: for ever.
+///
+/// Returns how many entries have a revents that is not 0; 0 when the time is over; or
+///   MNET_EINVAL   fds is NULL with a count, or an entry asks for something unknown
+///   MNET_EBADF    no such stack (a stale socket is reported in its entry: MNET_INVALID)
+///   MNET_EBUSY
+/// revents of all entries is written unless an error is returned. Sends what is queued and takes in
+/// what has arrived, also with timeout 0. BLOCKS for as long as said; a manual stack never does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mnet_poll(
+    stack: mnet_stack,
+    fds: *mut mnet_pollfd,
+    count: usize,
+    timeout_ns: i64,
+) -> i64 {
+    let poll = || {
+        let len = pointer::array_len::<mnet_pollfd>(count)?;
+        // SAFETY: as the header says: NULL, or `count` entries that may be written.
+        let bytes = unsafe { pointer::output(fds.cast(), len) }?;
+        let mut entries = Entries {
+            first: bytes.as_mut_ptr().cast(),
+            count,
+        };
+        if entries
+            .iter()
+            .any(|entry| entry.events & !(MNET_READABLE | MNET_WRITABLE) != 0)
+        {
+            return Err(Error::INVALID);
+        }
+        let ready = wait(stack, timeout_ns, |runtime, place| {
+            let ready = entries.look(runtime.stack(), place);
+            (ready > 0).then_some(ready)
+        })?;
+        Ok(length(ready.unwrap_or(0)))
+    };
+    value(poll())
+}
+
+/// The caller's array, of which nothing is known about the alignment.
+struct Entries {
+    first: *mut mnet_pollfd,
+    count: usize,
+}
+
+impl Entries {
+    fn iter(&self) -> impl Iterator<Item = mnet_pollfd> {
+        // SAFETY: `pointer::output` has checked the array and the caller vouches for it; every
+        // bit pattern is an entry.
+        (0..self.count).map(|index| unsafe { self.first.add(index).read_unaligned() })
+    }
+
+    /// Fills in what is ready, and counts.
+    fn look(&mut self, stack: &Stack, place: Place) -> usize {
+        let mut ready = 0;
+        for index in 0..self.count {
+            // SAFETY: as in `iter`; the array may be written, too.
+            unsafe {
+                let at = self.first.add(index);
+                let mut entry = at.read_unaligned();
+                entry.revents = revents(stack, place, &entry);
+                ready += usize::from(entry.revents != 0);
+                at.write_unaligned(entry);
+            }
+        }
+        ready
+    }
+}
+
+fn revents(stack: &Stack, place: Place, entry: &mnet_pollfd) -> u32 {
+    if entry.fd < 0 {
+        return 0;
+    }
+    match place.socket(entry.fd).map(|id| stack.readiness(id)) {
+        Some(Ok(readiness)) => bits(readiness) & (entry.events | MNET_ERROR | MNET_CLOSED),
+        _ => MNET_INVALID,
+    }
+}
+
+fn bits(readiness: Readiness) -> u32 {
+    [
+        (Readiness::READABLE, MNET_READABLE),
+        (Readiness::WRITABLE, MNET_WRITABLE),
+        (Readiness::ERROR, MNET_ERROR),
+        (Readiness::CLOSED, MNET_CLOSED),
+    ]
+    .into_iter()
+    .filter_map(|(flag, bit)| readiness.contains(flag).then_some(bit))
+    .sum()
+}
+
+/// Waits until the readiness of sockets has grown, and says of which. Each growth is reported
+/// once, so act on a socket until it says MNET_EAGAIN. The cost does not depend on how many
+/// sockets there are.
+///
+/// - events, max: where the events go, and room for how many (at least 1). Events that find no
+///   room wait for the next call.
+/// - timeout_ns: how long, in nanoseconds; 0: do not wait; negative: for ever.
+///
+/// Returns the number of events; 0 when the time is over; or
+///   MNET_EINVAL   events is NULL or max is 0
+///   MNET_EBADF    no such stack
+///   MNET_EBUSY
+/// A socket that was closed after its event was noticed can still be reported; calls on it give
+/// MNET_EBADF. Sends what is queued and takes in what has arrived, also with timeout 0, unless
+/// earlier events wait. BLOCKS for as long as said; a manual stack never does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mnet_events(
+    stack: mnet_stack,
+    events: *mut mnet_event,
+    max: usize,
+    timeout_ns: i64,
+) -> i64 {
+    let wait_for_events = || {
+        let len = pointer::array_len::<mnet_event>(max)?;
+        // SAFETY: as the header says: NULL, or room for `max` events.
+        let bytes = unsafe { pointer::output(events.cast(), len) }?;
+        if max == 0 {
+            return Err(Error::INVALID);
+        }
+        let first = bytes.as_mut_ptr().cast::<mnet_event>();
+        let drain = |runtime: &mut Runtime<Host>, place: Place| {
+            let mut count = 0;
+            while count < max
+                && let Some(Event { socket, readiness }) = runtime.stack_mut().poll_event()
+            {
+                let fd = place.handle(socket);
+                let event = mnet_event {
+                    fd,
+                    ready: bits(readiness),
+                    reserved: 0,
+                };
+                // SAFETY: `pointer::output` has checked the array, `count` is below its length,
+                // and the caller vouches for it.
+                unsafe { first.add(count).write_unaligned(event) };
+                count += 1;
+            }
+            (count > 0).then_some(count)
+        };
+        // Only when the events of one batch are handled is it time for the next batch.
+        if let Some(count) =
+            registry::with_stack(stack, |stack| Ok(drain(&mut stack.runtime, stack.place)))?
+        {
+            return Ok(length(count));
+        }
+        Ok(length(wait(stack, timeout_ns, drain)?.unwrap_or(0)))
+    };
+    value(wait_for_events())
+}
+
+/// Turns the loop of a stack until `ready` gives something (`Some`) or the time is over (`None`).
+/// The stack is entered anew for each turn, so others may use it between two of them.
+fn wait<T>(
+    stack: mnet_stack,
+    timeout_ns: i64,
+    mut ready: impl FnMut(&mut Runtime<Host>, Place) -> Option<T>,
+) -> Result<Option<T>, Error> {
+    let mut until = match u64::try_from(timeout_ns) {
+        Ok(0) => Some(Instant::ZERO),
+        Ok(_) => None,
+        Err(_) => Some(Instant::FAR_FUTURE),
+    };
+    loop {
+        let outcome = registry::with_stack(stack, |stack| {
+            if stack.manual.is_some() {
+                return Ok(Poll::Ready(ready(&mut stack.runtime, stack.place)));
+            }
+            let until = *until.get_or_insert_with(|| {
+                stack.runtime.read_clock() + Duration::from_nanos(timeout_ns.unsigned_abs())
+            });
+            let place = stack.place;
+            Ok(stack.runtime.round(until, |runtime| ready(runtime, place)))
+        })?;
+        if let Poll::Ready(result) = outcome {
+            return Ok(result);
+        }
+    }
+}
+
+/// The place of a socket in its table: a number below max_connections, max_listeners or
+/// max_udp_sockets (see mnet_usage() for the derived ones) that no other open socket of its kind
+/// has. For a program that keeps data for each connection in an array of its own.
+///
+/// Returns the number, or MNET_EBADF. Does not block.
+#[unsafe(no_mangle)]
+pub extern "C" fn mnet_index(fd: mnet_fd) -> i64 {
+    value(registry::with_socket(fd, |stack, id| {
+        stack.runtime.stack().readiness(id)?;
+        Ok(length(id.index()))
+    }))
+}
+
+/// What a socket can do now without waiting: MNET_READABLE, MNET_WRITABLE, MNET_ERROR and
+/// MNET_CLOSED combined.
+///
+/// Returns that (0: nothing), or MNET_EBADF or MNET_EBUSY. Does not block, and does not drive the
+/// stack.
+#[unsafe(no_mangle)]
+pub extern "C" fn mnet_readiness(fd: mnet_fd) -> c_int {
+    let readiness = registry::with_socket(fd, |stack, id| {
+        let readiness = bits(stack.runtime.stack().readiness(id)?);
+        Ok(c_int::try_from(readiness).unwrap_or(0))
+    });
+    readiness.unwrap_or_else(Error::code)
+}

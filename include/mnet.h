@@ -1,0 +1,866 @@
+/*
+ * mnet.h: TCP/IP for Solo5 unikernels.
+ *
+ * Generated from the sources of the library by `cargo run -p mnet-codegen -- header`; do not edit.
+ *
+ * Link with libmnet.a, which needs the functions of solo5.h and nothing else: no libc, no malloc. A server:
+ *
+ *     struct mnet_config config;
+ *     mnet_config_default(&config, sizeof config);
+ *     config.arena = memory;
+ *     config.arena_size = sizeof memory;
+ *     mnet_cidr_parse("10.0.0.2/24", 11, &config.address, &config.prefix_len);
+ *     mnet_stack stack = mnet_open(&config);                   negative: an error, see mnet_strerror()
+ *     struct mnet_addr local;
+ *     mnet_addr_parse("0.0.0.0:7", 9, &local);
+ *     mnet_fd listener = mnet_listen(stack, &local, 16);
+ *     for (;;) {
+ *         mnet_fd client = mnet_accept(listener, NULL);        waits
+ *         ... mnet_read(), mnet_write(), mnet_close() ...
+ *     }
+ *
+ * THREE WAYS TO WAIT, over the same calls, which can be mixed:
+ *
+ *   - Blocking, the default: a call turns the event loop until it is done, and other connections progress meanwhile.
+ *   - Readiness: a non-blocking socket answers MNET_EAGAIN instead of waiting. mnet_poll() waits for some sockets
+ *     (level: for as long as they are ready), mnet_events() for all (edge: when their readiness grows).
+ *   - Driven from outside: mnet_step() does what is due, never sleeps, and says when it wants to be called again. With
+ *     MNET_CONFIG_MANUAL frames go in and out by call, too.
+ *
+ * A non-blocking call only queues what is to be sent; it leaves with the next call that waits, polls or steps. That is
+ * cheaper: an acknowledgement travels with the answer, and small writes share a segment.
+ *
+ * RULES that hold for every function, unless its comment says otherwise:
+ *
+ *   - Errors are negative, MNET_E*; mnet_strerror() and mnet_error_name() explain them. 0 and above is success.
+ *   - Outputs are written on success only, and an error changes nothing.
+ *   - NULL, lengths and handles are checked. A stale, foreign or invented handle is MNET_EBADF, never a crash. What
+ *     cannot be checked is that a pointer other than NULL designates as much memory as it is said to.
+ *   - Pointers are used during the call only, and have no alignment requirement. Memory of an arena belongs to the
+ *     library: a buffer must not lie in one (MNET_EINVAL).
+ *   - Sizes are bytes, times are nanoseconds.
+ *   - MNET_EBUSY is the answer to a call on a stack that is inside another call: from within a solo5_* function that
+ *     the caller supplies, or from another thread.
+ *   - There are no callbacks, and nothing allocates after mnet_open().
+ *   - A defect of the library does not return: it prints the place on the console and calls solo5_abort().
+ *
+ * Usable from C99, C11 and later, and from C++.
+ */
+
+#ifndef MNET_H
+#define MNET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The version of this header. mnet_version() and mnet_version_number() give the library's. */
+#define MNET_VERSION "0.1.0"
+#define MNET_VERSION_MAJOR 0
+#define MNET_VERSION_MINOR 1
+#define MNET_VERSION_PATCH 0
+#define MNET_VERSION_NUMBER 1000
+
+/*
+ * The version of the binary interface. It changes when a program that was compiled against an
+ * older header would no longer work. Compare it with mnet_abi_version().
+ */
+#define MNET_ABI_VERSION 0
+
+/* Address family: none. All other members are ignored. */
+#define MNET_AF_NONE 0
+
+/* Address family: IPv4. */
+#define MNET_AF_INET 4
+
+/* Address family: IPv6. Not supported yet (MNET_EAFNOSUPPORT). */
+#define MNET_AF_INET6 6
+
+/*
+ * mnet_config.flags: no device. Frames go in and out by mnet_frame_in() and mnet_frame_out(), and
+ * time by mnet_step(). All sockets are non-blocking, and no solo5_* function is called, except for
+ * entropy if no seed is given.
+ */
+#define MNET_CONFIG_MANUAL 1
+
+/* mnet_config.flags: new sockets are non-blocking. */
+#define MNET_CONFIG_NONBLOCKING 2
+
+/*
+ * mnet_config.flags: new TCP connections send small writes at once instead of collecting them
+ * (Nagle's algorithm off, RFC 9293 section 3.7.4).
+ */
+#define MNET_CONFIG_NODELAY 4
+
+/* Ready: a read gives data, the end of the stream or an error; a listener has a connection. */
+#define MNET_READABLE 1
+
+/* Ready: a write takes data or gives an error; a connect has completed. */
+#define MNET_WRITABLE 2
+
+/* Ready: the connection has failed; reads and writes give the reason. Always reported. */
+#define MNET_ERROR 4
+
+/* Ready: both directions have ended. Always reported. */
+#define MNET_CLOSED 8
+
+/* mnet_poll() only: the handle is stale or foreign. Always reported. */
+#define MNET_INVALID 16
+
+/* mnet_connect(): do not wait for the connection to be established, and make it non-blocking. */
+#define MNET_NONBLOCK 1
+
+/* mnet_shutdown(): end our direction of the connection. */
+#define MNET_SHUT_WR 1
+
+/* "No deadline" where a deadline is given in nanoseconds. */
+#define MNET_NEVER UINT64_MAX
+
+/*
+ * An argument is wrong: NULL where it must not be, a size or a number out of range, text that
+ * does not parse. Nothing was changed.
+ */
+#define MNET_EINVAL (-1)
+
+/*
+ * The handle is stale, was never given out, or names another kind of socket. Nothing was
+ * changed.
+ */
+#define MNET_EBADF (-2)
+
+/*
+ * The call would have to wait, and the socket is non-blocking. mnet_poll() or mnet_events() tell
+ * when to try again.
+ */
+#define MNET_EAGAIN (-3)
+
+/* The arena does not hold the smallest workable stack with the limits asked for. */
+#define MNET_ENOMEM (-4)
+
+/* A limit of the configuration is reached: stacks, listeners, connections or sockets. */
+#define MNET_ELIMIT (-5)
+
+/* Another socket has this address and port, or no ephemeral port is free. */
+#define MNET_EADDRINUSE (-6)
+
+/* The address is not one of the stack's own, or not one that a host can have. */
+#define MNET_EADDRNOTAVAIL (-7)
+
+/* The peer refused the connection, or has no socket where a datagram was sent to. */
+#define MNET_ECONNREFUSED (-8)
+
+/* The peer reset the connection. What was not delivered is lost. */
+#define MNET_ECONNRESET (-9)
+
+/* The peer stopped answering. */
+#define MNET_ETIMEDOUT (-10)
+
+/* The network says that the host cannot be reached. */
+#define MNET_EHOSTUNREACH (-11)
+
+/* No route leads to the address. */
+#define MNET_ENETUNREACH (-12)
+
+/* This side of the connection was shut down: nothing more can be written. */
+#define MNET_EPIPE (-13)
+
+/* It does not fit: a datagram into the MTU of the path, or text into a buffer. */
+#define MNET_EMSGSIZE (-14)
+
+/* The manifest has no network device of this name. */
+#define MNET_ENODEV (-15)
+
+/*
+ * In use: the device or part of the arena by another stack, or the stack by a call that has not
+ * returned.
+ */
+#define MNET_EBUSY (-16)
+
+/* The processor has no random source that can be trusted (RDSEED, RDRAND), and no seed was given. */
+#define MNET_ENTROPY (-17)
+
+/* The address family is not supported. */
+#define MNET_EAFNOSUPPORT (-18)
+
+/* The gateway is not on the network of the address. */
+#define MNET_EGATEWAY (-19)
+
+/* An IP address and a port. */
+struct mnet_addr {
+    /* MNET_AF_INET or MNET_AF_INET6; MNET_AF_NONE where an address is optional. */
+    uint16_t family;
+    /* The port in host byte order; 0 where there is none. */
+    uint16_t port;
+    /* The zone of a link-local IPv6 address; 0 otherwise. */
+    uint32_t zone;
+    /* The address in network byte order: 4 bytes for IPv4 (the others are 0), 16 for IPv6. */
+    uint8_t ip[16];
+};
+
+/*
+ * How to open a stack. Fill it with mnet_config_default(), change what is to be different, and
+ * pass it to mnet_open(), which copies it: nothing it points to but the arena is used afterwards.
+ */
+struct mnet_config {
+    /* sizeof (struct mnet_config) as the caller knows it. Set by mnet_config_default(). */
+    size_t size;
+    /*
+     * The memory for the stack: it belongs to the stack from a successful mnet_open() until
+     * mnet_close_stack() has returned. Required. Any alignment. Must not overlap the arena of
+     * another stack.
+     */
+    void *arena;
+    /*
+     * Bytes of the arena. 512 KiB make a small stack; more memory means more connections and
+     * larger windows. The stack never uses more than this.
+     */
+    size_t arena_size;
+    /*
+     * The name of the network device in the manifest, NUL terminated, at most 67 characters.
+     * Default "service". Ignored by a manual stack.
+     */
+    const char *device;
+    /* Our address; the port is ignored. MNET_AF_NONE (the default): no address. */
+    struct mnet_addr address;
+    /*
+     * The default gateway; the port is ignored. MNET_AF_NONE (the default): only the network of
+     * our own address is reachable.
+     */
+    struct mnet_addr gateway;
+    /* The length of the network's prefix in bits, 1 to 32 for IPv4. Default 24. */
+    uint32_t prefix_len;
+    /* MNET_CONFIG_* combined. Default 0. */
+    uint32_t flags;
+    /*
+     * 32 random bytes from which the stack derives all its secrets (initial sequence numbers,
+     * ports, hash keys). NULL (the default): from the processor's random source. Give a seed only
+     * where that is missing, a new one at each start, or in a test.
+     */
+    const uint8_t *seed;
+    /* Bytes of the seed: 32, or 0 with seed NULL. */
+    size_t seed_len;
+    /*
+     * How long a waiting call looks for frames before it sleeps, in nanoseconds. Default 0. Each
+     * sleep costs some 20 microseconds of latency, looking costs processor time.
+     */
+    uint64_t busy_poll_ns;
+    /* Most TCP connections. 0 (the default): derived from the arena. */
+    uint32_t max_connections;
+    /* Most half-open TCP connections, all listeners together. 0 (the default): derived. */
+    uint32_t max_half_open;
+    /*
+     * Most remembered TIME-WAIT states (RFC 9293 section 3.4.1); when full the oldest ends early.
+     * 0 (the default): derived.
+     */
+    uint32_t max_time_wait;
+    /* Most TCP listeners. 0 (the default): 32. */
+    uint32_t max_listeners;
+    /* Most UDP sockets. 0 (the default): 64. */
+    uint32_t max_udp_sockets;
+    /*
+     * Largest receive window of a TCP connection in bytes, 4096 to 2^30; what the arena can spare
+     * bounds it further. 0 (the default): 1 MiB.
+     */
+    uint32_t tcp_receive_buffer;
+    /*
+     * Most bytes in a TCP connection's send queue, 4096 to 2^30; what the arena can spare bounds
+     * it further. 0 (the default): 1 MiB.
+     */
+    uint32_t tcp_send_buffer;
+    /*
+     * Manual stacks only: the MTU, 576 to 65000 bytes without the Ethernet header. 0 (the
+     * default): 1500. Other stacks take the device's.
+     */
+    uint32_t mtu;
+    /* Manual stacks only: our Ethernet address; required. Other stacks take the device's. */
+    uint8_t hardware_address[6];
+    /* Must be 0. */
+    uint8_t reserved[2];
+    /* Manual stacks only: the time at start, in nanoseconds from an epoch of the caller's choice. */
+    uint64_t now;
+};
+
+/* A stack: always positive. A negative value is an error code. A number is never used twice. */
+typedef int64_t mnet_stack;
+
+/*
+ * A socket: always positive. A negative value is an error code. The handle of a socket that was
+ * closed, or whose stack was closed, is recognised as stale (MNET_EBADF).
+ */
+typedef int64_t mnet_fd;
+
+/* One entry of mnet_poll(). */
+struct mnet_pollfd {
+    /* The socket. An entry with a negative value is skipped. */
+    mnet_fd fd;
+    /* What is waited for: MNET_READABLE, MNET_WRITABLE or both. */
+    uint32_t events;
+    /* Written by mnet_poll(): what is there. */
+    uint32_t revents;
+};
+
+/* The readiness of a socket has grown. */
+struct mnet_event {
+    /* The socket. */
+    mnet_fd fd;
+    /* What it can do now: MNET_READABLE, MNET_WRITABLE, MNET_ERROR, MNET_CLOSED. */
+    uint32_t ready;
+    /* 0. */
+    uint32_t reserved;
+};
+
+/* What a stack has in use. Members are appended in later versions. */
+struct mnet_usage {
+    /* Frames in the pool. */
+    uint64_t frames;
+    /* Frames that are free now. */
+    uint64_t frames_free;
+    /* The fewest frames that were ever free. */
+    uint64_t frames_lowest;
+    /* TCP connections in use, those that finish closing in the background included. */
+    uint64_t connections;
+    /* Those of them that were closed by the program and finish closing in the background. */
+    uint64_t orphaned;
+    /* Most TCP connections. */
+    uint64_t max_connections;
+    /* TCP connections being opened by a peer. */
+    uint64_t half_open;
+    /* TCP connections that are remembered in TIME-WAIT. */
+    uint64_t time_wait;
+    /* TCP listeners. */
+    uint64_t listeners;
+    /* UDP sockets. */
+    uint64_t udp_sockets;
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/*
+ * The version of the library as text, as in "0.1.0". Static, never NULL. Compare it with
+ * MNET_VERSION to see whether header and library belong together. Does not block.
+ */
+const char *mnet_version(void);
+
+/*
+ * The version of the library as a number: major * 1000000 + minor * 1000 + patch, as in
+ * MNET_VERSION_NUMBER. Does not block.
+ */
+int mnet_version_number(void);
+
+/*
+ * The library's MNET_ABI_VERSION. A program compares it with the constant that it was compiled
+ * with, before anything else: if they differ, no other call may be made. Does not block.
+ */
+int mnet_abi_version(void);
+
+/*
+ * The text of an error code, as in "connection reset by peer".
+ *
+ * Any number may be passed: "success" for 0 and above, "unknown error" for a negative number that
+ * is no code. Never NULL; the text is static. Does not block.
+ */
+const char *mnet_strerror(int code);
+
+/*
+ * The name of an error code, as in "MNET_ECONNRESET".
+ *
+ * Any number may be passed: "0" for 0 and above, "?" for a negative number that is no code.
+ * Never NULL; the text is static. Does not block.
+ */
+const char *mnet_error_name(int code);
+
+/*
+ * Parses an address with an optional port: "10.0.0.2" or "10.0.0.2:7".
+ *
+ * - text, text_len: the text; no NUL is needed at its end, none may be inside.
+ * - addr: receives the address; the port is 0 if the text has none.
+ *
+ * Returns 0, or MNET_EINVAL: NULL, or not such a text. IPv6 addresses are not parsed yet.
+ * Does not block.
+ */
+int mnet_addr_parse(const char *text, size_t text_len, struct mnet_addr *addr);
+
+/*
+ * Parses an address with the length of its network's prefix: "10.0.0.2/24".
+ *
+ * - text, text_len: the text; no NUL is needed at its end, none may be inside.
+ * - addr: receives the address, with port 0.
+ * - prefix_len: receives the length in bits, 1 to 32.
+ *
+ * Returns 0, or MNET_EINVAL: NULL, or not such a text. IPv6 addresses are not parsed yet.
+ * Does not block.
+ */
+int mnet_cidr_parse(const char *text, size_t text_len, struct mnet_addr *addr, uint32_t *prefix_len);
+
+/*
+ * Writes an address as text: "10.0.0.2:7", or "10.0.0.2" if the port is 0, and a NUL.
+ *
+ * - addr: the address.
+ * - buf, len: where the text goes; 64 bytes are enough for every address.
+ *
+ * Returns the length of the text without the NUL, or
+ *   MNET_EINVAL         NULL, or not an address
+ *   MNET_EAFNOSUPPORT   the family is not supported
+ *   MNET_EMSGSIZE       the text does not fit; nothing was written
+ * Does not block.
+ */
+int64_t mnet_addr_format(const struct mnet_addr *addr, char *buf, size_t len);
+
+/*
+ * Fills a configuration with the defaults: no arena yet, device "service", no address, prefix
+ * length 24, seed from the processor, limits derived from the arena.
+ *
+ * - config: the structure to fill.
+ * - size: sizeof (struct mnet_config), so that the library knows how old the caller is.
+ *
+ * Returns 0, or MNET_EINVAL: config is NULL, or size is not that of any version.
+ * Does not block.
+ */
+int mnet_config_default(struct mnet_config *config, size_t size);
+
+/*
+ * Opens a stack on a network device of the manifest.
+ *
+ * - config: see struct mnet_config. Copied; only the arena is used after the call.
+ *
+ * Returns the stack, or
+ *   MNET_EINVAL          NULL, a member out of range, a seed that is not 32 bytes, an unknown flag
+ *   MNET_ENOMEM          the arena is too small, or the limits are too large for it
+ *   MNET_EBUSY           the device or part of the arena belongs to another stack
+ *   MNET_ENODEV          the manifest has no network device of this name
+ *   MNET_EADDRNOTAVAIL   not an address that a host can have (multicast, broadcast, 0.0.0.0)
+ *   MNET_EGATEWAY        the gateway is not on the network of the address
+ *   MNET_EAFNOSUPPORT    not an IPv4 address
+ *   MNET_ENTROPY         no seed was given, and the processor has no random source
+ *   MNET_ELIMIT          8 stacks are open
+ * On an error nothing has changed. Does not block. The address is announced by ARP (RFC 5227
+ * section 3) with the first frames that are sent.
+ */
+mnet_stack mnet_open(const struct mnet_config *config);
+
+/*
+ * Closes a stack: its sockets become stale, its device is released, its arena is the caller's
+ * again. Peers are not told; to part from them, close the sockets and go on driving the stack
+ * until mnet_usage() shows no connections.
+ *
+ * Returns 0, or
+ *   MNET_EBADF   no such stack; 0 and below are accepted as "none" and harmless
+ *   MNET_EBUSY   a call on this stack has not returned
+ * Does not block.
+ */
+int mnet_close_stack(mnet_stack stack);
+
+/*
+ * The clock of all stacks that have a device: nanoseconds since some fixed point before the
+ * program started. Never goes back. Does not block.
+ */
+uint64_t mnet_now(void);
+
+/*
+ * Drives a stack from outside: sends what is queued, takes in what the device has received (64
+ * frames at most), runs the timers that are due. Never sleeps.
+ *
+ * For owners of an event loop. Call it when a frame has arrived, when the deadline has come, and
+ * after calls that queue something to send; then look at mnet_events() or mnet_poll() with
+ * timeout 0. On a manual stack it only runs the timers.
+ *
+ * - now: the time, mnet_now() for a stack with a device. A time before one seen earlier counts as
+ *   that one.
+ * - next_deadline: receives when to call again at the latest; MNET_NEVER: only when a frame
+ *   arrives or something was queued. May be NULL.
+ *
+ * Returns 0, or
+ *   MNET_EBADF    no such stack
+ *   MNET_EBUSY    a call on this stack has not returned
+ *   MNET_EINVAL   now is MNET_NEVER
+ */
+int mnet_step(mnet_stack stack, uint64_t now, uint64_t *next_deadline);
+
+/*
+ * Hands a received frame to a manual stack (MNET_CONFIG_MANUAL).
+ *
+ * - now: the time, as for mnet_step().
+ * - frame, len: the frame with its Ethernet header and without checksum (FCS). Copied.
+ *
+ * Returns 0: the stack has looked at the frame, and counted it if it dropped it; or
+ *   MNET_EBADF    no such stack
+ *   MNET_EBUSY    a call on this stack has not returned
+ *   MNET_EINVAL   not a manual stack, frame is NULL, or now is MNET_NEVER
+ * Does not block.
+ */
+int mnet_frame_in(mnet_stack stack, uint64_t now, const void *frame, size_t len);
+
+/*
+ * Takes the next frame that a manual stack (MNET_CONFIG_MANUAL) has to send. Call it until it
+ * returns 0 after each batch of other calls.
+ *
+ * - now: the time, as for mnet_step().
+ * - buf, len: where the frame goes; len must be at least the MTU plus 14.
+ *
+ * Returns the length of the frame, 0 if there is none, or
+ *   MNET_EBADF      no such stack
+ *   MNET_EBUSY      a call on this stack has not returned
+ *   MNET_EINVAL     not a manual stack, buf is NULL, or now is MNET_NEVER
+ *   MNET_EMSGSIZE   len is too small; no frame was taken
+ * Does not block.
+ */
+int64_t mnet_frame_out(mnet_stack stack, uint64_t now, void *buf, size_t len);
+
+/*
+ * Listens for TCP connections (RFC 9293 section 3.10.1, passive OPEN).
+ *
+ * - local: our address and port; the address 0.0.0.0 means all of ours.
+ * - backlog: how many connections may wait for mnet_accept(), at least 1. Further ones are not
+ *   answered, so that peers try again.
+ *
+ * Returns the listener, or
+ *   MNET_EINVAL          local is NULL, its port is 0, or backlog is 0
+ *   MNET_EADDRNOTAVAIL   not one of our addresses
+ *   MNET_EADDRINUSE      another listener has this address and port
+ *   MNET_ELIMIT          max_listeners exist
+ *   MNET_EAFNOSUPPORT, MNET_EBADF, MNET_EBUSY
+ * Does not block.
+ */
+mnet_fd mnet_listen(mnet_stack stack, const struct mnet_addr *local, uint32_t backlog);
+
+/*
+ * Accepts a connection. It is blocking or non-blocking as the listener is.
+ *
+ * - listener: from mnet_listen().
+ * - peer: receives the peer's address; may be NULL.
+ *
+ * Returns the connection, or
+ *   MNET_EAGAIN   none waits (non-blocking listener): wait for MNET_READABLE
+ *   MNET_EBADF    not a listener
+ *   MNET_EINVAL, MNET_EBUSY
+ * A blocking listener waits for a connection.
+ */
+mnet_fd mnet_accept(mnet_fd listener, struct mnet_addr *peer);
+
+/*
+ * Opens a TCP connection (RFC 9293 section 3.10.1, active OPEN).
+ *
+ * - remote: where to.
+ * - local: from which of our addresses and ports; NULL, MNET_AF_NONE or port 0: chosen.
+ * - flags: 0, or MNET_NONBLOCK: return at once, with a non-blocking connection that becomes
+ *   MNET_WRITABLE once it is established; mnet_write() gives the reason if it failed.
+ *
+ * Returns the connection, or
+ *   MNET_EINVAL          remote is NULL or cannot be connected to; unknown flags
+ *   MNET_ENETUNREACH     no route
+ *   MNET_EADDRNOTAVAIL   local is not one of our addresses
+ *   MNET_EADDRINUSE      this pair of addresses and ports is in use, or no port is free
+ *   MNET_ELIMIT          max_connections exist
+ *   MNET_ECONNREFUSED    the peer refused                  (only when waiting)
+ *   MNET_ETIMEDOUT       the peer did not answer           (only when waiting)
+ *   MNET_EHOSTUNREACH    the network cannot reach the peer (only when waiting)
+ *   MNET_EAFNOSUPPORT, MNET_EBADF, MNET_EBUSY
+ * Waits until the connection is established or has failed, unless MNET_NONBLOCK is given or the
+ * stack was opened with MNET_CONFIG_NONBLOCKING or MNET_CONFIG_MANUAL.
+ */
+mnet_fd mnet_connect(mnet_stack stack, const struct mnet_addr *remote, const struct mnet_addr *local, int flags);
+
+/*
+ * Reads from a TCP connection: copies what has arrived, up to len bytes.
+ *
+ * - buf, len: where the data goes. Must not lie in an arena. NULL is allowed with len 0.
+ *
+ * Returns the number of bytes, 0 at the end of the stream (or if len is 0), or
+ *   MNET_EAGAIN       nothing has arrived (non-blocking): wait for MNET_READABLE
+ *   MNET_ECONNRESET   the peer reset the connection
+ *   MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH   the connection failed
+ *   MNET_EBADF        not a connection
+ *   MNET_EINVAL, MNET_EBUSY
+ * A blocking connection waits for data. After an error close the handle.
+ */
+int64_t mnet_read(mnet_fd fd, void *buf, size_t len);
+
+/*
+ * Shows received data without copying it, and without taking it: mnet_consume() does that.
+ *
+ * - data: receives the address of the data. It may be read, and given to mnet_write(), until the
+ *   next call on this stack other than mnet_write().
+ *
+ * Returns how many bytes there are: not all that have arrived, but those that lie together; 0 at
+ * the end of the stream; or an error as mnet_read() does. Waits as mnet_read() does.
+ *
+ * A server that passes data on gets backpressure for free: peek, write, and consume only what
+ * the write took. The rest stays in the stack, and the peer's window closes.
+ */
+int64_t mnet_peek(mnet_fd fd, const void **data);
+
+/*
+ * Takes received data that mnet_peek() has shown.
+ *
+ * - len: how many bytes, at most as many as mnet_peek() has returned.
+ *
+ * Returns 0, or
+ *   MNET_EINVAL   len is larger than what can be peeked; nothing was taken
+ *   MNET_EBADF    not a connection
+ *   MNET_EBUSY
+ * Does not block.
+ */
+int mnet_consume(mnet_fd fd, size_t len);
+
+/*
+ * Writes to a TCP connection: queues up to len bytes of buf for sending. buf is copied before the
+ * call returns.
+ *
+ * - buf, len: the data. May be what mnet_peek() has shown; must not lie in an arena otherwise.
+ *   NULL is allowed with len 0.
+ *
+ * Returns the number of bytes taken, which on a non-blocking connection may be fewer than len, or
+ *   MNET_EAGAIN       no room, or not yet connected (non-blocking): wait for MNET_WRITABLE
+ *   MNET_EPIPE        our direction was shut down
+ *   MNET_ECONNRESET   the peer reset the connection
+ *   MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH   the connection failed
+ *   MNET_EBADF        not a connection
+ *   MNET_EINVAL, MNET_EBUSY
+ * A blocking connection waits until all is queued, and sends before it returns; if the connection
+ * fails after a part was taken, the length of that part is returned and the next call gives the
+ * error. A non-blocking one queues; the data is sent by the next call that drives the stack
+ * (mnet_poll(), mnet_events(), mnet_step(), or any call that waits). After an error close the
+ * handle.
+ */
+int64_t mnet_write(mnet_fd fd, const void *buf, size_t len);
+
+/*
+ * Ends our direction of a TCP connection: the peer reads the end of the stream after everything
+ * that was written (RFC 9293 section 3.10.4, CLOSE). Reading goes on. Doing it again is harmless.
+ *
+ * - how: MNET_SHUT_WR.
+ *
+ * Returns 0, or
+ *   MNET_EAGAIN   the connection is not established yet
+ *   MNET_ECONNRESET, MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH   it has failed
+ *   MNET_EBADF    not a connection
+ *   MNET_EINVAL   how is something else
+ *   MNET_EBUSY
+ * Does not block.
+ */
+int mnet_shutdown(mnet_fd fd, int how);
+
+/*
+ * Closes any socket. The handle is stale from now on.
+ *
+ * - fd: the socket; 0 and below are accepted as "none" and harmless.
+ *
+ * A connection goes on in the background until everything that was written is delivered; if data
+ * has arrived that was not read, the peer gets a reset instead (RFC 9293 section 3.6, RFC 2525
+ * section 2.17). A listener resets the connections that were not accepted.
+ *
+ * Returns 0, or
+ *   MNET_EBADF   stale or foreign handle
+ *   MNET_EBUSY
+ * Does not block.
+ */
+int mnet_close(mnet_fd fd);
+
+/*
+ * Ends a TCP connection at once with a reset (RFC 9293 section 3.10.5). What was not delivered is
+ * lost. The handle is stale from now on.
+ *
+ * Returns 0, or
+ *   MNET_EBADF   not a connection
+ *   MNET_EBUSY
+ * Does not block.
+ */
+int mnet_abort(mnet_fd fd);
+
+/*
+ * Makes any socket blocking (0) or non-blocking (anything else).
+ *
+ * Returns 0, or
+ *   MNET_EBADF    stale or foreign handle
+ *   MNET_EINVAL   blocking, on a manual stack: there is nothing to wait for
+ *   MNET_EBUSY
+ * Does not block.
+ */
+int mnet_set_nonblocking(mnet_fd fd, int nonblocking);
+
+/*
+ * Makes a TCP connection collect small writes while data is unacknowledged (0, Nagle's algorithm,
+ * RFC 9293 section 3.7.4) or send them at once (anything else).
+ *
+ * Returns 0, or
+ *   MNET_EBADF   not a connection
+ *   MNET_EBUSY
+ * Does not block.
+ */
+int mnet_set_nodelay(mnet_fd fd, int nodelay);
+
+/*
+ * Our address and port of any socket.
+ *
+ * - addr: receives them.
+ *
+ * Returns 0, MNET_EBADF, MNET_EINVAL (addr is NULL) or MNET_EBUSY. Does not block.
+ */
+int mnet_sockname(mnet_fd fd, struct mnet_addr *addr);
+
+/*
+ * The peer's address and port of a TCP connection.
+ *
+ * - addr: receives them.
+ *
+ * Returns 0, MNET_EBADF, MNET_EINVAL (addr is NULL) or MNET_EBUSY. Does not block.
+ */
+int mnet_peername(mnet_fd fd, struct mnet_addr *addr);
+
+/*
+ * Opens a UDP socket (RFC 768).
+ *
+ * - local: our address and port; the address 0.0.0.0 means all of ours, port 0 takes a free one.
+ *
+ * Returns the socket, or
+ *   MNET_EADDRNOTAVAIL   not one of our addresses
+ *   MNET_EADDRINUSE      another socket has this address and port, or no port is free
+ *   MNET_ELIMIT          max_udp_sockets exist
+ *   MNET_EINVAL, MNET_EAFNOSUPPORT, MNET_EBADF, MNET_EBUSY
+ * Does not block.
+ */
+mnet_fd mnet_udp_bind(mnet_stack stack, const struct mnet_addr *local);
+
+/*
+ * Sends one datagram. It is copied before the call returns.
+ *
+ * - buf, len: the payload; 0 bytes make an empty datagram. Must not lie in an arena.
+ * - remote: where to.
+ *
+ * Returns len, or
+ *   MNET_EAGAIN        no buffer is free (non-blocking)
+ *   MNET_EMSGSIZE      it does not fit the MTU of the path
+ *   MNET_ENETUNREACH   no route
+ *   MNET_EINVAL        NULL, or an address that cannot be sent to
+ *   MNET_EBADF         not a UDP socket
+ *   MNET_EAFNOSUPPORT, MNET_EBUSY
+ * A blocking socket waits for a buffer, and sends before it returns; a non-blocking one queues
+ * the datagram for the next call that drives the stack.
+ */
+int64_t mnet_sendto(mnet_fd fd, const void *buf, size_t len, const struct mnet_addr *remote);
+
+/*
+ * Receives one datagram.
+ *
+ * - buf, len: where the payload goes; what does not fit is cut off. Must not lie in an arena.
+ * - remote: receives the sender's address; may be NULL.
+ *
+ * Returns the length of the datagram, which is larger than len if it was cut; 0 is an empty
+ * datagram; or
+ *   MNET_EAGAIN         none waits (non-blocking): wait for MNET_READABLE
+ *   MNET_ECONNREFUSED   an earlier datagram was answered by "port unreachable" (RFC 1122
+ *                       section 4.1.3.3)
+ *   MNET_EHOSTUNREACH   an earlier datagram was answered by "host" or "net unreachable"
+ *   MNET_EBADF          not a UDP socket
+ *   MNET_EINVAL, MNET_EBUSY
+ * A blocking socket waits for a datagram.
+ */
+int64_t mnet_recvfrom(mnet_fd fd, void *buf, size_t len, struct mnet_addr *remote);
+
+/*
+ * Waits until one of several sockets is ready, as poll() of POSIX does: an entry is reported for
+ * as long as its condition lasts. The cost grows with count; for many sockets see mnet_events().
+ *
+ * - stack: the stack that all the sockets belong to.
+ * - fds, count: what to wait for, and where the result goes (revents). With count 0 it only lets
+ *   the stack work for the given time.
+ * - timeout_ns: how long, in nanoseconds; 0: do not wait; negative: for ever.
+ *
+ * Returns how many entries have a revents that is not 0; 0 when the time is over; or
+ *   MNET_EINVAL   fds is NULL with a count, or an entry asks for something unknown
+ *   MNET_EBADF    no such stack (a stale socket is reported in its entry: MNET_INVALID)
+ *   MNET_EBUSY
+ * revents of all entries is written unless an error is returned. Sends what is queued and takes in
+ * what has arrived, also with timeout 0. BLOCKS for as long as said; a manual stack never does.
+ */
+int64_t mnet_poll(mnet_stack stack, struct mnet_pollfd *fds, size_t count, int64_t timeout_ns);
+
+/*
+ * Waits until the readiness of sockets has grown, and says of which. Each growth is reported
+ * once, so act on a socket until it says MNET_EAGAIN. The cost does not depend on how many
+ * sockets there are.
+ *
+ * - events, max: where the events go, and room for how many (at least 1). Events that find no
+ *   room wait for the next call.
+ * - timeout_ns: how long, in nanoseconds; 0: do not wait; negative: for ever.
+ *
+ * Returns the number of events; 0 when the time is over; or
+ *   MNET_EINVAL   events is NULL or max is 0
+ *   MNET_EBADF    no such stack
+ *   MNET_EBUSY
+ * A socket that was closed after its event was noticed can still be reported; calls on it give
+ * MNET_EBADF. Sends what is queued and takes in what has arrived, also with timeout 0, unless
+ * earlier events wait. BLOCKS for as long as said; a manual stack never does.
+ */
+int64_t mnet_events(mnet_stack stack, struct mnet_event *events, size_t max, int64_t timeout_ns);
+
+/*
+ * The place of a socket in its table: a number below max_connections, max_listeners or
+ * max_udp_sockets (see mnet_usage() for the derived ones) that no other open socket of its kind
+ * has. For a program that keeps data for each connection in an array of its own.
+ *
+ * Returns the number, or MNET_EBADF. Does not block.
+ */
+int64_t mnet_index(mnet_fd fd);
+
+/*
+ * What a socket can do now without waiting: MNET_READABLE, MNET_WRITABLE, MNET_ERROR and
+ * MNET_CLOSED combined.
+ *
+ * Returns that (0: nothing), or MNET_EBADF or MNET_EBUSY. Does not block, and does not drive the
+ * stack.
+ */
+int mnet_readiness(mnet_fd fd);
+
+/*
+ * How many counters a stack has. New versions append, and the order may change with the library's
+ * version. Does not block.
+ */
+size_t mnet_counter_count(void);
+
+/*
+ * The name of a counter, as in "ip_bad_checksum".
+ *
+ * - index: 0 to mnet_counter_count() - 1.
+ *
+ * Returns a static text, or NULL if there is no such counter. Does not block.
+ */
+const char *mnet_counter_name(size_t index);
+
+/*
+ * The value of a counter: how often it happened since the stack was opened.
+ *
+ * - index: 0 to mnet_counter_count() - 1.
+ * - value: receives it.
+ *
+ * Returns 0, or MNET_EINVAL (no such counter, or NULL), MNET_EBADF, MNET_EBUSY. Does not block.
+ */
+int mnet_counter_value(mnet_stack stack, size_t index, uint64_t *value);
+
+/*
+ * What a stack has in use.
+ *
+ * - usage: receives it.
+ * - size: sizeof (struct mnet_usage). A shorter structure of an older version is filled as far as
+ *   it goes; members that this version does not know become 0.
+ *
+ * Returns 0, or MNET_EINVAL (NULL), MNET_EBADF, MNET_EBUSY. Does not block.
+ */
+int mnet_usage(mnet_stack stack, struct mnet_usage *usage, size_t size);
+
+/*
+ * Fills a buffer with cryptographically strong random numbers, from a generator that was seeded
+ * when the stack was opened (ChaCha).
+ *
+ * - buf, len: what to fill.
+ *
+ * Returns 0, or MNET_EINVAL (NULL), MNET_EBADF, MNET_EBUSY. Does not block.
+ */
+int mnet_random(mnet_stack stack, void *buf, size_t len);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* MNET_H */

@@ -1,0 +1,467 @@
+//! Sockets that own their handle: the convenient way to use a [`Runtime`] from Rust.
+//!
+//! [`Net`] shares one runtime between all sockets of a thread. Every call borrows the runtime for
+//! as long as one turn of the loop takes and no longer; a call that waits borrows it again for the
+//! next turn. So tasks, once they exist, can wait side by side.
+
+use alloc::rc::Rc;
+use core::cell::RefCell;
+use core::fmt;
+use core::net::SocketAddr;
+
+use mnet_core::error::{
+    AcceptError, BadHandle, BindError, ConnectError, ListenError, RecvError, RecvFromError,
+    SendError, SendToError,
+};
+use mnet_core::stack::Usage;
+use mnet_core::{Counters, Event, Instant, Readiness, SocketId, Stack};
+
+use crate::platform::Platform;
+use crate::runtime::{Interest, Runtime, RuntimeCounters};
+
+/// A shared handle on a [`Runtime`]. Clones are the same runtime.
+pub struct Net<P: Platform> {
+    runtime: Rc<RefCell<Runtime<P>>>,
+}
+
+impl<P: Platform> Clone for Net<P> {
+    fn clone(&self) -> Self {
+        Self {
+            runtime: Rc::clone(&self.runtime),
+        }
+    }
+}
+
+impl<P: Platform> fmt::Debug for Net<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Net").finish_non_exhaustive()
+    }
+}
+
+impl<P: Platform> Net<P> {
+    /// Takes the runtime over. Its devices are attached and have their addresses.
+    #[must_use]
+    pub fn new(runtime: Runtime<P>) -> Self {
+        Self {
+            runtime: Rc::new(RefCell::new(runtime)),
+        }
+    }
+
+    /// Listens on a TCP address. The unspecified address means all of ours.
+    ///
+    /// At most `backlog` connections wait to be accepted; further ones are refused.
+    ///
+    /// # Errors
+    /// See [`ListenError`].
+    pub fn listen(&self, local: SocketAddr, backlog: usize) -> Result<TcpListener<P>, ListenError> {
+        let id = self.with(|runtime| runtime.stack_mut().tcp_listen(local, backlog))?;
+        Ok(TcpListener(Socket {
+            net: self.clone(),
+            id,
+        }))
+    }
+
+    /// Starts a TCP connection and does not wait for it: it is writable once it is established.
+    /// Until then [`TcpStream::try_write`] gives [`SendError::WouldBlock`], and afterwards the
+    /// reason if it failed.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub fn try_connect(&self, remote: SocketAddr) -> Result<TcpStream<P>, ConnectError> {
+        let id = self.with(|runtime| {
+            let now = runtime.now();
+            runtime.stack_mut().tcp_connect(now, remote, None)
+        })?;
+        Ok(TcpStream(Socket {
+            net: self.clone(),
+            id,
+        }))
+    }
+
+    /// Starts a TCP connection and waits until it is established or has failed.
+    ///
+    /// # Errors
+    /// See [`ConnectFailure`].
+    pub fn connect(&self, remote: SocketAddr) -> Result<TcpStream<P>, ConnectFailure> {
+        let stream = self
+            .try_connect(remote)
+            .map_err(ConnectFailure::NotStarted)?;
+        // Writing nothing tells apart "not yet", "established" and "failed".
+        self.block_on(|_| match stream.try_write(&[]) {
+            Err(SendError::WouldBlock) => None,
+            other => Some(other),
+        })
+        .map(|_| stream)
+        .map_err(ConnectFailure::Failed)
+    }
+
+    /// Opens a UDP socket. Port 0 takes a free one; the unspecified address means all of ours.
+    ///
+    /// # Errors
+    /// See [`BindError`].
+    pub fn bind(&self, local: SocketAddr) -> Result<UdpSocket<P>, BindError> {
+        let id = self.with(|runtime| runtime.stack_mut().udp_bind(local))?;
+        Ok(UdpSocket(Socket {
+            net: self.clone(),
+            id,
+        }))
+    }
+
+    /// Waits until one of `interests` is ready, or the clock says `until`; fills in what is ready.
+    /// Returns the number of ready entries.
+    pub fn poll(&self, interests: &mut [Interest], until: Instant) -> usize {
+        self.runtime.borrow_mut().poll(interests, until)
+    }
+
+    /// Waits until the readiness of some socket has grown; `None` when `until` has come first.
+    ///
+    /// Each growth is told once: act on the socket until it says `WouldBlock`. A socket that was
+    /// closed meanwhile can still appear.
+    #[must_use]
+    pub fn next_event(&self, until: Instant) -> Option<Event> {
+        let mut runtime = self.runtime.borrow_mut();
+        // Events of the last batch first: only then is it time for the next batch.
+        if let Some(event) = runtime.stack_mut().poll_event() {
+            return Some(event);
+        }
+        runtime.wait_for(until, |runtime| runtime.stack_mut().poll_event())
+    }
+
+    /// Does what is due at `now`, without sleeping; returns when to call again at the latest.
+    /// See [`Runtime::step`].
+    pub fn step(&self, now: Instant) -> Option<Instant> {
+        self.runtime.borrow_mut().step(now)
+    }
+
+    /// Sends what calls that do not wait have queued.
+    pub fn flush(&self) {
+        self.runtime.borrow_mut().flush();
+    }
+
+    /// Reads the clock.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.runtime.borrow_mut().read_clock()
+    }
+
+    /// What the stack counted: traffic, and every reason for a drop.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        *self.runtime.borrow().stack().counters()
+    }
+
+    /// What the event loop counted.
+    #[must_use]
+    pub fn runtime_counters(&self) -> RuntimeCounters {
+        *self.runtime.borrow().counters()
+    }
+
+    /// How many sockets, connections and frames are in use.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.runtime.borrow().stack().usage()
+    }
+
+    /// Fills `bytes` with cryptographically strong random numbers.
+    pub fn random(&self, bytes: &mut [u8]) {
+        self.with(|runtime| runtime.stack_mut().random(bytes));
+    }
+
+    fn with<T>(&self, action: impl FnOnce(&mut Runtime<P>) -> T) -> T {
+        action(&mut self.runtime.borrow_mut())
+    }
+
+    /// A stack command with the time of the current turn.
+    fn command<T>(&self, action: impl FnOnce(&mut Stack, Instant) -> T) -> T {
+        self.with(|runtime| {
+            let now = runtime.now();
+            action(runtime.stack_mut(), now)
+        })
+    }
+
+    /// Turns the loop until `attempt` gives something. The runtime is not borrowed while
+    /// `attempt` runs.
+    fn block_on<T>(&self, mut attempt: impl FnMut(&Self) -> Option<T>) -> T {
+        loop {
+            if let Some(result) = attempt(self) {
+                return result;
+            }
+            self.runtime.borrow_mut().turn(Instant::FAR_FUTURE);
+        }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectFailure {
+    /// Nothing was sent.
+    NotStarted(ConnectError),
+    /// The attempt failed: the peer refused, did not answer, or cannot be reached.
+    Failed(SendError),
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted(error) => error.fmt(f),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for ConnectFailure {}
+
+/// What every socket has: closes when dropped.
+struct Socket<P: Platform> {
+    net: Net<P>,
+    id: SocketId,
+}
+
+impl<P: Platform> Socket<P> {
+    /// The socket is open for as long as `self` lives, so its handle is good.
+    fn of_open<T: Default>(result: Result<T, BadHandle>) -> T {
+        result.unwrap_or_default()
+    }
+
+    fn readiness(&self) -> Readiness {
+        Self::of_open(self.net.with(|runtime| runtime.stack().readiness(self.id)))
+    }
+}
+
+impl<P: Platform> Drop for Socket<P> {
+    fn drop(&mut self) {
+        // A stale handle has nothing left to close.
+        let _ = self.net.command(|stack, now| stack.close(now, self.id));
+    }
+}
+
+macro_rules! common {
+    ($($name:ident),+) => {$(
+        impl<P: Platform> $name<P> {
+            /// The handle: what events and [`Interest`] name the socket by.
+            #[must_use]
+            pub fn id(&self) -> SocketId {
+                self.0.id
+            }
+
+            /// What can be done now without waiting.
+            #[must_use]
+            pub fn readiness(&self) -> Readiness {
+                self.0.readiness()
+            }
+
+            /// Our address and port.
+            ///
+            /// # Errors
+            /// [`BadHandle`] if the stack has forgotten the socket.
+            pub fn local_addr(&self) -> Result<SocketAddr, BadHandle> {
+                self.0.net.with(|runtime| runtime.stack().local_addr(self.0.id))
+            }
+        }
+
+        impl<P: Platform> fmt::Debug for $name<P> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.0.id).finish()
+            }
+        }
+    )+};
+}
+
+common!(TcpListener, TcpStream, UdpSocket);
+
+/// A TCP listener. Dropping it stops listening and resets connections that were not accepted.
+pub struct TcpListener<P: Platform>(Socket<P>);
+
+impl<P: Platform> TcpListener<P> {
+    /// The next connection, if one waits.
+    ///
+    /// # Errors
+    /// See [`AcceptError`].
+    pub fn try_accept(&self) -> Result<TcpStream<P>, AcceptError> {
+        let Socket { net, id } = &self.0;
+        let id = net.with(|runtime| runtime.stack_mut().tcp_accept(*id))?;
+        Ok(TcpStream(Socket {
+            net: net.clone(),
+            id,
+        }))
+    }
+
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    /// See [`AcceptError`]; never `WouldBlock`.
+    pub fn accept(&self) -> Result<TcpStream<P>, AcceptError> {
+        self.0.net.block_on(|_| match self.try_accept() {
+            Err(AcceptError::WouldBlock) => None,
+            other => Some(other),
+        })
+    }
+}
+
+/// A TCP connection. Dropping it closes it: what was written is still delivered, unless data that
+/// was received and never read forces a reset (RFC 9293 §3.6, RFC 2525 §2.17).
+pub struct TcpStream<P: Platform>(Socket<P>);
+
+impl<P: Platform> TcpStream<P> {
+    /// Copies what has arrived into `buffer`. `Ok(0)`: the peer has finished (or `buffer` is
+    /// empty).
+    ///
+    /// # Errors
+    /// See [`RecvError`].
+    pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize, RecvError> {
+        self.0
+            .net
+            .command(|stack, now| stack.tcp_recv(now, self.0.id, buffer))
+    }
+
+    /// Waits for data and copies it into `buffer`. `Ok(0)`: the peer has finished (or `buffer` is
+    /// empty).
+    ///
+    /// # Errors
+    /// See [`RecvError`]; never `WouldBlock`.
+    pub fn read(&self, buffer: &mut [u8]) -> Result<usize, RecvError> {
+        self.0.net.block_on(|_| match self.try_read(buffer) {
+            Err(RecvError::WouldBlock) => None,
+            other => Some(other),
+        })
+    }
+
+    /// Queues as much of `data` as there is room for; returns how much that was. It is sent at
+    /// the next turn of the loop.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn try_write(&self, data: &[u8]) -> Result<usize, SendError> {
+        self.0
+            .net
+            .command(|stack, now| stack.tcp_send(now, self.0.id, data))
+    }
+
+    /// Queues and sends all of `data`, waiting for room where there is none. On return the data
+    /// has been handed to the network as far as the peer's window allows; the rest follows on its
+    /// own.
+    ///
+    /// # Errors
+    /// See [`SendError`]; never `WouldBlock`. Part of the data may have been sent.
+    pub fn write_all(&self, data: &[u8]) -> Result<(), SendError> {
+        let mut rest = data;
+        while !rest.is_empty() {
+            let taken = self.0.net.block_on(|_| match self.try_write(rest) {
+                Err(SendError::WouldBlock) => None,
+                other => Some(other),
+            })?;
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+        self.0.net.flush();
+        Ok(())
+    }
+
+    /// Ends our direction: the peer reads the end of the stream after everything that was
+    /// written. Reading goes on.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn shutdown(&self) -> Result<(), SendError> {
+        self.0
+            .net
+            .command(|stack, now| stack.tcp_shutdown(now, self.0.id))
+    }
+
+    /// Ends the connection at once with a reset; what was not delivered is lost.
+    pub fn abort(self) {
+        // A connection that is already gone needs no reset.
+        let _ = self
+            .0
+            .net
+            .command(|stack, now| stack.tcp_abort(now, self.0.id));
+    }
+
+    /// Switches Nagle's algorithm off (true) or on (RFC 9293 §3.7.4).
+    ///
+    /// # Errors
+    /// [`BadHandle`] if the stack has forgotten the connection.
+    pub fn set_nodelay(&self, nodelay: bool) -> Result<(), BadHandle> {
+        self.0
+            .net
+            .command(|stack, now| stack.tcp_set_nodelay(now, self.0.id, nodelay))
+    }
+
+    /// The peer's address and port.
+    ///
+    /// # Errors
+    /// [`BadHandle`] if the stack has forgotten the connection.
+    pub fn peer_addr(&self) -> Result<SocketAddr, BadHandle> {
+        self.0
+            .net
+            .with(|runtime| runtime.stack().remote_addr(self.0.id))
+    }
+}
+
+/// One received datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes copied into the buffer.
+    pub len: usize,
+    /// Bytes that the datagram had; more than `len` if the buffer was too small.
+    pub datagram_len: usize,
+    /// Who sent it.
+    pub remote: SocketAddr,
+}
+
+/// A UDP socket.
+pub struct UdpSocket<P: Platform>(Socket<P>);
+
+impl<P: Platform> UdpSocket<P> {
+    /// The next datagram, if one waits.
+    ///
+    /// # Errors
+    /// See [`RecvFromError`].
+    pub fn try_recv_from(&self, buffer: &mut [u8]) -> Result<Received, RecvFromError> {
+        let received = self
+            .0
+            .net
+            .command(|stack, now| stack.udp_recv_from(now, self.0.id, buffer))?;
+        Ok(Received {
+            len: received.len,
+            datagram_len: received.datagram_len,
+            remote: received.remote,
+        })
+    }
+
+    /// Waits for the next datagram.
+    ///
+    /// # Errors
+    /// See [`RecvFromError`]; never `WouldBlock`.
+    pub fn recv_from(&self, buffer: &mut [u8]) -> Result<Received, RecvFromError> {
+        self.0.net.block_on(|_| match self.try_recv_from(buffer) {
+            Err(RecvFromError::WouldBlock) => None,
+            other => Some(other),
+        })
+    }
+
+    /// Queues a datagram. It is sent at the next turn of the loop.
+    ///
+    /// # Errors
+    /// See [`SendToError`].
+    pub fn try_send_to(&self, data: &[u8], remote: SocketAddr) -> Result<(), SendToError> {
+        self.0
+            .net
+            .command(|stack, now| stack.udp_send_to(now, self.0.id, data, remote))
+    }
+
+    /// Sends a datagram, waiting for a free buffer where there is none.
+    ///
+    /// # Errors
+    /// See [`SendToError`]; never `WouldBlock`.
+    pub fn send_to(&self, data: &[u8], remote: SocketAddr) -> Result<(), SendToError> {
+        let outcome = self
+            .0
+            .net
+            .block_on(|_| match self.try_send_to(data, remote) {
+                Err(SendToError::WouldBlock) => None,
+                other => Some(other),
+            });
+        self.0.net.flush();
+        outcome
+    }
+}

@@ -1,4 +1,5 @@
-//! Every command of the README works, in order, and prints what the README shows.
+//! Every command of the README works, in order, and prints what the README shows. Links in the
+//! documentation lead somewhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,10 @@ use nix::sys::signal::Signal;
 use crate::Test;
 use crate::fixture::Fixture;
 
-pub(crate) const TESTS: &[(&str, Test)] = &[("every_command_works", every_command_works)];
+pub(crate) const TESTS: &[(&str, Test)] = &[
+    ("every_command_works", every_command_works),
+    ("links_lead_somewhere", links_lead_somewhere),
+];
 
 /// The command that runs this test, and so cannot be run by it.
 const THIS: &str = "cargo xtask test";
@@ -152,4 +156,31 @@ impl Terminal {
             .env("CARGO_NET_OFFLINE", "true");
         command
     }
+}
+
+fn links_lead_somewhere(_: &Fixture) -> Result<()> {
+    let mut checked = 0;
+    for directory in [workspace(), workspace().join("docs")] {
+        for entry in fs::read_dir(&directory)? {
+            let page = entry?.path();
+            if page.extension().is_none_or(|extension| extension != "md") {
+                continue;
+            }
+            let text = fs::read_to_string(&page)?;
+            for link in text.split("](").skip(1) {
+                let target = link.split([')', '#']).next().unwrap_or_default();
+                if target.is_empty() || target.contains("://") {
+                    continue;
+                }
+                ensure!(
+                    directory.join(target).exists(),
+                    "{} links to {target}, which is not there",
+                    page.display()
+                );
+                checked += 1;
+            }
+        }
+    }
+    ensure!(checked > 10, "only {checked} links were found");
+    Ok(())
 }

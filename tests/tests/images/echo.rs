@@ -55,13 +55,13 @@ fn returns_a_gibibyte(fixture: &Fixture) -> Result<()> {
 
 fn serves_256_clients(fixture: &Fixture) -> Result<()> {
     const CLIENTS: u64 = 256;
-    let _machine = fixture.boot_echo()?;
+    let machine = fixture.boot_echo()?;
     let clients: Vec<_> = (0..CLIENTS)
         .map(|seed| thread::spawn(move || tcp_echo_checked(SERVICE, seed, 1 << 20)))
         .collect();
     for (number, client) in clients.into_iter().enumerate() {
         let result = client.join().expect("a client does not panic");
-        result.with_context(|| format!("client {number}"))?;
+        result.with_context(|| format!("client {number}; {}", machine.account()))?;
     }
     Ok(())
 }

@@ -117,6 +117,19 @@ impl Machine {
         Ok(statistics)
     }
 
+    /// What is not zero of these, for the message of a failed test.
+    pub(crate) fn account(&self) -> String {
+        let statistics = match self.statistics() {
+            Ok(statistics) => statistics,
+            Err(error) => return format!("{error:#}"),
+        };
+        let lines = statistics.iter().filter(|(_, value)| **value != 0);
+        let lines: Vec<_> = lines
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
+        lines.join(", ")
+    }
+
     /// One of them.
     pub(crate) fn statistic(&self, name: &str) -> Result<u64> {
         self.statistics()?

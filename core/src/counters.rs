@@ -11,6 +11,9 @@ macro_rules! counters {
         pub struct Counters { $($(#[doc = $doc])+ pub $name: u64,)+ }
 
         impl Counters {
+            /// All names, in the order of the declaration.
+            pub const NAMES: [&'static str; Self::COUNT] = [$(stringify!($name)),+];
+
             /// How many counters there are.
             pub const COUNT: usize = [$(stringify!($name)),+].len();
 
@@ -31,6 +34,8 @@ counters! {
     tx_frames,
     /// Bytes of the frames that the stack gave to be sent, Ethernet headers included.
     tx_bytes,
+    /// Frames to send, dropped: too few frames of the pool were free.
+    tx_no_frame,
     /// No frame was free to receive into: the device keeps the packet or drops it.
     rx_no_frame,
     /// Dropped: handed over for an interface that does not exist.
@@ -55,16 +60,20 @@ counters! {
     arp_malformed,
     /// Dropped: neither request nor reply (RARP, InARP).
     arp_bad_operation,
-    /// Dropped: sender addresses that no host has, or that contradict the Ethernet header.
+    /// Dropped: sender addresses that no host on this link has.
     arp_bad_sender,
     /// Dropped: a question about, or an announcement of, an address that is of no concern.
     arp_not_for_us,
     /// Dropped: a reply from a host that was not asked.
     arp_unsolicited,
-    /// Someone else uses one of our addresses (RFC 5227).
+    /// Dropped: somebody else uses one of our addresses (RFC 5227 §2.4).
     arp_conflict,
-    /// Our address was defended with an announcement (RFC 5227 §2.4).
+    /// Our address was defended with an announcement (RFC 5227 §2.4 (c)).
     arp_defended,
+    /// A claim to a neighbour's address that contradicts what is known: the neighbour is probed.
+    arp_contested,
+    /// Packets to send, dropped: too many neighbours are being asked for.
+    arp_rate_limited,
     /// Requests sent, announcements and probes included.
     arp_requests_sent,
     /// Replies sent.
@@ -92,7 +101,7 @@ counters! {
     ip_bad_total_length,
     /// Dropped: the header checksum is wrong.
     ip_bad_checksum,
-    /// Dropped: the reserved flag is set, or DF together with a fragment.
+    /// Dropped: the reserved flag is set.
     ip_bad_flags,
     /// Dropped: an option runs over the end of the header.
     ip_bad_option,
@@ -106,14 +115,14 @@ counters! {
     ip_bad_destination,
     /// Dropped: to one host's IP address inside a link-layer broadcast (RFC 1122 §3.3.6).
     ip_link_broadcast,
+    /// Dropped: a broadcast of a protocol that only takes unicasts.
+    ip_broadcast_refused,
     /// Dropped: a transport protocol that the stack does not speak.
     ip_unknown_protocol,
     /// Packets to send, dropped: no route leads there.
     ip_no_route,
     /// Packets to send, dropped: larger than the interface's MTU.
     ip_too_large,
-    /// Packets to send, dropped: no frame was free to queue them in.
-    ip_no_frame,
 
     /// ICMP messages that were looked at.
     icmp_received,
@@ -161,6 +170,88 @@ counters! {
     tcp_malformed,
     /// Dropped: the checksum is wrong.
     tcp_bad_checksum,
+    /// Dropped: an option's length is 0 or 1, or runs over the end of the header.
+    tcp_bad_option,
+    /// Dropped: source and destination address are the same.
+    tcp_from_ourselves,
+    /// Answered with a reset: for no connection and no listener.
+    tcp_no_connection,
+    /// Dropped: a reset for no connection.
+    tcp_stray_reset,
+    /// Dropped: a SYN for a listener whose backlog is full.
+    tcp_backlog_full,
+    /// Dropped: a SYN or its last acknowledgement, when all connections that may exist do.
+    tcp_connections_full,
+    /// Dropped: no ACK flag where there must be one.
+    tcp_no_ack,
+    /// Dropped: it acknowledges what was not sent, or what is too old (RFC 5961 §5).
+    tcp_bad_ack,
+    /// Dropped: a SYN inside a connection (RFC 5961 §4).
+    tcp_unexpected_syn,
+    /// Dropped: beyond the receive window.
+    tcp_out_of_window,
+    /// Dropped: all of it was received before.
+    tcp_old_segment,
+    /// Dropped: its timestamp is old (PAWS, RFC 7323 §5).
+    tcp_paws,
+    /// Dropped: without the timestamp that was agreed on (RFC 7323 §3.2).
+    tcp_timestamp_missing,
+    /// Data dropped: the peer had sent its FIN before.
+    tcp_data_after_fin,
+    /// Data dropped, and the connection reset: the user had closed it.
+    tcp_data_after_close,
+    /// Data dropped: the receive window was full. Zero-window probes are among them.
+    tcp_window_probe,
+    /// Data dropped: the memory for data in order was used up. The peer sends it again.
+    tcp_receive_memory,
+    /// Data dropped: the memory for data out of order was used up. The peer sends it again.
+    tcp_out_of_order_memory,
+    /// Data dropped: more holes than are kept. The peer sends it again.
+    tcp_too_many_ranges,
+    /// Dropped: a reset for a connection in TIME-WAIT (RFC 1337).
+    tcp_time_wait_reset,
+    /// Dropped: another late segment for a connection in TIME-WAIT.
+    tcp_time_wait_segment,
+    /// Challenge ACKs sent (RFC 5961).
+    tcp_challenge_acks,
+    /// Acknowledgements not sent: their limit per connection and second (RFC 5961 §7).
+    tcp_challenge_limited,
+    /// Resets and other answers not sent: too many in one batch.
+    tcp_reply_queue_full,
+    /// Resets sent.
+    tcp_resets_sent,
+    /// Resets received and believed.
+    tcp_resets_received,
+    /// Connections that users asked for.
+    tcp_active_opens,
+    /// Connections that peers asked for.
+    tcp_passive_opens,
+    /// Half-open connections that their peers never completed.
+    tcp_half_open_timeouts,
+    /// Connections that failed because the peer stopped answering.
+    tcp_timed_out,
+    /// Closed connections whose peers never sent their FIN.
+    tcp_fin_wait_2_timeouts,
+    /// TIME-WAIT states that ended early because the table was full.
+    tcp_time_wait_full,
+    /// TIME-WAIT states that ended early because the peer connected again.
+    tcp_time_wait_reused,
+    /// Segments sent again.
+    tcp_retransmits,
+    /// Retransmission timeouts, those of the handshake aside.
+    tcp_timeouts,
+    /// Fast retransmits.
+    tcp_fast_retransmits,
+    /// Partial acknowledgements in fast recovery.
+    tcp_partial_acks,
+    /// Duplicate acknowledgements received.
+    tcp_duplicate_acks,
+    /// Acknowledgements that waited for company in vain.
+    tcp_delayed_acks,
+    /// Segments received out of order and kept.
+    tcp_out_of_order,
+    /// Zero-window probes sent.
+    tcp_zero_window_probes,
 }
 
 #[cfg(test)]

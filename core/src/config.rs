@@ -1,0 +1,215 @@
+//! What the owner of a stack may choose, and the limits that follow from it.
+
+use crate::error::ConfigError;
+use crate::pool::HEADROOM;
+use core::time::Duration;
+
+/// Choices for a whole stack. Every limit has a default derived from [`Config::memory`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Memory for frames and tables, in bytes. Default 16 MiB. All of it is allocated by
+    /// [`Stack::new`](crate::Stack::new); the stack allocates nothing afterwards.
+    pub memory: usize,
+    /// The largest MTU of any interface, in bytes without the Ethernet header: 576 to 65,000,
+    /// default 1500. It fixes the size of the pool's frames.
+    pub max_mtu: usize,
+    /// Most TCP connections; default: as many as a quarter of the memory holds.
+    pub max_connections: Option<usize>,
+    /// Most half-open TCP connections of all listeners; default: `max_connections`, at most 4,096.
+    pub max_half_open: Option<usize>,
+    /// Most remembered TIME-WAIT states; when full the oldest ends early. Default:
+    /// `max_connections`, at most 16,384.
+    pub max_time_wait: Option<usize>,
+    /// Most TCP listeners. Default 32.
+    pub max_listeners: usize,
+    /// Most UDP sockets. Default 64.
+    pub max_udp_sockets: usize,
+    /// Bytes that wait at most in one UDP socket's receive queue. Default 212,992.
+    pub udp_receive_buffer: usize,
+    /// Defaults of new TCP connections.
+    pub tcp: TcpConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            memory: 16 << 20,
+            max_mtu: 1500,
+            max_connections: None,
+            max_half_open: None,
+            max_time_wait: None,
+            max_listeners: 32,
+            max_udp_sockets: 64,
+            udp_receive_buffer: 212_992,
+            tcp: TcpConfig::default(),
+        }
+    }
+}
+
+/// Defaults of new TCP connections.
+#[derive(Clone, Debug)]
+pub struct TcpConfig {
+    /// Largest receive window of a connection, in bytes; what the pool can spare bounds it
+    /// further. Default 1 MiB; 4 KiB to 1 GiB.
+    pub receive_buffer: usize,
+    /// Most bytes that wait in a connection's send queue, unsent or unacknowledged. Default 1 MiB;
+    /// 4 KiB to 1 GiB.
+    pub send_buffer: usize,
+    /// Disables Nagle's algorithm (RFC 9293 §3.7.4). Default false.
+    pub nodelay: bool,
+    /// How long an acknowledgement may wait for company: default 40 ms, at most 500 ms
+    /// (RFC 9293 §3.8.6.3 MUST-59).
+    pub delayed_ack: Duration,
+    /// How long a closed connection is remembered: default 60 s. RFC 9293 §3.4.1 asks for 2 MSL,
+    /// 4 minutes; this is what Linux uses.
+    pub time_wait: Duration,
+    /// How long a connection that the user closed waits for the peer's FIN. Default 60 s.
+    pub fin_wait_2: Duration,
+    /// How often a SYN or a SYN-ACK is sent again. Default 5.
+    pub syn_retries: u8,
+    /// How long unacknowledged data is retransmitted before the connection fails (R2 of RFC 9293
+    /// §3.8.3). Default 5 minutes, at least 100 s (MUST-21 and SHLD-11).
+    pub user_timeout: Duration,
+}
+
+impl Default for TcpConfig {
+    fn default() -> Self {
+        Self {
+            receive_buffer: 1 << 20,
+            send_buffer: 1 << 20,
+            nodelay: false,
+            delayed_ack: Duration::from_millis(40),
+            time_wait: Duration::from_secs(60),
+            fin_wait_2: Duration::from_secs(60),
+            syn_retries: 5,
+            user_timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// One network interface.
+#[derive(Clone, Copy, Debug)]
+pub struct InterfaceConfig {
+    /// Our Ethernet address on it.
+    pub hardware_address: [u8; 6],
+    /// Largest IP packet it carries, in bytes: 576 to [`Config::max_mtu`].
+    pub mtu: usize,
+}
+
+/// The limits of a stack, as they follow from its [`Config`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Frames in the pool.
+    pub frames: usize,
+    /// Bytes in each frame.
+    pub frame_size: usize,
+    /// Frames that only the receive path and control packets may use, so that acknowledgements
+    /// can always be taken in and answered.
+    pub reserved_frames: usize,
+    /// Most TCP connections.
+    pub connections: usize,
+    /// Most half-open TCP connections.
+    pub half_open: usize,
+    /// Most remembered TIME-WAIT states.
+    pub time_wait: usize,
+}
+
+/// The smallest workable pool: the reserve, and a few frames for data.
+const MIN_FRAMES: usize = 96;
+/// Table entries are counted with this many bytes each, demultiplexing and timers included.
+const CONNECTION_BYTES: usize = 768;
+/// The same for half-open connections and TIME-WAIT.
+const SMALL_ENTRY_BYTES: usize = 128;
+/// Most entries of a kind: handles have 24 bits for them.
+const MAX_ENTRIES: usize = 1 << 20;
+
+impl Limits {
+    /// Derives and checks the limits.
+    ///
+    /// # Errors
+    /// [`ConfigError::MtuOutOfRange`], [`ConfigError::MemoryTooSmall`] and
+    /// [`ConfigError::LimitOutOfRange`].
+    pub fn derive(config: &Config) -> Result<Self, ConfigError> {
+        if !(576..=65_000).contains(&config.max_mtu) {
+            return Err(ConfigError::MtuOutOfRange);
+        }
+        let tcp = &config.tcp;
+        let buffer_sizes = 4 << 10..=1 << 30;
+        let in_range = [tcp.receive_buffer, tcp.send_buffer]
+            .iter()
+            .all(|b| buffer_sizes.contains(b))
+            && tcp.delayed_ack <= Duration::from_millis(500)
+            && tcp.user_timeout >= Duration::from_secs(100)
+            && (1..=MAX_ENTRIES).contains(&config.max_listeners)
+            && (1..=MAX_ENTRIES).contains(&config.max_udp_sockets);
+        if !in_range {
+            return Err(ConfigError::LimitOutOfRange);
+        }
+        let frame_size = (HEADROOM + config.max_mtu).next_multiple_of(64);
+        let connections = config.max_connections.unwrap_or(
+            (config.memory / 4 / (CONNECTION_BYTES + 2 * SMALL_ENTRY_BYTES)).clamp(16, MAX_ENTRIES),
+        );
+        let half_open = config.max_half_open.unwrap_or(connections.min(4_096));
+        let time_wait = config.max_time_wait.unwrap_or(connections.min(16_384));
+        if [connections, half_open, time_wait]
+            .iter()
+            .any(|n| !(1..=MAX_ENTRIES).contains(n))
+        {
+            return Err(ConfigError::LimitOutOfRange);
+        }
+        let tables = connections * CONNECTION_BYTES + (half_open + time_wait) * SMALL_ENTRY_BYTES;
+        let frames = config.memory.saturating_sub(tables) / (frame_size + 24);
+        if frames < MIN_FRAMES {
+            return Err(ConfigError::MemoryTooSmall);
+        }
+        let reserved_frames = (frames / 16).clamp(32, 256);
+        Ok(Self {
+            frames,
+            frame_size,
+            reserved_frames,
+            connections,
+            half_open,
+            time_wait,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_leave_most_of_the_memory_to_frames() {
+        let config = Config::default();
+        let limits = Limits::derive(&config).unwrap();
+        assert!(
+            limits.frames * limits.frame_size > config.memory / 2,
+            "{limits:?}"
+        );
+        assert!(limits.connections >= 1_000, "{limits:?}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_name() {
+        let with = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            Limits::derive(&config).unwrap_err()
+        };
+        assert_eq!(with(|c| c.memory = 100_000), ConfigError::MemoryTooSmall);
+        assert_eq!(
+            with(|c| c.max_connections = Some(1 << 20)),
+            ConfigError::MemoryTooSmall
+        );
+        assert_eq!(with(|c| c.max_mtu = 575), ConfigError::MtuOutOfRange);
+        assert_eq!(with(|c| c.max_mtu = 65_001), ConfigError::MtuOutOfRange);
+        assert_eq!(
+            with(|c| c.max_half_open = Some(0)),
+            ConfigError::LimitOutOfRange
+        );
+        assert_eq!(
+            with(|c| c.tcp.send_buffer = 0),
+            ConfigError::LimitOutOfRange
+        );
+    }
+}

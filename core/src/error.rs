@@ -1,0 +1,161 @@
+//! What a call of the core can refuse, one small enum per family of operations.
+//!
+//! The variants say who is at fault: the caller (a stale handle, a wrong state), the peer (a
+//! reset), the network (a timeout, no route) or a limit of the configuration.
+
+use core::fmt;
+
+macro_rules! errors {
+    ($($(#[$meta:meta])* $name:ident { $($(#[doc = $doc:literal])+ $variant:ident => $text:literal,)+ })+) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $text,)+ })
+            }
+        }
+
+        impl core::error::Error for $name {}
+    )+};
+}
+
+errors! {
+    /// Why a configuration was refused. Nothing was changed.
+    ConfigError {
+        /// The memory granted does not hold the smallest workable stack.
+        MemoryTooSmall => "the memory granted is too small for a stack",
+        /// The MTU is outside 576 to 65,000 bytes, or larger than the pool's frames.
+        MtuOutOfRange => "the MTU is out of range",
+        /// The hardware address is a group address or all zero.
+        BadHardwareAddress => "the hardware address is not a unicast address",
+        /// The address is not one that a host can have: unspecified, multicast, broadcast.
+        BadAddress => "not an address that a host can have",
+        /// The gateway is not on a network of the interface.
+        GatewayUnreachable => "the gateway is not on a directly connected network",
+        /// A limit (interfaces, addresses, routes) is reached.
+        TooMany => "too many interfaces, addresses or routes",
+        /// There is no such interface.
+        NoSuchInterface => "no such interface",
+        /// A limit is zero or larger than the stack can count.
+        LimitOutOfRange => "a configured limit is out of range",
+    }
+
+    /// Why a listener was not created.
+    ListenError {
+        /// The local address is not one of the stack's.
+        AddressNotLocal => "the address is not one of ours",
+        /// Another listener has this address and port.
+        AddressInUse => "address in use",
+        /// Port 0, or a backlog of 0.
+        Invalid => "port and backlog must not be zero",
+        /// All listeners that the configuration allows exist.
+        LimitReached => "too many listeners",
+    }
+
+    /// Why there is no connection to accept.
+    AcceptError {
+        /// No listener has this handle (any more): the caller's mistake.
+        BadHandle => "stale or foreign handle",
+        /// No connection waits.
+        WouldBlock => "no connection waiting",
+    }
+
+    /// Why a connection could not be started.
+    ConnectError {
+        /// The remote address or port cannot be connected to (unspecified, multicast, port 0).
+        Invalid => "not an address that can be connected to",
+        /// No route leads to the remote address.
+        NoRoute => "no route to host",
+        /// The local address is not one of the stack's.
+        AddressNotLocal => "the address is not one of ours",
+        /// This pair of addresses and ports is in use, or no ephemeral port is free.
+        AddressInUse => "address in use",
+        /// All connections that the configuration allows exist.
+        LimitReached => "too many connections",
+    }
+
+    /// Why a connection took no data.
+    SendError {
+        /// No connection has this handle (any more): the caller's mistake.
+        BadHandle => "stale or foreign handle",
+        /// The connection is not established yet, or its send buffer is full.
+        WouldBlock => "no room in the send buffer",
+        /// This side was shut down or closed: the caller's mistake.
+        Shutdown => "this side of the connection was shut down",
+        /// The peer reset the connection.
+        Reset => "connection reset by peer",
+        /// The peer refused the connection.
+        Refused => "connection refused",
+        /// The peer stopped answering.
+        TimedOut => "connection timed out",
+        /// The network says that the peer cannot be reached.
+        Unreachable => "host unreachable",
+    }
+
+    /// Why a connection gave no data. The end of the stream is `Ok(0)`.
+    RecvError {
+        /// No connection has this handle (any more): the caller's mistake.
+        BadHandle => "stale or foreign handle",
+        /// No data has arrived.
+        WouldBlock => "no data waiting",
+        /// The peer reset the connection.
+        Reset => "connection reset by peer",
+        /// The peer refused the connection.
+        Refused => "connection refused",
+        /// The peer stopped answering.
+        TimedOut => "connection timed out",
+        /// The network says that the peer cannot be reached.
+        Unreachable => "host unreachable",
+    }
+
+    /// Why a UDP socket was not created.
+    BindError {
+        /// The local address is not one of the stack's.
+        AddressNotLocal => "the address is not one of ours",
+        /// Another socket has this address and port, or no ephemeral port is free.
+        AddressInUse => "address in use",
+        /// All sockets that the configuration allows exist.
+        LimitReached => "too many sockets",
+    }
+
+    /// Why a datagram was not sent.
+    SendToError {
+        /// No socket has this handle (any more): the caller's mistake.
+        BadHandle => "stale or foreign handle",
+        /// The destination cannot be sent to (unspecified, port 0).
+        Invalid => "not an address that can be sent to",
+        /// The datagram does not fit the path's MTU.
+        MessageTooLong => "message too long",
+        /// No route leads to the destination.
+        NoRoute => "no route to host",
+        /// No frame is free now.
+        WouldBlock => "no buffer free",
+    }
+
+    /// Why there is no datagram.
+    RecvFromError {
+        /// No socket has this handle (any more): the caller's mistake.
+        BadHandle => "stale or foreign handle",
+        /// No datagram waits.
+        WouldBlock => "no datagram waiting",
+        /// An earlier datagram was answered by ICMP port unreachable (RFC 1122 §4.1.3.3).
+        Refused => "connection refused",
+        /// An earlier datagram was answered by ICMP host or network unreachable.
+        Unreachable => "host unreachable",
+    }
+}
+
+/// The handle given is stale or belongs to another kind of socket: the caller's mistake, and
+/// nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadHandle;
+
+impl fmt::Display for BadHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stale or foreign handle")
+    }
+}
+
+impl core::error::Error for BadHandle {}

@@ -1,0 +1,70 @@
+//! IPv4 (RFC 791, RFC 1122): addresses of ours, routes, and what ICMP may send.
+//!
+//! This module knows no frames: it answers questions about addresses. The stack's receive and
+//! transmit paths ask them.
+
+mod destinations;
+mod icmp_limit;
+mod interface;
+mod routes;
+
+pub(crate) use destinations::{Destination, Destinations};
+pub(crate) use icmp_limit::IcmpLimit;
+pub(crate) use interface::Interface;
+pub(crate) use routes::{Route, Routes};
+
+use core::net::Ipv4Addr;
+
+/// Hops that our packets may take: the default of RFC 1700.
+pub(crate) const TIME_TO_LIVE: u8 = 64;
+
+/// Whether one host can have this address (RFC 1122 §3.2.1.3): not "this network" (0/8), not
+/// loopback (127/8), not multicast, not reserved or broadcast (240/4).
+pub(crate) fn is_host(address: Ipv4Addr) -> bool {
+    !matches!(address.octets()[0], 0 | 127 | 224..)
+}
+
+/// The network mask of a prefix of 0 to 32 bits.
+pub(crate) fn mask(prefix_len: u8) -> u32 {
+    u32::MAX
+        .checked_shl(32 - u32::from(prefix_len.min(32)))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn special_addresses_are_no_hosts() {
+        let no_hosts = [
+            [0, 0, 0, 0],
+            [0, 1, 2, 3],
+            [127, 0, 0, 1],
+            [224, 0, 0, 1],
+            [239, 255, 255, 255],
+            [240, 0, 0, 1],
+            [255, 255, 255, 255],
+        ];
+        for octets in no_hosts {
+            assert!(!is_host(octets.into()), "{octets:?}");
+        }
+        for octets in [
+            [1, 0, 0, 1],
+            [10, 0, 0, 0],
+            [126, 255, 255, 255],
+            [128, 0, 0, 1],
+            [223, 1, 1, 1],
+        ] {
+            assert!(is_host(octets.into()), "{octets:?}");
+        }
+    }
+
+    #[test]
+    fn masks_of_every_length() {
+        assert_eq!(
+            (mask(0), mask(1), mask(24), mask(32)),
+            (0, 1 << 31, 0xffff_ff00, u32::MAX)
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! ARP (RFC 826) with conflict detection and announcements (RFC 5227).
+
+use super::Stack;
+use crate::ip::is_host;
+use crate::neigh::{Evidence, Learned, Request};
+use crate::pool::{Frame, HEADROOM};
+use crate::wire::arp::{self, ArpError, ArpPacket, Operation};
+use crate::wire::ethernet::{EthernetAddress, EthernetHeader, HEADER_LEN, ether_type};
+use core::net::Ipv4Addr;
+use zerocopy::IntoBytes;
+use zerocopy::byteorder::network_endian::U16;
+
+impl Stack {
+    pub(super) fn receive_arp(&mut self, id: u8, frame: Frame) {
+        self.counters.arp_received += 1;
+        let (operation, packet) = match arp::parse(self.pool.content(&frame)) {
+            Ok((operation, packet)) => (operation, *packet),
+            Err(ArpError::Truncated | ArpError::AddressTypes) => {
+                return self.discard(frame, |c| &mut c.arp_malformed);
+            }
+            Err(ArpError::Operation) => return self.discard(frame, |c| &mut c.arp_bad_operation),
+        };
+        let Some(interface) = self.interfaces.get_mut(usize::from(id)) else {
+            return self.discard(frame, |c| &mut c.rx_no_interface);
+        };
+        let (sender_hardware, sender) = packet.sender();
+        let (_, target) = packet.target();
+        if !sender_hardware.is_station() || sender_hardware == interface.hardware {
+            return self.discard(frame, |c| &mut c.arp_bad_sender);
+        }
+        let asks_for_us = operation == Operation::Request && interface.owns(target);
+        if sender.is_unspecified() {
+            // A probe (RFC 5227 §2.1.1): to be answered, but it says nothing about its sender.
+            if asks_for_us {
+                self.send_arp_reply(id, frame, packet);
+            } else {
+                self.discard(frame, |c| &mut c.arp_not_for_us);
+            }
+            return;
+        }
+        if interface.owns(sender) {
+            let defended = interface.defend(self.now, sender);
+            self.counters.arp_defended += u64::from(defended);
+            return self.discard(frame, |c| &mut c.arp_conflict);
+        }
+        if !is_host(sender) || !interface.is_on_link(sender) || interface.is_broadcast(sender) {
+            return self.discard(frame, |c| &mut c.arp_bad_sender);
+        }
+        let evidence = match operation {
+            Operation::Request if asks_for_us => Evidence::RequestToUs,
+            Operation::Request => Evidence::Overheard,
+            // A reply that is not for one of our addresses was not asked for by us.
+            Operation::Reply if interface.owns(target) => Evidence::Reply,
+            Operation::Reply => Evidence::Overheard,
+        };
+        let learned = self.neighbours.learn(
+            self.now,
+            id,
+            (sender_hardware, sender),
+            evidence,
+            &mut self.pool,
+            &mut self.counters,
+        );
+        match learned {
+            Learned::Resolved(mut waiting) => {
+                let header = self.ethernet_header(id, sender_hardware, ether_type::IPV4);
+                while let Some(packet) = waiting.pop_front(&mut self.pool) {
+                    self.push_ready(id, packet, &header);
+                }
+            }
+            Learned::Confirmed => {}
+            Learned::Contested => self.counters.arp_contested += 1,
+            Learned::Unknown if operation == Operation::Reply => {
+                return self.discard(frame, |c| &mut c.arp_unsolicited);
+            }
+            Learned::Unknown => return self.discard(frame, |c| &mut c.arp_not_for_us),
+        }
+        if asks_for_us {
+            self.send_arp_reply(id, frame, packet);
+        } else {
+            self.pool.free(frame);
+        }
+    }
+
+    /// Answers a request for one of our addresses, in the frame that it came in.
+    fn send_arp_reply(&mut self, id: u8, frame: Frame, request: ArpPacket) {
+        if self.pool_is_low() {
+            return self.discard(frame, |c| &mut c.tx_no_frame);
+        }
+        let (hardware, sender) = request.sender();
+        let (_, target) = request.target();
+        let us = self.hardware(id);
+        let reply = ArpPacket::new(Operation::Reply, (us, target), (hardware, sender));
+        self.counters.arp_replies_sent += 1;
+        self.push_arp(id, frame, hardware, &reply);
+    }
+
+    /// Makes the next ARP request that is due: an announcement, or a question for a neighbour.
+    /// Whether there may be more.
+    pub(super) fn send_due_arp(&mut self) -> bool {
+        for (id, interface) in (0u8..).zip(&mut self.interfaces) {
+            if let Some(address) = interface.take_announcement(self.now) {
+                let sender = (interface.hardware, address);
+                let target = (EthernetAddress::default(), address);
+                self.send_arp_request(
+                    id,
+                    None,
+                    &ArpPacket::new(Operation::Request, sender, target),
+                );
+                return true;
+            }
+        }
+        let due = self
+            .neighbours
+            .next_request(self.now, &mut self.pool, &mut self.counters);
+        let Some(Request {
+            interface: id,
+            address,
+            hardware,
+        }) = due
+        else {
+            return false;
+        };
+        if let Some(interface) = self.interfaces.get(usize::from(id))
+            && let Some(source) = interface.source_for(address)
+        {
+            let sender = (interface.hardware, source);
+            let target = (EthernetAddress::default(), address);
+            let request = ArpPacket::new(Operation::Request, sender, target);
+            self.send_arp_request(id, hardware, &request);
+        }
+        true
+    }
+
+    fn send_arp_request(&mut self, id: u8, to: Option<EthernetAddress>, request: &ArpPacket) {
+        let Some(frame) = self.pool.allocate() else {
+            self.counters.tx_no_frame += 1;
+            return;
+        };
+        self.counters.arp_requests_sent += 1;
+        self.push_arp(id, frame, to.unwrap_or(EthernetAddress::BROADCAST), request);
+    }
+
+    fn push_arp(&mut self, id: u8, frame: Frame, to: EthernetAddress, packet: &ArpPacket) {
+        let header = self.ethernet_header(id, to, ether_type::ARP);
+        let descriptor = self.pool.descriptor_mut(&frame);
+        descriptor.start = HEADROOM as u16;
+        descriptor.len = arp::PACKET_LEN as u16;
+        self.pool
+            .content_mut(&frame)
+            .copy_from_slice(packet.as_bytes());
+        self.push_ready(id, frame, &header);
+    }
+
+    /// Our address on an interface; all zero for one that does not exist.
+    fn hardware(&self, id: u8) -> EthernetAddress {
+        self.interfaces
+            .get(usize::from(id))
+            .map(|i| i.hardware)
+            .unwrap_or_default()
+    }
+
+    /// A header for frames that we send.
+    pub(super) fn ethernet_header(
+        &self,
+        id: u8,
+        destination: EthernetAddress,
+        ether_type: u16,
+    ) -> EthernetHeader {
+        EthernetHeader {
+            destination,
+            source: self.hardware(id),
+            ether_type: U16::new(ether_type),
+        }
+    }
+
+    /// Puts the Ethernet header in front of a packet, and the frame into the queue of those to be
+    /// sent.
+    pub(super) fn push_ready(&mut self, id: u8, frame: Frame, header: &EthernetHeader) {
+        let descriptor = self.pool.descriptor_mut(&frame);
+        debug_assert!(usize::from(descriptor.start) >= HEADER_LEN);
+        descriptor.start -= HEADER_LEN as u16;
+        descriptor.len += HEADER_LEN as u16;
+        descriptor.flags = u16::from(id);
+        self.pool.content_mut(&frame)[..HEADER_LEN].copy_from_slice(header.as_bytes());
+        self.ready.push_back(&mut self.pool, frame);
+    }
+
+    /// Whether replies must be dropped, because too few frames are left to take in what helps.
+    pub(super) fn pool_is_low(&self) -> bool {
+        self.pool.free_frames() < self.limits.reserved_frames / 2
+    }
+
+    /// Whether an address is one that a packet could be sent to: a host that is not us.
+    pub(super) fn is_peer(&self, address: Ipv4Addr) -> bool {
+        is_host(address)
+            && !self.owns(address)
+            && !self
+                .interfaces
+                .iter()
+                .any(|interface| interface.is_broadcast(address))
+    }
+}

@@ -1,0 +1,162 @@
+//! ICMP (RFC 792, RFC 1122 §3.2.2): echo, errors to send, errors received.
+
+use super::receive::Packet;
+use super::{Stack, context};
+use crate::checksum;
+use crate::context::IcmpError;
+use crate::pool::Frame;
+use crate::wire::icmpv4::{self, Icmpv4Header, Message, message_type, unreachable_code};
+use crate::wire::ipv4::{self, protocol};
+use core::net::SocketAddr;
+use zerocopy::byteorder::network_endian::U16;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// The largest packet that an ICMP error makes (RFC 1812 §4.3.2.3).
+const MAX_ERROR_LEN: usize = 576;
+/// The least MTU that is believed, so that a forged one cannot make us send crumbs (RFC 1191 §3
+/// and RFC 791: every host takes 576 bytes).
+const MIN_MTU: u16 = 576;
+/// The largest code of an unreachable message (RFC 1812 §5.2.7.1).
+const MAX_UNREACHABLE_CODE: u8 = 15;
+
+impl Stack {
+    pub(super) fn receive_icmp(&mut self, frame: Frame, packet: Packet) {
+        self.counters.icmp_received += 1;
+        let content = self.pool.content(&frame);
+        let Ok((header, payload)) = icmpv4::parse(content) else {
+            return self.discard(frame, |c| &mut c.icmp_malformed);
+        };
+        let message = header.message();
+        if !checksum::sum(content).is_valid() {
+            return self.discard(frame, |c| &mut c.icmp_bad_checksum);
+        }
+        if !packet.to_us {
+            return self.discard(frame, |c| &mut c.icmp_not_unicast);
+        }
+        let error = match message {
+            Message::EchoRequest { .. } => return self.send_echo_reply(frame, packet),
+            Message::Unreachable {
+                code: unreachable_code::PROTOCOL,
+                ..
+            } => IcmpError::ProtocolUnreachable,
+            Message::Unreachable {
+                code: unreachable_code::PORT,
+                ..
+            } => IcmpError::PortUnreachable,
+            Message::Unreachable {
+                code: unreachable_code::FRAGMENTATION_NEEDED,
+                next_hop_mtu,
+            } => {
+                if next_hop_mtu < MIN_MTU {
+                    return self.discard(frame, |c| &mut c.icmp_error_unrelated);
+                }
+                IcmpError::FragmentationNeeded { mtu: next_hop_mtu }
+            }
+            Message::Unreachable {
+                code: 0..=MAX_UNREACHABLE_CODE,
+                ..
+            } => IcmpError::Unreachable,
+            Message::TimeExceeded { code: 0 | 1 } => IcmpError::TimeExceeded,
+            Message::ParameterProblem { .. } => IcmpError::ParameterProblem,
+            // Echo replies to nobody, redirects (routes are configured), source quench (RFC 6633)
+            // and what is not known.
+            Message::EchoReply { .. }
+            | Message::Unreachable { .. }
+            | Message::TimeExceeded { .. }
+            | Message::Other { .. } => return self.discard(frame, |c| &mut c.icmp_ignored_type),
+        };
+        self.strip(&frame, payload.start);
+        self.receive_icmp_error(frame, packet, error);
+    }
+
+    /// Hands an error to the socket whose packet it quotes. Only a packet from the address that
+    /// the error was sent to can be ours; the transports check the rest (RFC 5927 §4).
+    fn receive_icmp_error(&mut self, frame: Frame, packet: Packet, error: IcmpError) {
+        let content = self.pool.content(&frame);
+        let Ok((quoted, transport)) = ipv4::parse_quoted(content) else {
+            return self.discard(frame, |c| &mut c.icmp_malformed);
+        };
+        // RFC 792 promises 8 bytes of what the quoted packet carries: ports and, for TCP, the
+        // sequence number.
+        let Some(&[a, b, c, d, e, f, g, h]) = content.get(transport).and_then(<[u8]>::first_chunk)
+        else {
+            return self.discard(frame, |c| &mut c.icmp_malformed);
+        };
+        let (source, destination) = (quoted.source(), quoted.destination());
+        let (local_port, remote_port) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        let (protocol, first) = (quoted.protocol, quoted.fragment_offset() == 0);
+        self.pool.free(frame);
+        if source != packet.destination || !first {
+            self.counters.icmp_error_unrelated += 1;
+            return;
+        }
+        let (local, remote) = ((source, local_port), (destination, remote_port));
+        match protocol {
+            protocol::TCP => {
+                let (local, remote) = (SocketAddr::from(local), SocketAddr::from(remote));
+                let seq = u32::from_be_bytes([e, f, g, h]);
+                self.tcp
+                    .icmp_error(&mut context!(self), local, remote, seq, error);
+            }
+            protocol::UDP if self.udp.icmp_error(local, remote, error) => {
+                self.counters.icmp_error_delivered += 1;
+            }
+            _ => self.counters.icmp_error_unrelated += 1,
+        }
+    }
+
+    /// Answers an echo request with the same payload (RFC 1122 §3.2.2.6), in the frame that it
+    /// came in. Options of the request's IP header are not returned.
+    fn send_echo_reply(&mut self, frame: Frame, packet: Packet) {
+        let content = self.pool.content_mut(&frame);
+        if let Ok((header, _)) = Icmpv4Header::mut_from_prefix(content) {
+            header.message_type = message_type::ECHO_REPLY;
+            header.checksum = U16::ZERO;
+        }
+        self.finish_icmp(&frame);
+        self.counters.icmp_echo_replied += 1;
+        self.send_icmp(frame, packet);
+    }
+
+    /// Answers a packet with an unreachable message that quotes it, in the frame that it came in;
+    /// or frees the frame, where RFC 1122 §3.2.2 forbids an answer or the rate limit does.
+    pub(super) fn send_unreachable(&mut self, frame: Frame, packet: Packet, code: u8) {
+        if !packet.to_us {
+            return self.discard(frame, |c| &mut c.icmp_suppressed);
+        }
+        if !self
+            .icmp_limit
+            .allow(self.now, packet.source, &mut self.rng)
+        {
+            return self.discard(frame, |c| &mut c.icmp_rate_limited);
+        }
+        let header = Icmpv4Header::unreachable(code);
+        let quoted = packet
+            .len
+            .min((MAX_ERROR_LEN - ipv4::HEADER_LEN - icmpv4::HEADER_LEN) as u16);
+        let descriptor = self.pool.descriptor_mut(&frame);
+        descriptor.start = packet.start - icmpv4::HEADER_LEN as u16;
+        descriptor.len = quoted + icmpv4::HEADER_LEN as u16;
+        let content = self.pool.content_mut(&frame);
+        content[..icmpv4::HEADER_LEN].copy_from_slice(header.as_bytes());
+        self.finish_icmp(&frame);
+        self.send_icmp(frame, packet);
+    }
+
+    /// Stores the checksum of the message in `frame`, whose checksum field is zero.
+    fn finish_icmp(&mut self, frame: &Frame) {
+        let content = self.pool.content_mut(frame);
+        let sum = checksum::sum(content).finish();
+        if let Ok((header, _)) = Icmpv4Header::mut_from_prefix(content) {
+            header.checksum = U16::new(sum);
+        }
+    }
+
+    fn send_icmp(&mut self, frame: Frame, packet: Packet) {
+        if self.pool_is_low() {
+            return self.discard(frame, |c| &mut c.tx_no_frame);
+        }
+        self.counters.icmp_sent += 1;
+        self.send_owned(packet.destination, packet.source, protocol::ICMP, frame);
+    }
+}

@@ -1,0 +1,400 @@
+//! The stack: interfaces, addresses, routes and sockets, driven by frames, calls and time.
+
+mod arp;
+mod icmp;
+mod receive;
+mod transmit;
+mod udp;
+mod user;
+
+pub use user::UdpReceived;
+
+use crate::config::{Config, InterfaceConfig, Limits};
+use crate::counters::Counters;
+use crate::device::{InterfaceId, RxChecksum, RxInfo};
+use crate::error::ConfigError;
+use crate::ip::{Destinations, IcmpLimit, Interface, Route, Routes, is_host, mask};
+use crate::neigh::Neighbours;
+use crate::pool::{Frame, FramePool, FrameQueue, HEADROOM};
+use crate::rng::Rng;
+use crate::tcp::Tcp;
+use crate::time::Instant;
+use crate::udp::Udp;
+use crate::wire::ethernet::{EthernetAddress, HEADER_LEN, VLAN_TAG_LEN};
+use core::net::{IpAddr, Ipv4Addr};
+
+/// Most interfaces of a stack.
+const MAX_INTERFACES: usize = 8;
+/// Where a received frame starts in its buffer: the IP header comes to lie on a multiple of 4,
+/// and there is room in front of it for the headers of an ICMP error that quotes it.
+const RX_OFFSET: usize = HEADROOM - HEADER_LEN - VLAN_TAG_LEN;
+/// Most packets that wait for the Ethernet address of their next hop.
+const MAX_PENDING: usize = 128;
+
+/// The state of the frame pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Frames in all.
+    pub total: usize,
+    /// Frames that hold nothing: free, or staged for the next received frame.
+    pub free: usize,
+    /// The fewest frames that the pool ever had left.
+    pub lowest_free: usize,
+}
+
+/// How much of the tables is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// TCP connections, those included that finish closing without a handle.
+    pub connections: usize,
+    /// Half-open TCP connections of the listeners.
+    pub half_open: usize,
+    /// Remembered TIME-WAIT states.
+    pub time_wait: usize,
+    /// The connections whose handle was closed.
+    pub orphaned: usize,
+    /// UDP sockets.
+    pub udp_sockets: usize,
+}
+
+/// The protocols of a host, as one state machine.
+///
+/// Frames and calls go in, with the time; frames and events come out. Nothing else happens: the
+/// stack reads no clock, knows no device, calls nobody back, and after [`Stack::new`] it allocates
+/// nothing. The same calls with the same seed have the same results.
+///
+/// # Calling order
+/// A loop around a stack repeats:
+///
+/// 1. for each frame that the device has: [`receive_buffer`](Stack::receive_buffer), read into
+///    it, [`receive`](Stack::receive); as many as are there, so that they are acknowledged
+///    together;
+/// 2. [`handle_timeout`](Stack::handle_timeout);
+/// 3. [`poll_event`](Stack::poll_event) until it gives `None`, and the calls that the events are
+///    a reason for;
+/// 4. [`transmit`](Stack::transmit) until it gives `None`, sending each frame;
+/// 5. wait for a frame, or until [`next_timeout`](Stack::next_timeout).
+///
+/// Step 4 is due after every batch of inputs: replies, acknowledgements and questions for Ethernet
+/// addresses are made there.
+///
+/// Time never goes back; an earlier `now` counts as the latest one seen.
+///
+/// # What is not built
+/// IPv4 only. Tagged frames (802.1Q), fragments and multicast are dropped and counted. Packets to
+/// our own addresses find no route.
+#[derive(Debug)]
+pub struct Stack {
+    now: Instant,
+    pool: FramePool,
+    rng: Rng,
+    counters: Counters,
+    limits: Limits,
+    max_mtu: usize,
+    /// The frame that the next received frame is read into.
+    staged: Option<Frame>,
+    /// The frame given out by the last `transmit`, to be freed by the next one.
+    sent: Option<Frame>,
+    /// Complete frames to be sent; `flags` of the descriptor is the interface.
+    ready: FrameQueue,
+    interfaces: heapless::Vec<Interface, MAX_INTERFACES>,
+    routes: Routes,
+    /// Changes with the routes and our addresses.
+    routes_generation: u32,
+    destinations: Destinations,
+    neighbours: Neighbours,
+    icmp_limit: IcmpLimit,
+    udp: Udp,
+    tcp: Tcp,
+}
+
+/// The resources of `$stack` as a [`Context`](crate::context::Context), leaving its other fields free.
+macro_rules! context {
+    ($stack:expr) => {
+        $crate::context::Context {
+            now: $stack.now,
+            pool: &mut $stack.pool,
+            rng: &mut $stack.rng,
+            counters: &mut $stack.counters,
+        }
+    };
+}
+use context;
+
+impl Stack {
+    /// A stack without interfaces. All its memory is allocated here.
+    ///
+    /// `seed` makes sequence numbers, ports and hash keys unpredictable: it must be fresh entropy
+    /// for every start outside of tests, or the stack can be attacked from off the path
+    /// (RFC 6528, RFC 6056).
+    ///
+    /// # Errors
+    /// What [`Limits::derive`] refuses.
+    pub fn new(config: &Config, seed: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
+        let limits = Limits::derive(config)?;
+        let mut rng = Rng::new(seed);
+        let max_pending = MAX_PENDING.min(limits.frames / 8);
+        Ok(Self {
+            now,
+            pool: FramePool::new(limits.frames, limits.frame_size),
+            counters: Counters::default(),
+            max_mtu: config.max_mtu,
+            staged: None,
+            sent: None,
+            ready: FrameQueue::default(),
+            interfaces: heapless::Vec::new(),
+            routes: Routes::default(),
+            routes_generation: 0,
+            destinations: Destinations::new(),
+            neighbours: Neighbours::new(rng.key(), max_pending),
+            icmp_limit: IcmpLimit::new(rng.key()),
+            udp: Udp::new(config, &limits, &mut rng),
+            tcp: Tcp::new(&config.tcp, &limits, config.max_listeners, &mut rng),
+            limits,
+            rng,
+        })
+    }
+
+    /// Adds an interface.
+    ///
+    /// # Errors
+    /// [`ConfigError::MtuOutOfRange`], [`ConfigError::BadHardwareAddress`] and
+    /// [`ConfigError::TooMany`] (8 interfaces).
+    pub fn add_interface(
+        &mut self,
+        now: Instant,
+        config: InterfaceConfig,
+    ) -> Result<InterfaceId, ConfigError> {
+        self.advance(now);
+        let InterfaceConfig {
+            hardware_address,
+            mtu,
+        } = config;
+        let hardware = EthernetAddress(hardware_address);
+        if !(576..=self.max_mtu).contains(&mtu) {
+            return Err(ConfigError::MtuOutOfRange);
+        }
+        if !hardware.is_station() {
+            return Err(ConfigError::BadHardwareAddress);
+        }
+        let id = u8::try_from(self.interfaces.len()).map_err(|_| ConfigError::TooMany)?;
+        self.interfaces
+            .push(Interface::new(hardware, mtu))
+            .map_err(|_| ConfigError::TooMany)?;
+        Ok(InterfaceId(id))
+    }
+
+    /// Gives an interface an address, with a route to the hosts that share `prefix_len` bits (1 to
+    /// 32) with it. The address is announced on the link (RFC 5227 §2.3) but not probed first: a
+    /// conflict is counted and the address kept.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoSuchInterface`]; [`ConfigError::BadAddress`] for what no host can have, an
+    /// address that is ours already, and IPv6; [`ConfigError::TooMany`] (8 for each interface).
+    pub fn add_address(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        address: IpAddr,
+        prefix_len: u8,
+    ) -> Result<(), ConfigError> {
+        self.advance(now);
+        let IpAddr::V4(address) = address else {
+            return Err(ConfigError::BadAddress);
+        };
+        if self.owns(address) {
+            return Err(ConfigError::BadAddress);
+        }
+        let entry = self
+            .interfaces
+            .get_mut(interface.index())
+            .ok_or(ConfigError::NoSuchInterface)?;
+        let local = entry.add_address(self.now, address, prefix_len)?;
+        self.routes
+            .add(Route::new(address, local.prefix_len, None, interface.0))?;
+        self.routes_generation = self.routes_generation.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Adds a route: packets to the hosts that share `prefix_len` bits (0 to 32) with
+    /// `destination` go to `gateway`. `0.0.0.0/0` is the default route. The longest prefix wins; a
+    /// route to the same hosts over the same interface is replaced.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoSuchInterface`]; [`ConfigError::BadAddress`] for IPv6, a prefix beyond 32
+    /// bits, or one that leaves out bits of `destination`; [`ConfigError::GatewayUnreachable`] if
+    /// the gateway is not a neighbour on the interface, or is ourselves; [`ConfigError::TooMany`]
+    /// (64 routes, those of the addresses included).
+    pub fn add_route(
+        &mut self,
+        destination: IpAddr,
+        prefix_len: u8,
+        gateway: IpAddr,
+        interface: InterfaceId,
+    ) -> Result<(), ConfigError> {
+        let (IpAddr::V4(destination), IpAddr::V4(gateway)) = (destination, gateway) else {
+            return Err(ConfigError::BadAddress);
+        };
+        if prefix_len > 32 || destination.to_bits() & !mask(prefix_len) != 0 {
+            return Err(ConfigError::BadAddress);
+        }
+        let entry = self
+            .interfaces
+            .get(interface.index())
+            .ok_or(ConfigError::NoSuchInterface)?;
+        if !is_host(gateway)
+            || !entry.is_on_link(gateway)
+            || entry.is_broadcast(gateway)
+            || self.owns(gateway)
+        {
+            return Err(ConfigError::GatewayUnreachable);
+        }
+        self.routes.add(Route::new(
+            destination,
+            prefix_len,
+            Some(gateway),
+            interface.0,
+        ))?;
+        self.routes_generation = self.routes_generation.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Room for the next received frame: at least the largest MTU and a tagged Ethernet header.
+    /// Read into it from the start, then call [`Stack::receive`]; until then it is the same frame.
+    ///
+    /// `None` when no frame is free, which is counted: leave the packet with the device, and come
+    /// back after [`Stack::transmit`] and after the users have read.
+    pub fn receive_buffer(&mut self) -> Option<&mut [u8]> {
+        if self.staged.is_none() {
+            self.staged = self.pool.allocate();
+        }
+        match &self.staged {
+            Some(frame) => self.pool.buffer_mut(frame).get_mut(RX_OFFSET..),
+            None => {
+                self.counters.rx_no_frame += 1;
+                None
+            }
+        }
+    }
+
+    /// Takes in the frame that was read into [`Stack::receive_buffer`]. Without a call of that
+    /// since the last frame there is none, and nothing happens.
+    pub fn receive(&mut self, now: Instant, interface: InterfaceId, info: RxInfo) {
+        self.advance(now);
+        let Some(frame) = self.staged.take() else {
+            return;
+        };
+        self.counters.rx_frames += 1;
+        self.counters.rx_bytes = self.counters.rx_bytes.wrapping_add(info.len as u64);
+        let room = self.pool.frame_size() - RX_OFFSET;
+        match u16::try_from(info.len) {
+            Ok(len) if info.len <= room => {
+                let descriptor = self.pool.descriptor_mut(&frame);
+                descriptor.start = RX_OFFSET as u16;
+                descriptor.len = len;
+                let verified = info.checksum == RxChecksum::Verified;
+                self.receive_frame(interface, frame, verified);
+            }
+            _ => self.discard(frame, |counters| &mut counters.rx_oversize),
+        }
+    }
+
+    /// Takes in a frame from the caller's own buffer: one copy more than [`Stack::receive`].
+    /// Without a free frame it is dropped and counted.
+    pub fn receive_copy(&mut self, now: Instant, interface: InterfaceId, frame: &[u8]) {
+        let Some(buffer) = self.receive_buffer() else {
+            return;
+        };
+        if let Some(place) = buffer.get_mut(..frame.len()) {
+            place.copy_from_slice(frame);
+        }
+        self.receive(
+            now,
+            interface,
+            RxInfo {
+                len: frame.len(),
+                ..RxInfo::default()
+            },
+        );
+    }
+
+    /// Does what is due by now. Call [`Stack::transmit`] afterwards.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance(now);
+        self.tcp.handle_timeout(&mut context!(self));
+    }
+
+    /// When to call [`Stack::handle_timeout`] and [`Stack::transmit`] again, if no frame comes
+    /// before; `None`: nothing is going to happen by itself. May be in the past.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let announcements = self
+            .interfaces
+            .iter()
+            .filter_map(Interface::next_announcement);
+        let neighbours = self.neighbours.next_timeout();
+        announcements
+            .chain(neighbours)
+            .chain(self.tcp.next_timeout())
+            .min()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The state of the frame pool.
+    #[must_use]
+    pub fn pool_frames(&self) -> PoolStats {
+        let held = usize::from(self.staged.is_some()) + usize::from(self.sent.is_some());
+        PoolStats {
+            total: self.pool.frames(),
+            free: self.pool.free_frames() + held,
+            lowest_free: self.pool.lowest_free_frames(),
+        }
+    }
+
+    /// The limits that follow from the configuration.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// How much of the tables is in use.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let tcp = self.tcp.state_counts();
+        Usage {
+            connections: tcp.connections,
+            half_open: tcp.half_open,
+            time_wait: tcp.time_wait,
+            orphaned: tcp.orphaned,
+            udp_sockets: self.udp.sockets(),
+        }
+    }
+
+    /// Fills `bytes` with numbers from the stack's generator, for its owner's use.
+    pub fn random(&mut self, bytes: &mut [u8]) {
+        self.rng.fill(bytes);
+    }
+
+    /// Time never goes back.
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    /// Whether this is an address of ours on any interface.
+    fn owns(&self, address: Ipv4Addr) -> bool {
+        self.interfaces
+            .iter()
+            .any(|interface| interface.owns(address))
+    }
+
+    /// Frees a frame and counts why.
+    fn discard(&mut self, frame: Frame, reason: impl FnOnce(&mut Counters) -> &mut u64) {
+        self.pool.free(frame);
+        *reason(&mut self.counters) += 1;
+    }
+}

@@ -1,0 +1,144 @@
+//! The way up: Ethernet, then ARP or IPv4, then the transports. Each field is checked once, and
+//! the frame stays where it is: its descriptor moves on from header to header.
+
+use super::{Stack, context};
+use crate::context::Incoming;
+use crate::device::InterfaceId;
+use crate::ip::is_host;
+use crate::pool::Frame;
+use crate::wire::ethernet::{self, EthernetAddress, ether_type};
+use crate::wire::ipv4::{self, Ipv4Error, protocol};
+use core::net::{IpAddr, Ipv4Addr};
+
+/// What IP knows about a packet that it hands up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packet {
+    pub(super) source: Ipv4Addr,
+    pub(super) destination: Ipv4Addr,
+    /// The destination is one of our addresses, not a broadcast.
+    pub(super) to_us: bool,
+    /// Where in the frame's buffer the packet starts, and its length.
+    pub(super) start: u16,
+    pub(super) len: u16,
+    /// The device has verified the transport checksum.
+    pub(super) verified: bool,
+}
+
+impl Stack {
+    /// Takes in a frame that its descriptor delimits.
+    pub(super) fn receive_frame(&mut self, id: InterfaceId, frame: Frame, verified: bool) {
+        let Some(interface) = self.interfaces.get(id.index()) else {
+            return self.discard(frame, |c| &mut c.rx_no_interface);
+        };
+        let Ok((header, payload)) = ethernet::parse(self.pool.content(&frame)) else {
+            return self.discard(frame, |c| &mut c.eth_malformed);
+        };
+        let to_us = header.destination == interface.hardware;
+        if !to_us && header.destination != EthernetAddress::BROADCAST {
+            return self.discard(frame, |c| &mut c.eth_bad_destination);
+        }
+        if !header.source.is_station() || header.source == interface.hardware {
+            return self.discard(frame, |c| &mut c.eth_bad_source);
+        }
+        let ether_type = header.ether_type.get();
+        self.strip(&frame, payload.start);
+        match ether_type {
+            ether_type::IPV4 => self.receive_ipv4(id.0, frame, to_us, verified),
+            ether_type::ARP => self.receive_arp(id.0, frame),
+            ether_type::VLAN | ether_type::SERVICE_VLAN => {
+                self.discard(frame, |c| &mut c.eth_vlan_unsupported);
+            }
+            _ => self.discard(frame, |c| &mut c.eth_unknown_type),
+        }
+    }
+
+    /// Moves the start of a frame's content behind a header of `len` bytes.
+    pub(super) fn strip(&mut self, frame: &Frame, len: usize) {
+        let descriptor = self.pool.descriptor_mut(frame);
+        let len = u16::try_from(len).unwrap_or(u16::MAX).min(descriptor.len);
+        descriptor.start += len;
+        descriptor.len -= len;
+    }
+
+    fn receive_ipv4(&mut self, id: u8, frame: Frame, link_unicast: bool, verified: bool) {
+        self.counters.ip_received += 1;
+        let Some(interface) = self.interfaces.get(usize::from(id)) else {
+            return self.discard(frame, |c| &mut c.rx_no_interface);
+        };
+        let (header, payload) = match ipv4::parse(self.pool.content(&frame)) {
+            Ok((header, _options, payload)) => (header, payload),
+            Err(error) => return self.discard_ipv4(frame, error),
+        };
+        let (source, destination) = (header.source(), header.destination());
+        let protocol = header.protocol;
+        if !is_host(source) || interface.is_broadcast(source) || self.owns(source) {
+            return self.discard(frame, |c| &mut c.ip_bad_source);
+        }
+        let to_us = interface.owns(destination);
+        if !to_us && !interface.is_broadcast(destination) {
+            return self.discard(frame, |c| &mut c.ip_bad_destination);
+        }
+        if to_us && !link_unicast {
+            return self.discard(frame, |c| &mut c.ip_link_broadcast);
+        }
+        if header.is_fragment() {
+            return self.discard(frame, |c| &mut c.ip_fragment_unsupported);
+        }
+        let mtu = interface.mtu;
+        let descriptor = self.pool.descriptor_mut(&frame);
+        let start = descriptor.start;
+        // Both ends of the payload lie within the content, whose length is 16 bits.
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "bounded by a 16-bit length"
+        )]
+        let (header_len, len) = (payload.start as u16, payload.end as u16);
+        descriptor.start = start + header_len;
+        descriptor.len = len - header_len;
+        let packet = Packet {
+            source,
+            destination,
+            to_us,
+            start,
+            len,
+            verified,
+        };
+        match protocol {
+            protocol::TCP if to_us => {
+                let incoming = Incoming {
+                    frame,
+                    source: IpAddr::V4(source),
+                    destination: IpAddr::V4(destination),
+                    checksum_verified: verified,
+                    mtu,
+                };
+                self.tcp.receive(&mut context!(self), incoming);
+            }
+            protocol::UDP => self.receive_udp(frame, packet),
+            protocol::ICMP => self.receive_icmp(frame, packet),
+            protocol::TCP => self.discard(frame, |c| &mut c.ip_broadcast_refused),
+            _ => {
+                self.counters.ip_unknown_protocol += 1;
+                self.send_unreachable(
+                    frame,
+                    packet,
+                    crate::wire::icmpv4::unreachable_code::PROTOCOL,
+                );
+            }
+        }
+    }
+
+    #[cold]
+    fn discard_ipv4(&mut self, frame: Frame, error: Ipv4Error) {
+        self.discard(frame, |c| match error {
+            Ipv4Error::Truncated => &mut c.ip_truncated,
+            Ipv4Error::Version => &mut c.ip_bad_version,
+            Ipv4Error::HeaderLength => &mut c.ip_bad_header_length,
+            Ipv4Error::TotalLength => &mut c.ip_bad_total_length,
+            Ipv4Error::Checksum => &mut c.ip_bad_checksum,
+            Ipv4Error::Flags => &mut c.ip_bad_flags,
+            Ipv4Error::OptionLength => &mut c.ip_bad_option,
+            Ipv4Error::SourceRoute => &mut c.ip_source_route_refused,
+        });
+    }
+}

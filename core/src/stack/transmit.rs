@@ -1,0 +1,322 @@
+//! The way down: the transport's packet gets its IP and Ethernet headers, in place, in front of it.
+
+use super::{Stack, context};
+use crate::context::{Outgoing, OutgoingFrame};
+use crate::device::{InterfaceId, TxChecksum, TxFrame};
+use crate::ip::{Destination, Interface, Route, TIME_TO_LIVE};
+use crate::neigh::Resolution;
+use crate::pool::{Frame, HEADROOM};
+use crate::time::Instant;
+use crate::wire::ethernet::{EthernetAddress, HEADER_LEN, ether_type};
+use crate::wire::ipv4::{self, Ipv4Header};
+use core::net::{IpAddr, Ipv4Addr};
+use zerocopy::IntoBytes;
+
+/// What a route says about packets to a destination.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RouteInfo {
+    /// Largest packet.
+    pub(super) mtu: usize,
+    /// The address of ours to send from.
+    pub(super) source: Ipv4Addr,
+}
+
+/// How a packet to a destination leaves.
+enum Way {
+    Direct(Destination),
+    /// Its next hop's Ethernet address is being asked for: by this entry of the neighbour cache.
+    Waits {
+        interface: u8,
+        mtu: usize,
+        entry: u32,
+    },
+    /// It does not. The reason was counted.
+    None,
+}
+
+/// A complete frame's place: the pool's frame, and the bytes within it.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    interface: u8,
+    index: u32,
+    start: usize,
+    len: usize,
+}
+
+impl Stack {
+    /// The next frame to send. It stays valid until the next call. Call until it gives `None`
+    /// after each batch of received frames, timeouts and calls.
+    pub fn transmit(&mut self, now: Instant) -> Option<TxFrame<'_>> {
+        self.advance(now);
+        if let Some(frame) = self.sent.take() {
+            self.pool.free(frame);
+        }
+        let place = self.next_frame()?;
+        self.counters.tx_frames += 1;
+        self.counters.tx_bytes += place.len as u64;
+        let bytes = self
+            .pool
+            .buffer_at(place.index)
+            .get(place.start..place.start + place.len)?;
+        let mut slices = heapless::Vec::new();
+        slices.push(bytes).ok()?;
+        Some(TxFrame {
+            interface: InterfaceId(place.interface),
+            slices,
+            checksum: TxChecksum::Complete,
+            segment_size: 0,
+        })
+    }
+
+    /// First what is complete, then questions for Ethernet addresses, then TCP's segments.
+    fn next_frame(&mut self) -> Option<Place> {
+        loop {
+            if let Some(frame) = self.ready.pop_front(&mut self.pool) {
+                let descriptor = *self.pool.descriptor(&frame);
+                let place = Place {
+                    interface: u8::try_from(descriptor.flags).unwrap_or(u8::MAX),
+                    index: frame.index(),
+                    start: usize::from(descriptor.start),
+                    len: usize::from(descriptor.len),
+                };
+                self.sent = Some(frame);
+                return Some(place);
+            }
+            if self.send_due_arp() {
+                continue;
+            }
+            let outgoing = self.tcp.transmit(&mut context!(self))?;
+            if let Some(place) = self.place_segment(outgoing) {
+                return Some(place);
+            }
+        }
+    }
+
+    /// Puts the headers in front of a segment. `None` if it cannot leave now: it waits for its
+    /// neighbour, or was dropped.
+    fn place_segment(&mut self, outgoing: Outgoing) -> Option<Place> {
+        let Outgoing {
+            source,
+            destination,
+            protocol,
+            payload,
+        } = outgoing;
+        let (index, start, len) = match &payload {
+            OutgoingFrame::Owned(frame) => {
+                let descriptor = self.pool.descriptor(frame);
+                (frame.index(), descriptor.start, descriptor.len)
+            }
+            OutgoingFrame::Lent { index, start, len } => (*index, *start, *len),
+        };
+        let (start, len) = (usize::from(start), usize::from(len));
+        let (IpAddr::V4(source), IpAddr::V4(destination)) = (source, destination) else {
+            self.counters.ip_no_route += 1;
+            self.free_owned(payload);
+            return None;
+        };
+        match self.way_to(destination) {
+            Way::Direct(to) if len + ipv4::HEADER_LEN <= to.mtu => {
+                let header = ip_header(source, destination, protocol, len);
+                let at = start.checked_sub(ipv4::HEADER_LEN + HEADER_LEN)?;
+                let buffer = self.pool.buffer_at_mut(index);
+                let (ethernet, ip) = buffer.get_mut(at..start)?.split_at_mut(HEADER_LEN);
+                ethernet.copy_from_slice(to.header.as_bytes());
+                ip.copy_from_slice(header.as_bytes());
+                self.counters.ip_sent += 1;
+                if let OutgoingFrame::Owned(frame) = payload {
+                    self.sent = Some(frame);
+                }
+                Some(Place {
+                    interface: to.interface,
+                    index,
+                    start: at,
+                    len: len + start - at,
+                })
+            }
+            Way::Waits {
+                interface,
+                mtu,
+                entry,
+            } if len + ipv4::HEADER_LEN <= mtu => {
+                let frame = match payload {
+                    OutgoingFrame::Owned(frame) => Some(frame),
+                    OutgoingFrame::Lent { .. } => self.copy_of(index, start, len),
+                };
+                if let Some(frame) = frame {
+                    self.wait_for(entry, interface, frame, (source, destination, protocol));
+                }
+                None
+            }
+            Way::Direct(_) | Way::Waits { .. } => {
+                self.counters.ip_too_large += 1;
+                self.free_owned(payload);
+                None
+            }
+            Way::None => {
+                self.free_owned(payload);
+                None
+            }
+        }
+    }
+
+    fn free_owned(&mut self, payload: OutgoingFrame) {
+        if let OutgoingFrame::Owned(frame) = payload {
+            self.pool.free(frame);
+        }
+    }
+
+    /// A copy of a transport packet that its owner keeps.
+    fn copy_of(&mut self, index: u32, start: usize, len: usize) -> Option<Frame> {
+        if self.pool_is_low() {
+            self.counters.tx_no_frame += 1;
+            return None;
+        }
+        let frame = self.pool.allocate()?;
+        self.pool
+            .copy_range(index, start..start + len, &frame, HEADROOM);
+        let descriptor = self.pool.descriptor_mut(&frame);
+        descriptor.start = HEADROOM as u16;
+        descriptor.len = u16::try_from(len).unwrap_or(0);
+        Some(frame)
+    }
+
+    /// Sends the packet of a transport that its frame's descriptor delimits; the frame goes with
+    /// it. There are at least 34 bytes in front of the packet.
+    pub(super) fn send_owned(
+        &mut self,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        protocol: u8,
+        frame: Frame,
+    ) {
+        let len = usize::from(self.pool.descriptor(&frame).len);
+        match self.way_to(destination) {
+            Way::Direct(to) if len + ipv4::HEADER_LEN <= to.mtu => {
+                self.prepend_ip(&frame, (source, destination, protocol));
+                self.push_ready(to.interface, frame, &to.header);
+            }
+            Way::Waits {
+                interface,
+                mtu,
+                entry,
+            } if len + ipv4::HEADER_LEN <= mtu => {
+                self.wait_for(entry, interface, frame, (source, destination, protocol));
+            }
+            Way::Direct(_) | Way::Waits { .. } => self.discard(frame, |c| &mut c.ip_too_large),
+            Way::None => self.pool.free(frame),
+        }
+    }
+
+    /// Puts the IP header in front of a packet and lets it wait for its neighbour.
+    fn wait_for(
+        &mut self,
+        entry: u32,
+        interface: u8,
+        frame: Frame,
+        addresses: (Ipv4Addr, Ipv4Addr, u8),
+    ) {
+        self.prepend_ip(&frame, addresses);
+        self.pool.descriptor_mut(&frame).flags = u16::from(interface);
+        self.neighbours
+            .queue(entry, frame, &mut self.pool, &mut self.counters);
+    }
+
+    fn prepend_ip(&mut self, frame: &Frame, addresses: (Ipv4Addr, Ipv4Addr, u8)) {
+        let (source, destination, protocol) = addresses;
+        let descriptor = self.pool.descriptor_mut(frame);
+        debug_assert!(usize::from(descriptor.start) >= ipv4::HEADER_LEN);
+        let header = ip_header(source, destination, protocol, usize::from(descriptor.len));
+        descriptor.start -= ipv4::HEADER_LEN as u16;
+        descriptor.len += ipv4::HEADER_LEN as u16;
+        self.pool.content_mut(frame)[..ipv4::HEADER_LEN].copy_from_slice(header.as_bytes());
+        self.counters.ip_sent += 1;
+    }
+
+    /// Where a packet to `destination` goes next.
+    #[inline]
+    fn way_to(&mut self, destination: Ipv4Addr) -> Way {
+        match self
+            .destinations
+            .get(self.now, self.generation(), destination)
+        {
+            Some(known) => Way::Direct(*known),
+            None => self.find_way(destination),
+        }
+    }
+
+    /// Under which the destination cache's entries hold.
+    fn generation(&self) -> u64 {
+        u64::from(self.routes_generation) << 32 | u64::from(self.neighbours.generation())
+    }
+
+    /// The slow path of [`Stack::way_to`].
+    fn find_way(&mut self, destination: Ipv4Addr) -> Way {
+        let Some((id, interface, route)) = self.find_route(destination) else {
+            self.counters.ip_no_route += 1;
+            return Way::None;
+        };
+        let mtu = interface.mtu;
+        if interface.is_broadcast(destination) {
+            let header = self.ethernet_header(id, EthernetAddress::BROADCAST, ether_type::IPV4);
+            return Way::Direct(Destination {
+                interface: id,
+                mtu,
+                header,
+            });
+        }
+        let next_hop = route.map_or(destination, |route| route.next_hop(destination));
+        let (pool, counters) = (&mut self.pool, &mut self.counters);
+        match self
+            .neighbours
+            .resolve(self.now, id, next_hop, pool, counters)
+        {
+            Resolution::Known { hardware, until } => {
+                let header = self.ethernet_header(id, hardware, ether_type::IPV4);
+                let known = Destination {
+                    interface: id,
+                    mtu,
+                    header,
+                };
+                self.destinations
+                    .put(self.generation(), destination, until, known);
+                Way::Direct(known)
+            }
+            Resolution::Asking(entry) => Way::Waits {
+                interface: id,
+                mtu,
+                entry,
+            },
+            Resolution::RateLimited => Way::None,
+        }
+    }
+
+    /// The interface for packets to `destination`, and the route if one decided it.
+    fn find_route(&self, destination: Ipv4Addr) -> Option<(u8, &Interface, Option<Route>)> {
+        let route = self.routes.lookup(destination).copied();
+        let id = match route {
+            Some(route) => route.interface,
+            None if destination.is_broadcast() => 0,
+            None => return None,
+        };
+        let interface = self.interfaces.get(usize::from(id))?;
+        let reachable = self.is_peer(destination) || interface.is_broadcast(destination);
+        reachable.then_some((id, interface, route))
+    }
+
+    /// What a socket must know before it sends to `destination`.
+    pub(super) fn route_to(&self, destination: Ipv4Addr) -> Option<RouteInfo> {
+        let (_, interface, route) = self.find_route(destination)?;
+        let next_hop = route.map_or(destination, |route| route.next_hop(destination));
+        let source = interface.source_for(next_hop)?;
+        Some(RouteInfo {
+            mtu: interface.mtu,
+            source,
+        })
+    }
+}
+
+/// The header of a packet with `len` bytes of payload, which the MTU has been found to allow.
+fn ip_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, len: usize) -> Ipv4Header {
+    let total = u16::try_from(ipv4::HEADER_LEN + len).unwrap_or(u16::MAX);
+    Ipv4Header::new(source, destination, protocol, TIME_TO_LIVE, total)
+}

@@ -1,0 +1,122 @@
+//! Datagrams on their way up and down.
+
+use super::receive::Packet;
+use super::{Stack, context};
+use crate::checksum::{self, copy_and_sum, pseudo_header};
+use crate::error::SendToError;
+use crate::pool::{Frame, HEADROOM};
+use crate::socket::SocketId;
+use crate::wire::icmpv4::unreachable_code;
+use crate::wire::ipv4::{self, protocol};
+use crate::wire::udp::{self, UdpHeader};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use zerocopy::IntoBytes;
+use zerocopy::byteorder::network_endian::U16;
+
+impl Stack {
+    pub(super) fn receive_udp(&mut self, frame: Frame, packet: Packet) {
+        self.counters.udp_received += 1;
+        let content = self.pool.content(&frame);
+        let Ok((header, payload)) = udp::parse(content) else {
+            return self.discard(frame, |c| &mut c.udp_malformed);
+        };
+        let source = (packet.source, header.source_port.get());
+        let destination = (packet.destination, header.destination_port.get());
+        // Zero: the sender did not sum (RFC 1122 §4.1.3.4).
+        if header.checksum != U16::ZERO && !packet.verified {
+            let datagram = content.get(..payload.end).unwrap_or_default();
+            let pseudo = pseudo_header(
+                IpAddr::V4(packet.source),
+                IpAddr::V4(packet.destination),
+                protocol::UDP,
+                payload.end,
+            );
+            if !(pseudo + checksum::sum(datagram)).is_valid() {
+                return self.discard(frame, |c| &mut c.udp_bad_checksum);
+            }
+        }
+        let descriptor = self.pool.descriptor_mut(&frame);
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "bounded by a 16-bit length"
+        )]
+        let (header_len, end) = (payload.start as u16, payload.end as u16);
+        descriptor.start += header_len;
+        descriptor.len = end - header_len;
+        if let Err(frame) = self
+            .udp
+            .receive(&mut context!(self), frame, source, destination)
+        {
+            self.counters.udp_no_socket += 1;
+            self.send_unreachable(frame, packet, unreachable_code::PORT);
+        }
+    }
+
+    /// Queues a datagram for sending. The payload is copied, and summed, once.
+    ///
+    /// Broadcasts may be sent: to the broadcast address of a network of ours, and to
+    /// 255.255.255.255 over the default route's interface, or the first one.
+    ///
+    /// # Errors
+    /// [`SendToError`]. After [`SendToError::WouldBlock`] an event says when to try again.
+    pub fn udp_send_to(
+        &mut self,
+        now: crate::Instant,
+        id: SocketId,
+        data: &[u8],
+        to: SocketAddr,
+    ) -> Result<(), SendToError> {
+        self.advance(now);
+        let local = self
+            .udp
+            .local_addr(id)
+            .map_err(|_| SendToError::BadHandle)?;
+        let (IpAddr::V4(local_address), IpAddr::V4(destination)) = (local.ip(), to.ip()) else {
+            return Err(SendToError::Invalid);
+        };
+        if to.port() == 0 || destination.is_unspecified() || destination.is_multicast() {
+            return Err(SendToError::Invalid);
+        }
+        let route = self.route_to(destination).ok_or(SendToError::NoRoute)?;
+        let source = if local_address == Ipv4Addr::UNSPECIFIED {
+            route.source
+        } else {
+            local_address
+        };
+        let len = udp::HEADER_LEN + data.len();
+        if len + ipv4::HEADER_LEN > route.mtu {
+            return Err(SendToError::MessageTooLong);
+        }
+        let len_field = u16::try_from(len).map_err(|_| SendToError::MessageTooLong)?;
+        if self.pool.free_frames() <= self.limits.reserved_frames {
+            self.udp.block(id);
+            return Err(SendToError::WouldBlock);
+        }
+        let frame = self.pool.allocate().ok_or(SendToError::WouldBlock)?;
+        let place = &mut self.pool.buffer_mut(&frame)[HEADROOM..];
+        let payload = copy_and_sum(place, data);
+        let mut header = UdpHeader {
+            source_port: U16::new(local.port()),
+            destination_port: U16::new(to.port()),
+            len: U16::new(len_field),
+            checksum: U16::ZERO,
+        };
+        let addresses = (IpAddr::V4(source), IpAddr::V4(destination));
+        let pseudo = pseudo_header(addresses.0, addresses.1, protocol::UDP, len);
+        let sum = pseudo + checksum::sum(header.as_bytes()) + payload;
+        // Zero would mean that nothing was summed (RFC 768): the other zero is sent instead.
+        header.checksum = U16::new(match sum.finish() {
+            0 => 0xffff,
+            sum => sum,
+        });
+        let descriptor = self.pool.descriptor_mut(&frame);
+        descriptor.start = (HEADROOM - udp::HEADER_LEN) as u16;
+        descriptor.len = len_field;
+        let content = self.pool.content_mut(&frame);
+        content[..udp::HEADER_LEN].copy_from_slice(header.as_bytes());
+        self.counters.udp_sent += 1;
+        self.udp.sent(id, destination, to.port());
+        self.send_owned(source, destination, protocol::UDP, frame);
+        Ok(())
+    }
+}

@@ -1,0 +1,261 @@
+//! The calls of the users of sockets.
+
+use super::{Stack, context};
+use crate::error::{
+    AcceptError, BadHandle, BindError, ConnectError, ListenError, RecvError, RecvFromError,
+    SendError,
+};
+use crate::socket::{Event, Readiness, SocketId, SocketKind};
+use crate::tcp::State;
+use crate::time::Instant;
+use crate::udp::Received;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// A datagram that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpReceived {
+    /// Bytes copied: the datagram's, or as many as the buffer has room for.
+    pub len: usize,
+    /// Bytes of the datagram. If more than `len`, the rest is lost.
+    pub datagram_len: usize,
+    /// Who sent it.
+    pub remote: SocketAddr,
+}
+
+impl Stack {
+    /// The next socket whose readiness may have grown since it was last reported; `None`: no more.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.tcp
+            .poll_event()
+            .or_else(|| self.udp.poll_event(&self.pool))
+    }
+
+    /// What a socket can do now.
+    ///
+    /// # Errors
+    /// [`BadHandle`].
+    pub fn readiness(&self, id: SocketId) -> Result<Readiness, BadHandle> {
+        match id.kind() {
+            SocketKind::Listener | SocketKind::Connection => self.tcp.readiness(id),
+            SocketKind::Udp => self.udp.readiness(id, &self.pool),
+        }
+    }
+
+    /// Listens for connections to an address of ours, or with 0.0.0.0 to any of them. At most
+    /// `backlog` connections wait to be accepted.
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub fn tcp_listen(
+        &mut self,
+        local: SocketAddr,
+        backlog: usize,
+    ) -> Result<SocketId, ListenError> {
+        match local.ip() {
+            IpAddr::V4(address) if address.is_unspecified() || self.owns(address) => {
+                self.tcp.listen(local, backlog)
+            }
+            _ => Err(ListenError::AddressNotLocal),
+        }
+    }
+
+    /// Takes the next connection of a listener.
+    ///
+    /// # Errors
+    /// [`AcceptError`].
+    pub fn tcp_accept(&mut self, id: SocketId) -> Result<SocketId, AcceptError> {
+        self.tcp.accept(id)
+    }
+
+    /// Starts a connection; it becomes writable when it is established. Without `local`, or with
+    /// address 0.0.0.0 or port 0 in it, the route decides the address and a random port is taken.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub fn tcp_connect(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        local: Option<SocketAddr>,
+    ) -> Result<SocketId, ConnectError> {
+        self.advance(now);
+        let IpAddr::V4(destination) = remote.ip() else {
+            return Err(ConnectError::NoRoute);
+        };
+        if remote.port() == 0 || !self.is_peer(destination) {
+            return Err(ConnectError::Invalid);
+        }
+        let route = self.route_to(destination).ok_or(ConnectError::NoRoute)?;
+        let address = match local.map(|local| local.ip()) {
+            None | Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => route.source,
+            Some(IpAddr::V4(address)) if self.owns(address) => address,
+            Some(_) => return Err(ConnectError::AddressNotLocal),
+        };
+        let port = local.map(|local| local.port()).filter(|port| *port != 0);
+        let mut cx = context!(self);
+        self.tcp
+            .connect(&mut cx, IpAddr::V4(address), port, remote, route.mtu)
+    }
+
+    /// Queues data for sending: copied, and summed, once. Gives the number of bytes taken, which
+    /// may be fewer than there are.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub fn tcp_send(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        data: &[u8],
+    ) -> Result<usize, SendError> {
+        self.advance(now);
+        self.tcp.send(&mut context!(self), id, data)
+    }
+
+    /// Reads what has arrived. Gives the number of bytes; 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    pub fn tcp_recv(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        buffer: &mut [u8],
+    ) -> Result<usize, RecvError> {
+        self.advance(now);
+        self.tcp.recv(&mut context!(self), id, buffer)
+    }
+
+    /// The next data that has arrived, where it lies: not empty unless the stream has ended, but
+    /// not necessarily all there is. [`Stack::tcp_consume`] goes on from there.
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    pub fn tcp_recv_slice(&self, id: SocketId) -> Result<&[u8], RecvError> {
+        self.tcp.recv_slice(&self.pool, id)
+    }
+
+    /// Drops the first `n` bytes of what [`Stack::tcp_recv_slice`] gave, or all if they are fewer.
+    ///
+    /// # Errors
+    /// [`RecvError`].
+    pub fn tcp_consume(&mut self, now: Instant, id: SocketId, n: usize) -> Result<(), RecvError> {
+        self.advance(now);
+        self.tcp.consume(&mut context!(self), id, n)
+    }
+
+    /// Ends the stream to the peer, after all data that is queued. Reading goes on.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub fn tcp_shutdown(&mut self, now: Instant, id: SocketId) -> Result<(), SendError> {
+        self.advance(now);
+        self.tcp.shutdown(&mut context!(self), id)
+    }
+
+    /// Resets a connection. The handle is dead at once.
+    ///
+    /// # Errors
+    /// [`BadHandle`].
+    pub fn tcp_abort(&mut self, now: Instant, id: SocketId) -> Result<(), BadHandle> {
+        self.advance(now);
+        self.tcp.abort(&mut context!(self), id)
+    }
+
+    /// Turns Nagle's algorithm off (`true`) or on (RFC 9293 §3.7.4).
+    ///
+    /// # Errors
+    /// [`BadHandle`].
+    pub fn tcp_set_nodelay(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        nodelay: bool,
+    ) -> Result<(), BadHandle> {
+        self.advance(now);
+        self.tcp.set_nodelay(&mut context!(self), id, nodelay)
+    }
+
+    /// The state of a connection (RFC 9293 §3.3.2).
+    ///
+    /// # Errors
+    /// [`BadHandle`].
+    pub fn tcp_state(&self, id: SocketId) -> Result<State, BadHandle> {
+        self.tcp.state(id)
+    }
+
+    /// Creates a UDP socket on an address of ours, or with 0.0.0.0 on all of them, broadcasts
+    /// included. Port 0 asks for a random free one. Where sockets are bound to an address and to
+    /// 0.0.0.0 with the same port, the one bound to the address gets the datagrams to it.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn udp_bind(&mut self, local: SocketAddr) -> Result<SocketId, BindError> {
+        match local.ip() {
+            IpAddr::V4(address) if address.is_unspecified() || self.owns(address) => {
+                self.udp.bind(address, local.port(), &mut self.rng)
+            }
+            _ => Err(BindError::AddressNotLocal),
+        }
+    }
+
+    /// Reads the oldest datagram that waits. What does not fit `buffer` is lost, and said so.
+    ///
+    /// # Errors
+    /// [`RecvFromError`].
+    pub fn udp_recv_from(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        buffer: &mut [u8],
+    ) -> Result<UdpReceived, RecvFromError> {
+        self.advance(now);
+        let Received { frame, remote } = self.udp.receive_from(id, &mut self.pool)?;
+        let datagram = self.pool.content(&frame);
+        let (datagram_len, len) = (datagram.len(), datagram.len().min(buffer.len()));
+        buffer[..len].copy_from_slice(&datagram[..len]);
+        self.pool.free(frame);
+        Ok(UdpReceived {
+            len,
+            datagram_len,
+            remote,
+        })
+    }
+
+    /// Closes a socket of any kind. The handle is dead at once; TCP finishes closing on its own,
+    /// with a reset if data was left unread (RFC 2525 §2.17).
+    ///
+    /// # Errors
+    /// [`BadHandle`].
+    pub fn close(&mut self, now: Instant, id: SocketId) -> Result<(), BadHandle> {
+        self.advance(now);
+        match id.kind() {
+            SocketKind::Listener | SocketKind::Connection => {
+                self.tcp.close(&mut context!(self), id)
+            }
+            SocketKind::Udp => self.udp.close(id, &mut self.pool),
+        }
+    }
+
+    /// A socket's own address and port; 0.0.0.0 where it has all of ours.
+    ///
+    /// # Errors
+    /// [`BadHandle`].
+    pub fn local_addr(&self, id: SocketId) -> Result<SocketAddr, BadHandle> {
+        match id.kind() {
+            SocketKind::Listener | SocketKind::Connection => self.tcp.local_addr(id),
+            SocketKind::Udp => self.udp.local_addr(id),
+        }
+    }
+
+    /// The peer's address and port.
+    ///
+    /// # Errors
+    /// [`BadHandle`], also for sockets without a peer: listeners and UDP.
+    pub fn remote_addr(&self, id: SocketId) -> Result<SocketAddr, BadHandle> {
+        match id.kind() {
+            SocketKind::Connection => self.tcp.remote_addr(id),
+            SocketKind::Listener | SocketKind::Udp => Err(BadHandle),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! UDP (RFC 768, RFC 8085): sockets, their receive queues, and who gets a datagram.
+//!
+//! A received datagram stays in its frame until it is read. What waits in a queue is counted by
+//! the frames it occupies, not by its payload, so that small datagrams cannot hold more memory
+//! than large ones.
+
+mod sockets;
+
+pub(crate) use sockets::{Received, Udp};

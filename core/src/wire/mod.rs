@@ -1,0 +1,14 @@
+//! Bytes to typed values and back, one file per protocol, without state.
+//!
+//! A header is a struct that lies on the bytes as they came (`zerocopy`, network-endian fields).
+//! `parse` checks every length and offset of its protocol once and says where the payload lies;
+//! what it returns needs no further checks. Its error names the field at fault, so that each kind
+//! of malformed packet has its own counter. Checksums that cover a payload are checked by the
+//! layer that owns the payload.
+
+pub mod arp;
+pub mod ethernet;
+pub mod icmpv4;
+pub mod ipv4;
+pub mod tcp;
+pub mod udp;

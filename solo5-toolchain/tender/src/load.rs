@@ -165,9 +165,7 @@ fn place(
     if start < free {
         return Err(SegmentError::Overlap { start, free });
     }
-    let file_end = vaddr
-        .checked_add(filesz)
-        .filter(|&end| vaddr < size && end <= size);
+    let file_end = vaddr.checked_add(filesz).filter(|&end| end <= size);
     let Some(file_end) = file_end else {
         return Err(SegmentError::FileRange {
             vaddr,

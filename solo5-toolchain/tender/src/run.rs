@@ -171,6 +171,8 @@ fn start(
     let mut memory = memory.map_err(Error::Allocate)?;
     let events = Events::new().map_err(Error::Events)?;
     let loaded = image.load(&mut memory).map_err(refuse)?;
+    // The guest does not get to see the file.
+    drop(image);
     let attached = devices.finish()?;
     for device in &attached.net {
         events.add(device).map_err(|error| Error::Wait {

@@ -9,8 +9,8 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use common::{Arg, DATA, Elf, TEXT, exit, header, jump, print, store_byte, store_result, syscall};
 use process::{Start, dumper, file, spt};
@@ -331,6 +331,20 @@ fn echo() -> Vec<u8> {
     .concat()
 }
 
+/// Waits for a guest that says little to end. Kills one that does not.
+#[track_caller]
+fn wait(mut child: Child) -> Output {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("the guest does not end");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().unwrap()
+}
+
 #[test]
 fn an_inherited_descriptor_is_a_network_device() {
     let (ours, theirs) = UnixDatagram::pair().unwrap();
@@ -347,7 +361,7 @@ fn an_inherited_descriptor_is_a_network_device() {
     let mut frame = [0; 100];
     let length = ours.recv(&mut frame).unwrap();
     assert_eq!(frame[..length], *b"a frame");
-    let output = child.wait_with_output().unwrap();
+    let output = wait(child);
     assert_eq!(output.status.code(), Some(0));
     let event = abi::EpollEvent {
         events: abi::EPOLLIN,

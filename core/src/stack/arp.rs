@@ -1,11 +1,11 @@
 //! ARP (RFC 826) with conflict detection and announcements (RFC 5227).
 
-use super::Stack;
+use super::{Stack, within_frame};
 use crate::ip::is_host;
 use crate::neigh::{Evidence, Learned, Request};
 use crate::pool::{Frame, HEADROOM};
 use crate::wire::arp::{self, ArpError, ArpPacket, Operation};
-use crate::wire::ethernet::{EthernetAddress, EthernetHeader, HEADER_LEN, ether_type};
+use crate::wire::ethernet::{EthernetAddress, EthernetHeader, ether_type};
 use core::net::Ipv4Addr;
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::network_endian::U16;
@@ -144,8 +144,8 @@ impl Stack {
     fn push_arp(&mut self, id: u8, frame: Frame, to: EthernetAddress, packet: &ArpPacket) {
         let header = self.ethernet_header(id, to, ether_type::ARP);
         let descriptor = self.pool.descriptor_mut(&frame);
-        descriptor.start = HEADROOM as u16;
-        descriptor.len = arp::PACKET_LEN as u16;
+        descriptor.start = within_frame(HEADROOM);
+        descriptor.len = within_frame(arp::PACKET_LEN);
         self.pool
             .content_mut(&frame)
             .copy_from_slice(packet.as_bytes());
@@ -177,12 +177,8 @@ impl Stack {
     /// Puts the Ethernet header in front of a packet, and the frame into the queue of those to be
     /// sent.
     pub(super) fn push_ready(&mut self, id: u8, frame: Frame, header: &EthernetHeader) {
-        let descriptor = self.pool.descriptor_mut(&frame);
-        debug_assert!(usize::from(descriptor.start) >= HEADER_LEN);
-        descriptor.start -= HEADER_LEN as u16;
-        descriptor.len += HEADER_LEN as u16;
-        descriptor.flags = u16::from(id);
-        self.pool.content_mut(&frame)[..HEADER_LEN].copy_from_slice(header.as_bytes());
+        self.prepend(&frame, header.as_bytes());
+        self.pool.descriptor_mut(&frame).flags = u16::from(id);
         self.ready.push_back(&mut self.pool, frame);
     }
 

@@ -1,7 +1,7 @@
 //! ICMP (RFC 792, RFC 1122 §3.2.2): echo, errors to send, errors received.
 
 use super::receive::Packet;
-use super::{Stack, context};
+use super::{Stack, context, within_frame};
 use crate::checksum;
 use crate::context::IcmpError;
 use crate::pool::Frame;
@@ -130,15 +130,11 @@ impl Stack {
         {
             return self.discard(frame, |c| &mut c.icmp_rate_limited);
         }
-        let header = Icmpv4Header::unreachable(code);
-        let quoted = packet
-            .len
-            .min((MAX_ERROR_LEN - ipv4::HEADER_LEN - icmpv4::HEADER_LEN) as u16);
+        let room = within_frame(MAX_ERROR_LEN - ipv4::HEADER_LEN - icmpv4::HEADER_LEN);
         let descriptor = self.pool.descriptor_mut(&frame);
-        descriptor.start = packet.start - icmpv4::HEADER_LEN as u16;
-        descriptor.len = quoted + icmpv4::HEADER_LEN as u16;
-        let content = self.pool.content_mut(&frame);
-        content[..icmpv4::HEADER_LEN].copy_from_slice(header.as_bytes());
+        descriptor.start = packet.start;
+        descriptor.len = packet.len.min(room);
+        self.prepend(&frame, Icmpv4Header::unreachable(code).as_bytes());
         self.finish_icmp(&frame);
         self.send_icmp(frame, packet);
     }

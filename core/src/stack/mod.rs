@@ -108,6 +108,11 @@ pub struct Stack {
     tcp: Tcp,
 }
 
+/// An offset or a length within a frame, which has at most 65,535 bytes.
+fn within_frame(n: usize) -> u16 {
+    u16::try_from(n).unwrap_or(u16::MAX)
+}
+
 /// The resources of `$stack` as a [`Context`](crate::context::Context), leaving its other fields free.
 macro_rules! context {
     ($stack:expr) => {
@@ -290,7 +295,7 @@ impl Stack {
         match u16::try_from(info.len) {
             Ok(len) if info.len <= room => {
                 let descriptor = self.pool.descriptor_mut(&frame);
-                descriptor.start = RX_OFFSET as u16;
+                descriptor.start = within_frame(RX_OFFSET);
                 descriptor.len = len;
                 let verified = info.checksum == RxChecksum::Verified;
                 self.receive_frame(interface, frame, verified);
@@ -378,6 +383,24 @@ impl Stack {
     /// Fills `bytes` with numbers from the stack's generator, for its owner's use.
     pub fn random(&mut self, bytes: &mut [u8]) {
         self.rng.fill(bytes);
+    }
+
+    /// Takes a header of `len` bytes off a frame's content.
+    fn strip(&mut self, frame: &Frame, len: usize) {
+        let descriptor = self.pool.descriptor_mut(frame);
+        let len = within_frame(len).min(descriptor.len);
+        descriptor.start += len;
+        descriptor.len -= len;
+    }
+
+    /// Puts a header in front of a frame's content, where there is room for it.
+    fn prepend(&mut self, frame: &Frame, header: &[u8]) {
+        let descriptor = self.pool.descriptor_mut(frame);
+        let len = within_frame(header.len());
+        debug_assert!(descriptor.start >= len);
+        descriptor.start = descriptor.start.saturating_sub(len);
+        descriptor.len += len;
+        self.pool.content_mut(frame)[..header.len()].copy_from_slice(header);
     }
 
     /// Time never goes back.

@@ -1,12 +1,13 @@
 //! The way up: Ethernet, then ARP or IPv4, then the transports. Each field is checked once, and
 //! the frame stays where it is: its descriptor moves on from header to header.
 
-use super::{Stack, context};
+use super::{Stack, context, within_frame};
 use crate::context::Incoming;
 use crate::device::InterfaceId;
 use crate::ip::is_host;
 use crate::pool::Frame;
 use crate::wire::ethernet::{self, EthernetAddress, ether_type};
+use crate::wire::icmpv4::unreachable_code;
 use crate::wire::ipv4::{self, Ipv4Error, protocol};
 use core::net::{IpAddr, Ipv4Addr};
 
@@ -52,14 +53,6 @@ impl Stack {
         }
     }
 
-    /// Moves the start of a frame's content behind a header of `len` bytes.
-    pub(super) fn strip(&mut self, frame: &Frame, len: usize) {
-        let descriptor = self.pool.descriptor_mut(frame);
-        let len = u16::try_from(len).unwrap_or(u16::MAX).min(descriptor.len);
-        descriptor.start += len;
-        descriptor.len -= len;
-    }
-
     fn receive_ipv4(&mut self, id: u8, frame: Frame, link_unicast: bool, verified: bool) {
         self.counters.ip_received += 1;
         let Some(interface) = self.interfaces.get(usize::from(id)) else {
@@ -87,12 +80,7 @@ impl Stack {
         let mtu = interface.mtu;
         let descriptor = self.pool.descriptor_mut(&frame);
         let start = descriptor.start;
-        // Both ends of the payload lie within the content, whose length is 16 bits.
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "bounded by a 16-bit length"
-        )]
-        let (header_len, len) = (payload.start as u16, payload.end as u16);
+        let (header_len, len) = (within_frame(payload.start), within_frame(payload.end));
         descriptor.start = start + header_len;
         descriptor.len = len - header_len;
         let packet = Packet {
@@ -119,11 +107,7 @@ impl Stack {
             protocol::TCP => self.discard(frame, |c| &mut c.ip_broadcast_refused),
             _ => {
                 self.counters.ip_unknown_protocol += 1;
-                self.send_unreachable(
-                    frame,
-                    packet,
-                    crate::wire::icmpv4::unreachable_code::PROTOCOL,
-                );
+                self.send_unreachable(frame, packet, unreachable_code::PROTOCOL);
             }
         }
     }

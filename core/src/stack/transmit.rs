@@ -1,6 +1,6 @@
 //! The way down: the transport's packet gets its IP and Ethernet headers, in place, in front of it.
 
-use super::{Stack, context};
+use super::{Stack, context, within_frame};
 use crate::context::{Outgoing, OutgoingFrame};
 use crate::device::{InterfaceId, TxChecksum, TxFrame};
 use crate::ip::{Destination, Interface, Route, TIME_TO_LIVE};
@@ -175,8 +175,8 @@ impl Stack {
         self.pool
             .copy_range(index, start..start + len, &frame, HEADROOM);
         let descriptor = self.pool.descriptor_mut(&frame);
-        descriptor.start = HEADROOM as u16;
-        descriptor.len = u16::try_from(len).unwrap_or(0);
+        descriptor.start = within_frame(HEADROOM);
+        descriptor.len = within_frame(len);
         Some(frame)
     }
 
@@ -223,12 +223,9 @@ impl Stack {
 
     fn prepend_ip(&mut self, frame: &Frame, addresses: (Ipv4Addr, Ipv4Addr, u8)) {
         let (source, destination, protocol) = addresses;
-        let descriptor = self.pool.descriptor_mut(frame);
-        debug_assert!(usize::from(descriptor.start) >= ipv4::HEADER_LEN);
-        let header = ip_header(source, destination, protocol, usize::from(descriptor.len));
-        descriptor.start -= ipv4::HEADER_LEN as u16;
-        descriptor.len += ipv4::HEADER_LEN as u16;
-        self.pool.content_mut(frame)[..ipv4::HEADER_LEN].copy_from_slice(header.as_bytes());
+        let len = usize::from(self.pool.descriptor(frame).len);
+        let header = ip_header(source, destination, protocol, len);
+        self.prepend(frame, header.as_bytes());
         self.counters.ip_sent += 1;
     }
 
@@ -317,6 +314,6 @@ impl Stack {
 
 /// The header of a packet with `len` bytes of payload, which the MTU has been found to allow.
 fn ip_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, len: usize) -> Ipv4Header {
-    let total = u16::try_from(ipv4::HEADER_LEN + len).unwrap_or(u16::MAX);
+    let total = within_frame(ipv4::HEADER_LEN + len);
     Ipv4Header::new(source, destination, protocol, TIME_TO_LIVE, total)
 }

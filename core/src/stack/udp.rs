@@ -1,11 +1,12 @@
 //! Datagrams on their way up and down.
 
 use super::receive::Packet;
-use super::{Stack, context};
+use super::{Stack, context, within_frame};
 use crate::checksum::{self, copy_and_sum, pseudo_header};
 use crate::error::SendToError;
 use crate::pool::{Frame, HEADROOM};
 use crate::socket::SocketId;
+use crate::time::Instant;
 use crate::wire::icmpv4::unreachable_code;
 use crate::wire::ipv4::{self, protocol};
 use crate::wire::udp::{self, UdpHeader};
@@ -35,14 +36,8 @@ impl Stack {
                 return self.discard(frame, |c| &mut c.udp_bad_checksum);
             }
         }
-        let descriptor = self.pool.descriptor_mut(&frame);
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "bounded by a 16-bit length"
-        )]
-        let (header_len, end) = (payload.start as u16, payload.end as u16);
-        descriptor.start += header_len;
-        descriptor.len = end - header_len;
+        self.pool.descriptor_mut(&frame).len = within_frame(payload.end);
+        self.strip(&frame, payload.start);
         if let Err(frame) = self
             .udp
             .receive(&mut context!(self), frame, source, destination)
@@ -61,7 +56,7 @@ impl Stack {
     /// [`SendToError`]. After [`SendToError::WouldBlock`] an event says when to try again.
     pub fn udp_send_to(
         &mut self,
-        now: crate::Instant,
+        now: Instant,
         id: SocketId,
         data: &[u8],
         to: SocketAddr,
@@ -110,10 +105,9 @@ impl Stack {
             sum => sum,
         });
         let descriptor = self.pool.descriptor_mut(&frame);
-        descriptor.start = (HEADROOM - udp::HEADER_LEN) as u16;
-        descriptor.len = len_field;
-        let content = self.pool.content_mut(&frame);
-        content[..udp::HEADER_LEN].copy_from_slice(header.as_bytes());
+        descriptor.start = within_frame(HEADROOM);
+        descriptor.len = within_frame(data.len());
+        self.prepend(&frame, header.as_bytes());
         self.counters.udp_sent += 1;
         self.udp.sent(id, destination, to.port());
         self.send_owned(source, destination, protocol::UDP, frame);

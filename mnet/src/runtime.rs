@@ -119,13 +119,16 @@ pub struct Interest {
 /// Commands go to the stack itself ([`Runtime::stack_mut`]) with [`Runtime::now`] as the time.
 /// Everything that moves frames is here. The smallest server is
 ///
-/// ```ignore
+/// ```
+/// # use mnet::{Instant, Platform, Runtime};
+/// # fn serve<P: Platform>(mut runtime: Runtime<P>) -> ! {
 /// loop {
 ///     runtime.turn(Instant::FAR_FUTURE);
 ///     while let Some(event) = runtime.stack_mut().poll_event() {
 ///         // accept, tcp_recv, tcp_send, close ...
 ///     }
 /// }
+/// # }
 /// ```
 pub struct Runtime<P: Platform> {
     stack: Stack,

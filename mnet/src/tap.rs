@@ -152,7 +152,7 @@ fn interface_request(name: &str) -> io::Result<libc::ifreq> {
 
 /// The MTU that the host's end of an interface has.
 fn interface_mtu(name: &str) -> io::Result<usize> {
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
     let mut request = interface_request(name)?;
     // SAFETY: SIOCGIFMTU reads and writes one `ifreq`, which lives until the call returns.
     if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) } < 0 {

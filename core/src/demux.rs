@@ -1,0 +1,287 @@
+//! Demultiplexing: from the addresses and ports of a segment to its connection, at a cost that
+//! does not depend on how many connections there are, nor on who chose the ports.
+//!
+//! Open addressing with linear probing, at most half full. The hash is keyed with a secret of
+//! this boot, so nobody outside can make entries collide. Table entries are 32-bit references
+//! that the owner resolves; the owner compares the full key.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use core::hash::Hasher;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use siphasher::sip::SipHasher13;
+
+/// The addresses and ports that identify a connection; a listener has remote port 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FourTuple {
+    pub(crate) local: IpAddr,
+    pub(crate) remote: IpAddr,
+    pub(crate) local_port: u16,
+    pub(crate) remote_port: u16,
+}
+
+impl FourTuple {
+    /// A connection's key.
+    pub(crate) fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self {
+            local: local.ip(),
+            remote: remote.ip(),
+            local_port: local.port(),
+            remote_port: remote.port(),
+        }
+    }
+
+    /// A listener's key.
+    pub(crate) fn listener(local: IpAddr, local_port: u16) -> Self {
+        Self {
+            local,
+            remote: Ipv4Addr::UNSPECIFIED.into(),
+            local_port,
+            remote_port: 0,
+        }
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.local, self.local_port)
+    }
+
+    pub(crate) fn remote_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.remote, self.remote_port)
+    }
+
+    /// A keyed hash of all four parts.
+    pub(crate) fn hash(&self, secret: &[u8; 16]) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(secret);
+        let [a, b] = self.local_port.to_be_bytes();
+        let [c, d] = self.remote_port.to_be_bytes();
+        match (self.local, self.remote) {
+            (IpAddr::V4(local), IpAddr::V4(remote)) => {
+                let ([e, f, g, h], [i, j, k, l]) = (local.octets(), remote.octets());
+                hasher.write(&[a, b, c, d, e, f, g, h, i, j, k, l]);
+            }
+            (local, remote) => {
+                hasher.write(&[a, b, c, d]);
+                for address in [local, remote] {
+                    match address {
+                        IpAddr::V4(v4) => hasher.write(&v4.octets()),
+                        IpAddr::V6(v6) => hasher.write(&v6.octets()),
+                    }
+                }
+            }
+        }
+        hasher.finish()
+    }
+}
+
+/// "No entry" in a slot.
+const EMPTY: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// The low half of the hash: it decides the place and saves most comparisons of keys.
+    hash: u32,
+    entry: u32,
+}
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Demux {
+    slots: Box<[Slot]>,
+    mask: usize,
+    used: usize,
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the low half is what is kept"
+)]
+fn low(hash: u64) -> u32 {
+    hash as u32
+}
+
+impl Demux {
+    /// A table for at most `entries` entries.
+    pub(crate) fn new(entries: usize) -> Self {
+        let slots = (entries.max(4) * 2).next_power_of_two();
+        Self {
+            slots: vec![
+                Slot {
+                    hash: 0,
+                    entry: EMPTY
+                };
+                slots
+            ]
+            .into_boxed_slice(),
+            mask: slots - 1,
+            used: 0,
+        }
+    }
+
+    /// Entries in the table.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.used
+    }
+
+    /// The entry with this hash for which `is_it` holds.
+    pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let hash = low(hash);
+        let mut at = hash as usize & self.mask;
+        loop {
+            let slot = self.slots[at];
+            if slot.entry == EMPTY {
+                return None;
+            }
+            if slot.hash == hash && is_it(slot.entry) {
+                return Some(slot.entry);
+            }
+            at = (at + 1) & self.mask;
+        }
+    }
+
+    /// Adds an entry. The owner has no more of them than it said, so that half of the slots stay
+    /// empty; what exceeds it is refused with `false`.
+    #[must_use]
+    pub(crate) fn insert(&mut self, hash: u64, entry: u32) -> bool {
+        if self.used * 2 >= self.slots.len() {
+            return false;
+        }
+        let hash = low(hash);
+        let mut at = hash as usize & self.mask;
+        while self.slots[at].entry != EMPTY {
+            at = (at + 1) & self.mask;
+        }
+        self.slots[at] = Slot { hash, entry };
+        self.used += 1;
+        true
+    }
+
+    /// Removes an entry and closes the gap, so that no tombstones pile up.
+    pub(crate) fn remove(&mut self, hash: u64, entry: u32) {
+        let mut gap = low(hash) as usize & self.mask;
+        while self.slots[gap].entry != entry {
+            if self.slots[gap].entry == EMPTY {
+                return;
+            }
+            gap = (gap + 1) & self.mask;
+        }
+        self.used -= 1;
+        let mut at = gap;
+        loop {
+            at = (at + 1) & self.mask;
+            let slot = self.slots[at];
+            if slot.entry == EMPTY {
+                break;
+            }
+            // An entry may move back to the gap unless that lies in front of its home.
+            let home = slot.hash as usize & self.mask;
+            if (at.wrapping_sub(home) & self.mask) >= (at.wrapping_sub(gap) & self.mask) {
+                self.slots[gap] = slot;
+                gap = at;
+            }
+        }
+        self.slots[gap].entry = EMPTY;
+    }
+
+    /// Replaces an entry's reference: its key and hash stay.
+    pub(crate) fn replace(&mut self, hash: u64, old: u32, new: u32) {
+        let mut at = low(hash) as usize & self.mask;
+        while self.slots[at].entry != EMPTY {
+            if self.slots[at].entry == old {
+                self.slots[at].entry = new;
+                return;
+            }
+            at = (at + 1) & self.mask;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+    use core::net::Ipv6Addr;
+    use std::collections::BTreeMap;
+
+    fn tuple(local_port: u16, remote_port: u16) -> FourTuple {
+        let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
+        FourTuple {
+            local: address(1),
+            remote: address(2),
+            local_port,
+            remote_port,
+        }
+    }
+
+    #[test]
+    fn the_hash_depends_on_every_part_and_on_the_secret() {
+        let base = tuple(80, 1024);
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let others = [
+            tuple(81, 1024),
+            tuple(80, 1025),
+            FourTuple {
+                local: base.remote,
+                remote: base.local,
+                ..base
+            },
+            FourTuple {
+                remote: v6,
+                local: v6,
+                ..base
+            },
+            FourTuple {
+                local_port: base.remote_port,
+                remote_port: base.local_port,
+                ..base
+            },
+        ];
+        for other in others {
+            assert_ne!(other.hash(&[1; 16]), base.hash(&[1; 16]), "{other:?}");
+        }
+        assert_ne!(base.hash(&[1; 16]), base.hash(&[2; 16]));
+    }
+
+    /// Random operations against a map, with so few different hashes that runs are long and wrap
+    /// around the end of the table.
+    #[test]
+    fn behaves_like_a_map_when_hashes_collide() {
+        for seed in 0..40u8 {
+            let mut rng = Rng::new([seed; 32]);
+            let mut demux = Demux::new(32);
+            let mut model: BTreeMap<u32, u64> = BTreeMap::new();
+            for _ in 0..2_000 {
+                let entry = rng.u32() % 48;
+                if let Some(hash) = model.remove(&entry) {
+                    demux.remove(hash, entry);
+                } else {
+                    let hash = u64::from(rng.u32() % 8) * 9;
+                    let fits = model.len() < 32;
+                    assert_eq!(demux.insert(hash, entry), fits);
+                    if fits {
+                        model.insert(entry, hash);
+                    }
+                }
+                assert_eq!(demux.len(), model.len());
+                for entry in 0..48 {
+                    let hash = model.get(&entry).copied();
+                    let found = demux.find(hash.unwrap_or(9), |e| e == entry);
+                    assert_eq!(found, hash.map(|_| entry));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_replaced_reference_is_found_under_the_same_hash() {
+        let mut demux = Demux::new(4);
+        assert!(demux.insert(7, 1) && demux.insert(7, 2));
+        demux.replace(7, 1, 3);
+        assert_eq!(
+            (demux.find(7, |e| e == 3), demux.find(7, |e| e == 1)),
+            (Some(3), None)
+        );
+        demux.remove(7, 9);
+        assert_eq!(demux.len(), 2);
+    }
+}

@@ -1,0 +1,245 @@
+//! Connections that a SYN has asked for and that wait for the acknowledgement of our SYN-ACK:
+//! SYN-RECEIVED after LISTEN, in a few bytes each, since anyone can ask (RFC 4987).
+
+use super::isn::timestamp_clock;
+use super::params::{Params, RTO_AFTER_LOST_SYN};
+use super::reply::{Head, Reply};
+use super::rtt::RttEstimator;
+use super::segment::Segment;
+use super::seq::SeqNum;
+use super::shared::Shared;
+use super::state::{Agreed, ChallengeLimit, State, Tcb, TcbFlags, Timestamps, seconds};
+use crate::context::{Context, Outgoing};
+use crate::demux::FourTuple;
+use crate::time::Instant;
+use crate::wire::tcp::{Flags, TcpOptions};
+
+/// A half-open connection.
+#[derive(Debug)]
+pub(super) struct HalfOpen {
+    pub(super) key: FourTuple,
+    /// The listener that it came to.
+    pub(super) listener: u32,
+    iss: SeqNum,
+    irs: SeqNum,
+    /// The window that the SYN-ACK announces: not scaled (RFC 7323 §2.2).
+    rcv_wnd: u16,
+    smss: u16,
+    mtu: u16,
+    /// Of the peer, and of ours; `None` unless both sides scale.
+    scales: Option<(u8, u8)>,
+    timestamps: Option<Timestamps>,
+    /// SYN-ACKs sent by the timer.
+    retries: u8,
+    sent_at: Instant,
+    pub(super) retransmit_at: Instant,
+    challenge: ChallengeLimit,
+}
+
+/// What to do with a half-open connection after a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing, or an answer that is queued already.
+    Stay,
+    /// Send the SYN-ACK again.
+    SendSynAck,
+    /// The peer has gone.
+    Forget,
+    /// It is a connection now; the segment is the first one for it.
+    Open,
+}
+
+impl HalfOpen {
+    /// Answers a SYN that a listener has accepted (RFC 9293 §3.10.7.2, third step).
+    pub(super) fn new(
+        key: FourTuple,
+        listener: u32,
+        segment: &Segment,
+        initial: (SeqNum, u32),
+        smss: u16,
+        mtu: u16,
+        shared: &Shared,
+        now: Instant,
+    ) -> Self {
+        let (iss, offset) = initial;
+        let window = shared.budget.window(shared.params.receive_buffer, 0, 0);
+        let scales = segment
+            .window_scale
+            .map(|theirs| (theirs.min(14), shared.params.window_scale));
+        let timestamps = segment.timestamps.map(|(value, _)| Timestamps {
+            recent: value,
+            recent_at: seconds(now),
+            offset,
+        });
+        Self {
+            key,
+            listener,
+            iss,
+            irs: segment.seq,
+            rcv_wnd: u16::try_from(window).unwrap_or(u16::MAX),
+            smss,
+            mtu,
+            scales,
+            timestamps,
+            retries: 0,
+            sent_at: now,
+            retransmit_at: Instant::FAR_FUTURE,
+            challenge: ChallengeLimit::default(),
+        }
+    }
+
+    /// The SYN-ACK; starts its timer. `None` when the pool is empty: then the timer tries again.
+    pub(super) fn syn_ack(&mut self, cx: &mut Context<'_>) -> Option<Outgoing> {
+        let mut rtt = RttEstimator::new();
+        (0..self.retries).for_each(|_| rtt.back_off());
+        self.retransmit_at = cx.now + rtt.rto();
+        self.sent_at = cx.now;
+        let flags = Flags::SYN | Flags::ACK;
+        let head = Head {
+            key: self.key,
+            seq: self.iss,
+            ack: self.irs + 1,
+            flags,
+            window: self.rcv_wnd,
+        };
+        let clock = timestamp_clock(cx.now);
+        let options = TcpOptions {
+            mss: Some(super::announced_mss(self.key.local, self.mtu)),
+            window_scale: self.scales.map(|(_, ours)| ours),
+            timestamps: self
+                .timestamps
+                .map(|ts| (clock.wrapping_add(ts.offset), ts.recent)),
+            ..TcpOptions::default()
+        };
+        head.segment(&options, cx)
+    }
+
+    /// The retransmission timer: whether to send the SYN-ACK again, or to give up.
+    pub(super) fn timer(&mut self, params: &Params) -> Step {
+        self.retransmit_at = Instant::FAR_FUTURE;
+        if self.retries >= params.syn_retries {
+            return Step::Forget;
+        }
+        self.retries += 1;
+        Step::SendSynAck
+    }
+
+    /// A segment arrives (RFC 9293 §3.10.7.4, SYN-RECEIVED).
+    pub(super) fn segment_arrives(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared,
+        segment: &Segment,
+    ) -> Step {
+        let rcv_nxt = self.irs + 1;
+        // Our SYN-ACK was lost, or is late.
+        if segment
+            .flags
+            .intersection(Flags::SYN | Flags::ACK | Flags::RST)
+            == Flags::SYN
+            && segment.seq == self.irs
+        {
+            if !self.challenge.allow(cx.now) {
+                cx.counters.tcp_challenge_limited += 1;
+                return Step::Stay;
+            }
+            return Step::SendSynAck;
+        }
+        let old_timestamp = match (&self.timestamps, segment.timestamps) {
+            (Some(ts), Some((value, _))) => ts.is_old(value, cx.now),
+            _ => false,
+        };
+        let offset = segment.seq.get().wrapping_sub(rcv_nxt.get());
+        let in_window = offset <= u32::from(self.rcv_wnd);
+        if segment.flags.contains(Flags::RST) {
+            // RFC 5961 §3.2.
+            if offset == 0 {
+                cx.counters.tcp_resets_received += 1;
+                return Step::Forget;
+            }
+            if in_window {
+                self.challenge_ack(cx, shared);
+            } else {
+                cx.counters.tcp_out_of_window += 1;
+            }
+            return Step::Stay;
+        }
+        if !in_window || old_timestamp {
+            if old_timestamp {
+                cx.counters.tcp_paws += 1;
+            } else {
+                cx.counters.tcp_out_of_window += 1;
+            }
+            self.challenge_ack(cx, shared);
+            return Step::Stay;
+        }
+        if segment.flags.contains(Flags::SYN) {
+            // RFC 5961 §4.2.
+            cx.counters.tcp_unexpected_syn += 1;
+            self.challenge_ack(cx, shared);
+            return Step::Stay;
+        }
+        if !segment.flags.contains(Flags::ACK) {
+            cx.counters.tcp_no_ack += 1;
+            return Step::Stay;
+        }
+        if segment.ack != self.iss + 1 {
+            cx.counters.tcp_bad_ack += 1;
+            if self.challenge.allow(cx.now) {
+                shared.replies.push(cx, segment.reset(self.key));
+            }
+            return Step::Stay;
+        }
+        Step::Open
+    }
+
+    fn challenge_ack(&mut self, cx: &mut Context<'_>, shared: &mut Shared) {
+        if !self.challenge.allow(cx.now) {
+            cx.counters.tcp_challenge_limited += 1;
+            return;
+        }
+        cx.counters.tcp_challenge_acks += 1;
+        let (key, seq, ack) = (self.key, self.iss + 1, self.irs + 1);
+        let head = Head {
+            key,
+            seq,
+            ack,
+            flags: Flags::ACK,
+            window: self.rcv_wnd,
+        };
+        let clock = timestamp_clock(cx.now);
+        let timestamps = self
+            .timestamps
+            .map(|ts| (clock.wrapping_add(ts.offset), ts.recent));
+        shared.replies.push(cx, Reply { head, timestamps });
+    }
+
+    /// The control block of the connection that it becomes.
+    pub(super) fn open(&self, params: &Params, now: Instant) -> Tcb {
+        let (snd_scale, rcv_scale) = self.scales.unwrap_or((0, 0));
+        let agreed = Agreed {
+            iss: self.iss,
+            irs: self.irs,
+            rcv_wnd: u32::from(self.rcv_wnd),
+            smss: self.smss,
+            mtu: self.mtu,
+            snd_scale,
+            rcv_scale,
+            timestamps: self.timestamps,
+            syn_was_lost: self.retries > 0,
+        };
+        let mut tcb = Tcb::new(self.key, &agreed, params);
+        // SYN-RECEIVED: the segment that opens it acknowledges our SYN.
+        tcb.snd_una = self.iss;
+        tcb.state = State::SynReceived;
+        tcb.listener = self.listener;
+        tcb.flags |= TcbFlags::UNACCEPTED;
+        if self.retries == 0 {
+            tcb.rtt.sample(now.saturating_since(self.sent_at));
+        } else {
+            tcb.rtt.syn_was_lost();
+            debug_assert_eq!(tcb.rtt.rto(), RTO_AFTER_LOST_SYN);
+        }
+        tcb
+    }
+}

@@ -1,0 +1,636 @@
+//! Segment arrival at a connection (RFC 9293 §3.10.7).
+//!
+//! | step of the RFC | here |
+//! |---|---|
+//! | §3.10.7.1 CLOSED | `Tcp::receive`: `Segment::reset` |
+//! | §3.10.7.2 LISTEN | `Tcp::listener_segment`, `HalfOpen::new` |
+//! | §3.10.7.3 SYN-SENT, all steps | `Tcb::syn_sent` |
+//! | §3.10.7.4 in SYN-RECEIVED after LISTEN | `HalfOpen::segment_arrives` |
+//! | §3.10.7.4 in TIME-WAIT | `TimeWait::segment_arrives` |
+//! | §3.10.7.4 first: sequence number; RFC 7323 §5.3 R1 | `Tcb::timestamp_acceptable`, `Tcb::sequence_acceptable` |
+//! | second: RST; RFC 5961 §3 | `Tcb::reset_arrives` |
+//! | third: security | left out: IPsec compartments are not spoken |
+//! | fourth: SYN; RFC 5961 §4 | `Tcb::synchronized` |
+//! | fifth: ACK; RFC 5961 §5 | `Tcb::acknowledgment`, `Tcb::ack_advances` |
+//! | sixth: URG | left out: urgent data is delivered in line (RFC 6093 §6) |
+//! | seventh: text | `Tcb::text` |
+//! | eighth: FIN | `Tcb::fin` |
+//!
+//! Acknowledgements are only noted here. They are built when the batch of received frames is over
+//! (`output`), so a burst of frames that were queued already is acknowledged once. That goes
+//! beyond "every second segment" (RFC 9293 §3.8.6.3 SHLD-19) for such bursts only.
+
+use super::congestion::NewReno;
+use super::isn::timestamp_clock;
+use super::params::{ACK_EVERY, MAX_RANGES};
+use super::reassembly::{BlockId, push_or_merge, trim_front};
+use super::reply::{Head, Reply};
+use super::segment::Segment;
+use super::seq::SeqNum;
+use super::shared::Shared;
+use super::state::{Failure, State, Tcb, TcbFlags, Timestamps, seconds};
+use crate::context::Context;
+use crate::pool::Frame;
+use crate::time::Instant;
+use crate::wire::tcp::Flags;
+use core::time::Duration;
+
+impl Tcb {
+    /// Takes a segment; `frame` holds its payload, and the segment's data is in order of the
+    /// stream. What changed is left in state and flags.
+    pub(super) fn segment_arrives(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        segment: Segment,
+        frame: Frame,
+    ) {
+        let mut frame = Some(frame);
+        match self.state {
+            State::Closed | State::Listen | State::TimeWait => {}
+            State::SynSent => self.syn_sent(shared, cx, &segment),
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => self.synchronized(shared, cx, segment, &mut frame),
+        }
+        if let Some(frame) = frame {
+            cx.pool.free(frame);
+        }
+    }
+
+    /// §3.10.7.3. Data and FIN of a SYN segment are left for the peer to repeat.
+    fn syn_sent(&mut self, shared: &mut Shared, cx: &mut Context<'_>, segment: &Segment) {
+        let acknowledges = segment.flags.contains(Flags::ACK);
+        if acknowledges && segment.ack != self.snd_max {
+            cx.counters.tcp_bad_ack += 1;
+            if !segment.flags.contains(Flags::RST) {
+                shared.replies.push(cx, segment.reset(self.key));
+            }
+            return;
+        }
+        if segment.flags.contains(Flags::RST) {
+            if acknowledges {
+                cx.counters.tcp_resets_received += 1;
+                self.fail(Failure::Refused);
+            }
+            return;
+        }
+        if !segment.flags.contains(Flags::SYN) {
+            cx.counters.tcp_no_ack += 1;
+            return;
+        }
+        self.take_syn(shared, cx, segment);
+        if acknowledges {
+            self.snd_una = segment.ack;
+            if self.flags.contains(TcbFlags::SYN_LOST) {
+                self.rtt.syn_was_lost();
+            } else {
+                self.rtt.sample(cx.now.saturating_since(self.timed_at));
+            }
+            self.snd_wnd = u32::from(segment.window);
+            self.max_snd_wnd = self.snd_wnd;
+            self.snd_wl1 = segment.seq;
+            self.snd_wl2 = segment.ack;
+            self.flags |= TcbFlags::ACK_NOW;
+            self.established();
+        } else {
+            // Simultaneous open: the SYN goes again, with the acknowledgement.
+            self.state = State::SynReceived;
+            self.flags |= TcbFlags::SEND_SYN;
+        }
+        self.flags |= TcbFlags::OUTPUT;
+    }
+
+    /// Notes what the peer's SYN says, in SYN-SENT.
+    fn take_syn(&mut self, shared: &mut Shared, cx: &mut Context<'_>, segment: &Segment) {
+        let announced = self.rcv_wnd();
+        self.irs = segment.seq;
+        self.rcv_nxt = segment.seq + 1;
+        self.rcv_adv = self.rcv_nxt + announced;
+        self.rcv_fin = self.irs;
+        self.last_ack_sent = self.rcv_nxt;
+        match segment.window_scale {
+            Some(shift) => {
+                self.snd_scale = shift.min(super::params::MAX_WINDOW_SCALE);
+                self.rcv_scale = shared.params.window_scale;
+            }
+            None => (self.snd_scale, self.rcv_scale) = (0, 0),
+        }
+        let offset = self.timestamps.offset;
+        if let Some((value, _)) = segment.timestamps {
+            self.timestamps = Timestamps {
+                recent: value,
+                recent_at: seconds(cx.now),
+                offset,
+            };
+            self.flags |= TcbFlags::TIMESTAMPS;
+        } else {
+            self.flags.remove(TcbFlags::TIMESTAMPS);
+        }
+        let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS);
+        self.smss = super::effective_mss(
+            self.key.local,
+            segment.mss,
+            usize::from(self.mtu),
+            timestamps,
+        );
+        let lost = self.flags.contains(TcbFlags::SYN_LOST);
+        self.congestion = NewReno::new(self.smss(), lost);
+    }
+
+    /// The handshake is complete.
+    fn established(&mut self) {
+        self.state = State::Established;
+        self.retries = 0;
+        self.rtx_at = Instant::FAR_FUTURE;
+        self.stalled_since = Instant::FAR_FUTURE;
+        self.flags |= TcbFlags::EVENT | TcbFlags::OUTPUT;
+        self.flags
+            .remove(TcbFlags::SEND_SYN | TcbFlags::UNREACHABLE);
+        self.snd_nxt = self.snd_una;
+        self.snd_max = self.snd_una;
+        self.recover = self.snd_una;
+        self.snd_sml = self.snd_una;
+        if self.flags.contains(TcbFlags::FIN_QUEUED) {
+            self.state = State::FinWait1;
+        }
+    }
+
+    /// §3.10.7.4.
+    fn synchronized(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        mut segment: Segment,
+        frame: &mut Option<Frame>,
+    ) {
+        if self.state == State::SynReceived
+            && segment.flags.contains(Flags::SYN | Flags::ACK)
+            && segment.seq == self.irs
+        {
+            // The other half of a simultaneous open: the same SYN again, now with an ACK.
+            segment.flags.remove(Flags::SYN);
+            segment.seq += 1;
+        }
+        if !self.timestamp_acceptable(cx, &segment) || !self.sequence_acceptable(cx, &segment) {
+            return;
+        }
+        if segment.flags.contains(Flags::RST) {
+            self.reset_arrives(cx, &segment);
+            return;
+        }
+        if segment.flags.contains(Flags::SYN) {
+            cx.counters.tcp_unexpected_syn += 1;
+            self.challenge_ack(cx);
+            return;
+        }
+        if !segment.flags.contains(Flags::ACK) {
+            cx.counters.tcp_no_ack += 1;
+            return;
+        }
+        // RFC 7323 §4.3 (2).
+        if let Some((value, _)) = segment.timestamps
+            && segment.seq.before_or_at(self.last_ack_sent)
+            && !SeqNum::new(value).before(SeqNum::new(self.timestamps.recent))
+        {
+            self.timestamps.recent = value;
+            self.timestamps.recent_at = seconds(cx.now);
+        }
+        if !self.acknowledgment(shared, cx, &segment) {
+            return;
+        }
+        if segment.len > 0
+            && let Some(frame) = frame.take()
+        {
+            self.text(shared, cx, &mut segment, frame);
+        }
+        if segment.flags.contains(Flags::FIN) {
+            self.fin_arrives(&segment);
+        }
+    }
+
+    /// RFC 7323 §5.3 R1 and §3.2.
+    fn timestamp_acceptable(&mut self, cx: &mut Context<'_>, segment: &Segment) -> bool {
+        if !self.flags.contains(TcbFlags::TIMESTAMPS) || segment.flags.contains(Flags::RST) {
+            return true;
+        }
+        match segment.timestamps {
+            Some((value, _)) if self.timestamps.is_old(value, cx.now) => {
+                cx.counters.tcp_paws += 1;
+                self.answer_unacceptable(cx, segment);
+                false
+            }
+            Some(_) => true,
+            None => {
+                cx.counters.tcp_timestamp_missing += 1;
+                false
+            }
+        }
+    }
+
+    /// Whether some of the segment lies in the window. One that fills a window of size zero is let
+    /// through for its acknowledgement; its data is not taken.
+    fn sequence_acceptable(&mut self, cx: &mut Context<'_>, segment: &Segment) -> bool {
+        let len = segment.seq_len();
+        let end = segment.seq + len;
+        let old = if len == 0 {
+            end.before(self.rcv_nxt)
+        } else {
+            end.before_or_at(self.rcv_nxt)
+        };
+        let beyond = segment.seq.after(self.rcv_adv)
+            || (len > 0 && segment.seq == self.rcv_adv && segment.seq != self.rcv_nxt);
+        if !old && !beyond {
+            return true;
+        }
+        if old {
+            cx.counters.tcp_old_segment += 1;
+        } else {
+            cx.counters.tcp_out_of_window += 1;
+        }
+        if !segment.flags.contains(Flags::RST) {
+            self.answer_unacceptable(cx, segment);
+        }
+        false
+    }
+
+    /// Answers a segment that is not acceptable with an acknowledgement. For one without data
+    /// their number is limited, so that two confused hosts do not keep answering each other.
+    fn answer_unacceptable(&mut self, cx: &mut Context<'_>, segment: &Segment) {
+        if segment.len > 0 || segment.flags.contains(Flags::FIN) || self.challenge.allow(cx.now) {
+            self.flags |= TcbFlags::ACK_NOW | TcbFlags::OUTPUT;
+        } else {
+            cx.counters.tcp_challenge_limited += 1;
+        }
+    }
+
+    /// RFC 5961 §3.2, §4.2, §5.2, with the limit of §7.
+    fn challenge_ack(&mut self, cx: &mut Context<'_>) {
+        if self.challenge.allow(cx.now) {
+            cx.counters.tcp_challenge_acks += 1;
+            self.flags |= TcbFlags::ACK_NOW | TcbFlags::OUTPUT;
+        } else {
+            cx.counters.tcp_challenge_limited += 1;
+        }
+    }
+
+    /// Second step: only a reset with exactly the next number is believed.
+    fn reset_arrives(&mut self, cx: &mut Context<'_>, segment: &Segment) {
+        if segment.seq != self.rcv_nxt {
+            self.challenge_ack(cx);
+            return;
+        }
+        cx.counters.tcp_resets_received += 1;
+        match self.state {
+            State::SynReceived => self.fail(Failure::Refused),
+            // Both sides have closed: the user lost nothing.
+            State::Closing | State::LastAck => {
+                self.state = State::Closed;
+                self.flags |= TcbFlags::EVENT;
+            }
+            _ => self.fail(Failure::Reset),
+        }
+    }
+
+    /// Fifth step. `false`: the segment goes no further.
+    fn acknowledgment(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        segment: &Segment,
+    ) -> bool {
+        let ack = segment.ack;
+        if self.state == State::SynReceived {
+            // snd_max is ISS + 1: the SYN.
+            if ack != self.iss + 1 {
+                cx.counters.tcp_bad_ack += 1;
+                shared.replies.push(cx, segment.reset(self.key));
+                return false;
+            }
+            self.snd_una = ack;
+            self.snd_wl1 = segment.seq;
+            self.snd_wl2 = ack;
+            self.snd_wnd = u32::from(segment.window) << self.snd_scale;
+            self.max_snd_wnd = self.snd_wnd;
+            self.established();
+        }
+        if ack.after(self.snd_max) || ack.before(self.snd_una - self.max_snd_wnd) {
+            cx.counters.tcp_bad_ack += 1;
+            self.challenge_ack(cx);
+            return false;
+        }
+        let window = u32::from(segment.window) << self.snd_scale;
+        let window_is_newer = self.snd_wl1.before(segment.seq)
+            || (self.snd_wl1 == segment.seq && self.snd_wl2.before_or_at(ack));
+        if ack.after(self.snd_una) {
+            self.ack_advances(shared, cx, segment);
+        } else if ack == self.snd_una
+            && segment.seq_len() == 0
+            && self.flight() > 0
+            && window == self.snd_wnd
+        {
+            self.duplicate_ack(cx);
+        }
+        if window_is_newer {
+            if window > self.snd_wnd {
+                self.flags |= TcbFlags::OUTPUT;
+            }
+            self.snd_wnd = window;
+            self.max_snd_wnd = self.max_snd_wnd.max(window);
+            self.snd_wl1 = segment.seq;
+            self.snd_wl2 = ack;
+        }
+        if self.flags.contains(TcbFlags::PERSIST) {
+            // The peer lives; an open window ends the probing.
+            self.stalled_since = cx.now;
+            if self.snd_wnd > 0 {
+                self.stop_persist();
+            }
+        }
+        true
+    }
+
+    /// The acknowledgement covers something new.
+    fn ack_advances(&mut self, shared: &mut Shared, cx: &mut Context<'_>, segment: &Segment) {
+        let ack = segment.ack;
+        let acked = ack.since(self.snd_una);
+        let flight = self.flight();
+        self.measure_rtt(cx, segment);
+        self.snd_una = ack;
+        let freed = self.send.acknowledge(cx.pool, ack);
+        shared.budget.tx_used -= freed;
+        if self.snd_nxt.before(ack) {
+            self.snd_nxt = ack;
+            self.send.rewind();
+        }
+        if !self.snd_sml.after(ack) {
+            self.snd_sml = ack;
+        }
+        let restart_timer = self.acked_for_recovery(cx, acked, flight);
+        self.rtt.reset_backoff();
+        self.retries = 0;
+        self.flags.remove(TcbFlags::UNREACHABLE);
+        self.stop_persist();
+        // RFC 6298 §5.2 and §5.3.
+        if self.flight() > 0 {
+            if restart_timer {
+                self.start_retransmission_timer(cx.now);
+            }
+            self.stalled_since = cx.now;
+        } else {
+            self.rtx_at = Instant::FAR_FUTURE;
+            self.stalled_since = Instant::FAR_FUTURE;
+        }
+        self.flags |= TcbFlags::OUTPUT;
+        if self.flags.contains(TcbFlags::SEND_BLOCKED) && self.has_write_room(shared) {
+            self.flags
+                .remove(TcbFlags::SEND_BLOCKED | TcbFlags::STARVED);
+            self.flags |= TcbFlags::EVENT;
+        }
+        if self.fin_acknowledged() {
+            match self.state {
+                State::FinWait1 => {
+                    self.state = State::FinWait2;
+                    if self.flags.contains(TcbFlags::ORPHAN) {
+                        self.close_at = cx.now + shared.params.fin_wait_2;
+                    }
+                }
+                State::Closing => {
+                    self.state = State::TimeWait;
+                    self.flags |= TcbFlags::EVENT;
+                }
+                State::LastAck => {
+                    self.state = State::Closed;
+                    self.flags |= TcbFlags::EVENT;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a writer that was refused has so much room again that waking it pays.
+    fn has_write_room(&self, shared: &Shared) -> bool {
+        let enough = (shared.params.send_buffer / 4).min(8 * self.smss());
+        self.send_room(shared) >= enough
+            && (self.send.frames.is_empty()
+                || shared
+                    .budget
+                    .may_queue_to_send(self.send.frames.len().saturating_add(2)))
+    }
+
+    /// RFC 6298 §3 and §4, RFC 7323 §4.1.
+    fn measure_rtt(&mut self, cx: &Context<'_>, segment: &Segment) {
+        if self.flags.contains(TcbFlags::TIMING) && !segment.ack.before(self.timed_seq) {
+            self.flags.remove(TcbFlags::TIMING);
+            self.rtt.sample(cx.now.saturating_since(self.timed_at));
+        } else if self.rtt.backoff() > 0
+            && let Some((_, echo)) = segment.timestamps
+            && echo != 0
+            && self.flags.contains(TcbFlags::TIMESTAMPS)
+        {
+            // After a timeout nothing is timed, but the echo tells which copy was acknowledged.
+            let now = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
+            let age = SeqNum::new(now).since(SeqNum::new(echo));
+            if age <= 120_000 {
+                self.rtt
+                    .sample(Duration::from_millis(u64::from(age.max(1))));
+            }
+        }
+    }
+
+    /// Seventh step: data.
+    fn text(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        segment: &mut Segment,
+        frame: Frame,
+    ) {
+        match self.state {
+            State::Established | State::FinWait1 | State::FinWait2 => {}
+            // The peer has said that it sends no more.
+            _ => {
+                cx.counters.tcp_data_after_fin += 1;
+                cx.pool.free(frame);
+                return;
+            }
+        }
+        if self.flags.contains(TcbFlags::ORPHAN) {
+            // Nobody will read it (RFC 9293 §3.6.1, RFC 2525 §2.17).
+            cx.pool.free(frame);
+            cx.counters.tcp_data_after_close += 1;
+            self.send_reset(shared, cx);
+            self.state = State::Closed;
+            return;
+        }
+        self.flags |= TcbFlags::OUTPUT;
+        // Cut what was received before and what the window does not cover.
+        let old = self.rcv_nxt.since(segment.seq);
+        let end = segment.seq + segment.len;
+        let excess = end.since(self.rcv_adv);
+        if excess > 0 {
+            segment.flags.remove(Flags::FIN);
+        }
+        let Some(len) = segment
+            .len
+            .checked_sub(old.saturating_add(excess))
+            .filter(|len| *len > 0)
+        else {
+            // Nothing is left: a probe of a window of size zero, or a FIN behind old data.
+            if excess > 0 {
+                cx.counters.tcp_window_probe += 1;
+            }
+            cx.pool.free(frame);
+            self.flags |= TcbFlags::ACK_NOW;
+            return;
+        };
+        let descriptor = cx.pool.descriptor_mut(&frame);
+        descriptor.seq = segment.seq.get();
+        trim_front(descriptor, old);
+        descriptor.len = u16::try_from(len).unwrap_or(descriptor.len);
+        let seq = segment.seq + old;
+        if seq == self.rcv_nxt {
+            self.text_in_order(shared, cx, frame, len);
+            if !end.before_or_at(self.rcv_nxt) {
+                // It was not kept: neither is what follows.
+                segment.flags.remove(Flags::FIN);
+            }
+        } else {
+            self.text_out_of_order(shared, cx, frame);
+        }
+    }
+
+    fn text_in_order(&mut self, shared: &mut Shared, cx: &mut Context<'_>, frame: Frame, len: u32) {
+        if !shared.budget.may_keep(cx.pool) {
+            // Data behind a hole was never acknowledged: it goes first.
+            shared.budget.rx_used -= shared.reassembly.clear(&mut self.out_of_order, cx.pool);
+            if !shared.budget.may_keep(cx.pool) {
+                cx.counters.tcp_receive_memory += 1;
+                cx.pool.free(frame);
+                self.flags |= TcbFlags::ACK_NOW;
+                return;
+            }
+        }
+        let was_empty = self.unread == 0;
+        shared.budget.rx_used += push_or_merge(&mut self.received, cx.pool, frame);
+        let mut taken = len;
+        self.rcv_nxt += len;
+        if self.out_of_order != BlockId::NONE {
+            let filled = shared.reassembly.take_in_order(
+                &mut self.out_of_order,
+                cx.pool,
+                self.rcv_nxt,
+                &mut self.received,
+                &mut shared.budget.rx_used,
+            );
+            self.rcv_nxt += filled;
+            taken += filled;
+            // A hole was filled, wholly or in part (RFC 5681 §4.2).
+            self.flags |= TcbFlags::ACK_NOW;
+        }
+        self.unread += taken;
+        if was_empty || self.flags.contains(TcbFlags::FIN_AHEAD) {
+            self.flags |= TcbFlags::EVENT;
+        }
+        self.acknowledge_later(shared, cx, taken);
+        if self.flags.contains(TcbFlags::FIN_AHEAD) && self.rcv_nxt == self.rcv_fin {
+            self.fin();
+        }
+    }
+
+    /// Decides whether data in order is acknowledged with this batch or may wait
+    /// (RFC 9293 §3.8.6.3, MUST-59, SHLD-18, SHLD-19).
+    fn acknowledge_later(&mut self, shared: &Shared, cx: &Context<'_>, taken: u32) {
+        let unacknowledged = self.rcv_nxt.since(self.last_ack_sent);
+        let full = u32::from(super::announced_mss(self.key.local, self.mtu));
+        let segments = if taken >= full { taken / full } else { 1 };
+        if self.quick_acks > 0 {
+            self.quick_acks = self
+                .quick_acks
+                .saturating_sub(u8::try_from(segments).unwrap_or(u8::MAX));
+            self.flags |= TcbFlags::ACK_NOW;
+        }
+        // The peer's full segment may be smaller than ours by the options.
+        if unacknowledged + 64 >= ACK_EVERY * full {
+            self.flags |= TcbFlags::ACK_NOW;
+        } else {
+            self.ack_at = self.ack_at.min(cx.now + shared.params.delayed_ack);
+        }
+    }
+
+    fn text_out_of_order(&mut self, shared: &mut Shared, cx: &mut Context<'_>, frame: Frame) {
+        self.dup_acks_due = self.dup_acks_due.saturating_add(1);
+        let full = u32::from(super::announced_mss(self.key.local, self.mtu)).max(1);
+        let limit = 2 * (self.rcv_wnd() / full) as usize + MAX_RANGES;
+        if !shared.budget.may_keep_out_of_order(cx.pool)
+            || shared.reassembly.frames(self.out_of_order) >= limit
+        {
+            cx.counters.tcp_out_of_order_memory += 1;
+            cx.pool.free(frame);
+            return;
+        }
+        let rx_used = &mut shared.budget.rx_used;
+        match shared
+            .reassembly
+            .insert(&mut self.out_of_order, cx.pool, frame, rx_used)
+        {
+            Ok(()) => cx.counters.tcp_out_of_order += 1,
+            Err(super::reassembly::Refused::Duplicate) => cx.counters.tcp_old_segment += 1,
+            Err(super::reassembly::Refused::TooManyRanges) => cx.counters.tcp_too_many_ranges += 1,
+        }
+    }
+
+    /// Eighth step: the peer sends no more, once everything before is there.
+    fn fin_arrives(&mut self, segment: &Segment) {
+        match self.state {
+            State::Established | State::FinWait1 | State::FinWait2 => {}
+            _ => return,
+        }
+        let fin = segment.seq + segment.len;
+        if fin == self.rcv_nxt {
+            self.fin();
+        } else if fin.after(self.rcv_nxt) {
+            self.rcv_fin = fin;
+            self.flags |= TcbFlags::FIN_AHEAD | TcbFlags::OUTPUT;
+            if segment.len == 0 {
+                self.dup_acks_due = self.dup_acks_due.saturating_add(1);
+            }
+        }
+    }
+
+    /// The FIN is next.
+    fn fin(&mut self) {
+        self.rcv_nxt += 1;
+        self.rcv_adv = self.rcv_adv.latest(self.rcv_nxt);
+        self.flags.remove(TcbFlags::FIN_AHEAD);
+        self.flags |=
+            TcbFlags::FIN_RECEIVED | TcbFlags::EVENT | TcbFlags::ACK_NOW | TcbFlags::OUTPUT;
+        self.state = match self.state {
+            State::Established => State::CloseWait,
+            State::FinWait1 => State::Closing,
+            State::FinWait2 => State::TimeWait,
+            other => other,
+        };
+    }
+
+    /// Queues a reset to the peer that it must believe.
+    pub(super) fn send_reset(&self, shared: &mut Shared, cx: &mut Context<'_>) {
+        let flags = Flags::RST | Flags::ACK;
+        let head = Head {
+            key: self.key,
+            seq: self.snd_max,
+            ack: self.rcv_nxt,
+            flags,
+            window: 0,
+        };
+        let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS).then(|| {
+            let clock = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
+            (clock, self.timestamps.recent)
+        });
+        shared.replies.push(cx, Reply { head, timestamps });
+    }
+}

@@ -1,0 +1,738 @@
+//! TCP (RFC 9293): all connections and listeners of a stack.
+//!
+//! TCP takes segments and gives segments; it never names an interface or a route.
+//!
+//! - `state`: the control block; `input`: segment arrival; `output`: what is sent and when;
+//!   `timers`: what time brings; `recovery` and `congestion`: loss.
+//! - `send_queue` and `reassembly`: data, in the frames of the pool.
+//! - `half_open`, `time_wait`, `listener`: connections before and after they are connections.
+//! - `user`: the calls of the user.
+//! - `rtt`, `seq`, `isn`, `params`: arithmetic and constants.
+//!
+//! A connection's functions leave what they want from their surroundings in its flags;
+//! [`Tcp::settle`] then brings the lists, the timing wheel and the tables up to date. No cost in
+//! here depends on the number of connections, but for closing a listener.
+//!
+//! Not built yet: SACK (RFC 2018) and what stands on it, ECN, path MTU discovery, keep-alive, SYN
+//! cookies; `congestion` and `recovery` are their places. What is not used is not negotiated.
+
+mod congestion;
+mod half_open;
+mod input;
+mod isn;
+mod list;
+mod listener;
+mod output;
+mod params;
+mod reassembly;
+mod recovery;
+mod reply;
+mod rtt;
+mod segment;
+mod send_queue;
+mod seq;
+mod shared;
+mod slab;
+mod state;
+mod time_wait;
+mod timers;
+mod user;
+
+pub use state::State;
+
+use crate::checksum;
+use crate::config::{Limits, TcpConfig};
+use crate::context::{Context, IcmpError, Incoming, Outgoing};
+use crate::demux::{Demux, FourTuple};
+use crate::pool::{Frame, HEADROOM};
+use crate::rng::Rng;
+use crate::socket::{Event, SocketId, SocketKind};
+use crate::time::Instant;
+use crate::timer_wheel::TimerWheel;
+use crate::wire::tcp::{self as wire, ALIGNED_TIMESTAMPS_LEN, Flags, HEADER_LEN, TcpOptions};
+use core::net::IpAddr;
+use half_open::HalfOpen;
+use isn::Secrets;
+use list::IndexList;
+use listener::Listener;
+use params::{BURST, DEFAULT_MSS_V4, DEFAULT_MSS_V6, MIN_MSS, Params, ip_header_len};
+use reassembly::Reassembly;
+use reply::{PROTOCOL, Replies};
+use segment::Segment;
+use seq::SeqNum;
+use shared::{Budget, Shared};
+use slab::Slab;
+use state::{Failure, Tcb, TcbFlags};
+use time_wait::{TimeWait, TimeWaitTable};
+
+/// The MSS that we announce: what fits the interface's MTU without options (RFC 6691 §2).
+fn announced_mss(local: IpAddr, mtu: u16) -> u16 {
+    let headers = ip_header_len(local) + HEADER_LEN;
+    mtu.saturating_sub(u16::try_from(headers).unwrap_or(60))
+        .max(MIN_MSS)
+}
+
+/// SMSS: the payload of a full segment to a peer that announced `theirs` (RFC 9293 §3.7.1).
+fn effective_mss(local: IpAddr, theirs: Option<u16>, mtu: usize, timestamps: bool) -> u16 {
+    let default = if local.is_ipv4() {
+        DEFAULT_MSS_V4
+    } else {
+        DEFAULT_MSS_V6
+    };
+    let ours = announced_mss(local, u16::try_from(mtu).unwrap_or(u16::MAX));
+    let mss = theirs.unwrap_or(default).max(MIN_MSS).min(ours);
+    let options = if timestamps {
+        ALIGNED_TIMESTAMPS_LEN
+    } else {
+        0
+    };
+    mss - u16::try_from(options).unwrap_or(0)
+}
+
+/// What a reference in the demultiplexer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    Connection(u32),
+    HalfOpen(u32),
+    TimeWait(u32),
+    Listener(u32),
+}
+
+impl Entry {
+    const INDEX: u32 = (1 << 30) - 1;
+
+    fn to_bits(self) -> u32 {
+        match self {
+            Self::Connection(index) => index,
+            Self::HalfOpen(index) => 1 << 30 | index,
+            Self::TimeWait(index) => 2 << 30 | index,
+            Self::Listener(index) => 3 << 30 | index,
+        }
+    }
+
+    fn from_bits(bits: u32) -> Self {
+        let index = bits & Self::INDEX;
+        match bits >> 30 {
+            0 => Self::Connection(index),
+            1 => Self::HalfOpen(index),
+            2 => Self::TimeWait(index),
+            _ => Self::Listener(index),
+        }
+    }
+}
+
+/// How many of each table are in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StateCounts {
+    /// Connections with a control block, those that wait to be accepted and orphans included.
+    pub(crate) connections: usize,
+    pub(crate) half_open: usize,
+    pub(crate) time_wait: usize,
+    /// Connections whose handle is closed and that TCP is still closing.
+    pub(crate) orphaned: usize,
+    /// Timers that run, TIME-WAIT aside.
+    pub(crate) timers: usize,
+}
+
+/// All of TCP's state.
+#[derive(Debug)]
+pub(crate) struct Tcp {
+    shared: Shared,
+    connections: Slab<Tcb>,
+    half_open: Slab<HalfOpen>,
+    time_wait: TimeWaitTable,
+    listeners: Slab<Listener>,
+    demux: Demux,
+    demux_secret: [u8; 16],
+    secrets: Secrets,
+    /// Connections, then half-open ones.
+    wheel: TimerWheel,
+    /// Those with something to send: connections, then half-open ones.
+    ready: IndexList,
+    /// Segments that the first one in `ready` has sent in its turn.
+    burst: u8,
+    /// Those whose readiness has grown: connections, then listeners.
+    events: IndexList,
+    /// Connections that wait for memory to write.
+    starved: IndexList,
+    /// Where the half-open ones start in `wheel` and `ready`, and the listeners in `events`.
+    first_half_open: u32,
+    orphans: usize,
+}
+
+impl Tcp {
+    /// Allocates all tables.
+    pub(crate) fn new(
+        config: &TcpConfig,
+        limits: &Limits,
+        max_listeners: usize,
+        rng: &mut Rng,
+    ) -> Self {
+        let Limits {
+            connections,
+            half_open,
+            time_wait,
+            frame_size,
+            ..
+        } = *limits;
+        let payload = frame_size.saturating_sub(HEADROOM + 40);
+        Self {
+            shared: Shared {
+                params: Params::new(config),
+                budget: Budget::new(limits, u32::try_from(payload).unwrap_or(u32::MAX)),
+                reassembly: Reassembly::new((connections / 8).max(16)),
+                replies: Replies::new(),
+            },
+            connections: Slab::new(connections),
+            half_open: Slab::new(half_open),
+            time_wait: TimeWaitTable::new(time_wait),
+            listeners: Slab::new(max_listeners),
+            demux: Demux::new(connections + half_open + time_wait + max_listeners),
+            demux_secret: rng.key(),
+            secrets: Secrets::new(rng),
+            wheel: TimerWheel::new(connections + half_open),
+            ready: IndexList::new(connections + half_open),
+            burst: 0,
+            events: IndexList::new(connections + max_listeners),
+            starved: IndexList::new(connections),
+            first_half_open: u32::try_from(connections).unwrap_or(u32::MAX),
+            orphans: 0,
+        }
+    }
+
+    /// How much of the tables is in use.
+    pub(crate) fn state_counts(&self) -> StateCounts {
+        StateCounts {
+            connections: self.connections.used(),
+            half_open: self.half_open.used(),
+            time_wait: self.time_wait.entries.used(),
+            orphaned: self.orphans,
+            timers: self.wheel.scheduled(),
+        }
+    }
+
+    fn hash(&self, key: &FourTuple) -> u64 {
+        key.hash(&self.demux_secret)
+    }
+
+    fn find(&self, key: &FourTuple) -> Option<Entry> {
+        let found = self.demux.find(self.hash(key), |bits| {
+            let candidate = match Entry::from_bits(bits) {
+                Entry::Connection(index) => self.connections.get(index).map(|tcb| &tcb.key),
+                Entry::HalfOpen(index) => self.half_open.get(index).map(|half_open| &half_open.key),
+                Entry::TimeWait(index) => self.time_wait.entries.get(index).map(|entry| &entry.key),
+                Entry::Listener(index) => self.listeners.get(index).map(|listener| &listener.key),
+            };
+            candidate == Some(key)
+        });
+        found.map(Entry::from_bits)
+    }
+
+    /// The listener for an address and port: one bound to the address, or else to all of them.
+    fn find_listener(&self, local: IpAddr, port: u16) -> Option<u32> {
+        let any = user::unspecified_like(local);
+        [local, any].into_iter().find_map(|address| {
+            match self.find(&FourTuple::listener(address, port)) {
+                Some(Entry::Listener(index)) => Some(index),
+                _ => None,
+            }
+        })
+    }
+
+    fn enter(&mut self, key: &FourTuple, entry: Entry) {
+        let hash = self.hash(key);
+        let entered = self.demux.insert(hash, entry.to_bits());
+        debug_assert!(entered, "the table is sized for all entries");
+    }
+
+    fn leave(&mut self, key: &FourTuple, entry: Entry) {
+        let hash = self.hash(key);
+        self.demux.remove(hash, entry.to_bits());
+    }
+
+    /// Takes a segment from IP: keeps its frame or frees it.
+    pub(crate) fn receive(&mut self, cx: &mut Context<'_>, packet: Incoming) {
+        let Incoming {
+            frame,
+            source,
+            destination,
+            checksum_verified,
+            mtu,
+        } = packet;
+        cx.counters.tcp_received += 1;
+        let content = cx.pool.content(&frame);
+        let (header, options, payload) = match wire::parse(content) {
+            Ok(parts) => parts,
+            Err(_) => {
+                cx.counters.tcp_malformed += 1;
+                cx.pool.free(frame);
+                return;
+            }
+        };
+        if !checksum_verified {
+            let pseudo = checksum::pseudo_header(source, destination, PROTOCOL, content.len());
+            if !(pseudo + checksum::sum(content)).is_valid() {
+                cx.counters.tcp_bad_checksum += 1;
+                cx.pool.free(frame);
+                return;
+            }
+        }
+        let Ok(options) = TcpOptions::parse(options) else {
+            cx.counters.tcp_bad_option += 1;
+            cx.pool.free(frame);
+            return;
+        };
+        let key = FourTuple {
+            local: destination,
+            remote: source,
+            local_port: header.destination_port.get(),
+            remote_port: header.source_port.get(),
+        };
+        let segment = Segment::new(header, &options, payload.len());
+        let descriptor = cx.pool.descriptor_mut(&frame);
+        descriptor.start += u16::try_from(payload.start).unwrap_or(0);
+        descriptor.len = u16::try_from(payload.len()).unwrap_or(0);
+        if source == destination {
+            // Nobody but an attacker sends us segments from our own address (land).
+            cx.counters.tcp_from_ourselves += 1;
+            cx.pool.free(frame);
+            return;
+        }
+        self.dispatch(cx, key, segment, frame, mtu);
+        self.wake_starved();
+    }
+
+    fn dispatch(
+        &mut self,
+        cx: &mut Context<'_>,
+        key: FourTuple,
+        segment: Segment,
+        frame: Frame,
+        mtu: usize,
+    ) {
+        match self.find(&key) {
+            Some(Entry::Connection(index)) => {
+                let Some(tcb) = self.connections.get_mut(index) else {
+                    return cx.pool.free(frame);
+                };
+                tcb.segment_arrives(&mut self.shared, cx, segment, frame);
+                self.settle(cx, index);
+            }
+            Some(Entry::HalfOpen(index)) => self.half_open_segment(cx, index, segment, frame),
+            Some(Entry::TimeWait(index)) => {
+                let Some(entry) = self.time_wait.entries.get_mut(index) else {
+                    return cx.pool.free(frame);
+                };
+                match entry.segment_arrives(cx, &mut self.shared, &segment) {
+                    time_wait::Step::Stay => cx.pool.free(frame),
+                    time_wait::Step::Restart => {
+                        self.time_wait
+                            .restart(index, cx.now + self.shared.params.time_wait);
+                        cx.pool.free(frame);
+                    }
+                    time_wait::Step::NewConnection => {
+                        let after = self.time_wait.entries.get(index).map(|entry| entry.snd_nxt);
+                        self.end_time_wait(index);
+                        cx.counters.tcp_time_wait_reused += 1;
+                        self.listener_segment(cx, key, &segment, frame, mtu, after);
+                    }
+                }
+            }
+            Some(Entry::Listener(_)) | None => {
+                self.listener_segment(cx, key, &segment, frame, mtu, None)
+            }
+        }
+    }
+
+    /// RFC 9293 §3.10.7.1 and §3.10.7.2: a segment for no connection, which may be a SYN for a
+    /// listener. After TIME-WAIT, `after` is a number that the new connection's must exceed.
+    fn listener_segment(
+        &mut self,
+        cx: &mut Context<'_>,
+        key: FourTuple,
+        segment: &Segment,
+        frame: Frame,
+        mtu: usize,
+        after: Option<SeqNum>,
+    ) {
+        cx.pool.free(frame);
+        if segment.flags.contains(Flags::RST) {
+            cx.counters.tcp_stray_reset += 1;
+            return;
+        }
+        let listener = self.find_listener(key.local, key.local_port);
+        let flags = segment
+            .flags
+            .intersection(Flags::SYN | Flags::ACK | Flags::FIN);
+        let (Some(index), Flags::SYN) = (listener, flags) else {
+            if listener.is_some() && !segment.flags.contains(Flags::ACK) {
+                // Neither a request nor an answer to anything: SYN with FIN, or nothing at all.
+                cx.counters.tcp_no_ack += 1;
+                return;
+            }
+            cx.counters.tcp_no_connection += 1;
+            self.shared.replies.push(cx, segment.reset(key));
+            return;
+        };
+        let Some(listener) = self.listeners.get_mut(index) else {
+            return;
+        };
+        if !listener.has_room() {
+            cx.counters.tcp_backlog_full += 1;
+            return;
+        }
+        if self.half_open.is_full() || self.connections.is_full() {
+            cx.counters.tcp_connections_full += 1;
+            return;
+        }
+        let (mut iss, offset) = self.secrets.initial(&key, cx.now);
+        if let Some(after) = after
+            && !iss.after(after)
+        {
+            // RFC 9293 §3.6.1, MAY-2: beyond every number of the former connection.
+            iss = after + 0x1_0000;
+        }
+        let smss = effective_mss(key.local, segment.mss, mtu, segment.timestamps.is_some());
+        let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
+        let half_open = HalfOpen::new(
+            key,
+            index,
+            segment,
+            (iss, offset),
+            smss,
+            mtu,
+            &self.shared,
+            cx.now,
+        );
+        if let Some(place) = self.half_open.insert(half_open) {
+            listener.half_open += 1;
+            cx.counters.tcp_passive_opens += 1;
+            self.enter(&key, Entry::HalfOpen(place));
+            self.ready.push_back(self.first_half_open + place);
+        }
+    }
+
+    fn half_open_segment(
+        &mut self,
+        cx: &mut Context<'_>,
+        index: u32,
+        segment: Segment,
+        frame: Frame,
+    ) {
+        let Some(half_open) = self.half_open.get_mut(index) else {
+            return cx.pool.free(frame);
+        };
+        match half_open.segment_arrives(cx, &mut self.shared, &segment) {
+            half_open::Step::Stay => cx.pool.free(frame),
+            half_open::Step::SendSynAck => {
+                self.ready.push_back(self.first_half_open + index);
+                cx.pool.free(frame);
+            }
+            half_open::Step::Forget => {
+                self.forget_half_open(index);
+                cx.pool.free(frame);
+            }
+            half_open::Step::Open => {
+                let tcb = half_open.open(&self.shared.params, cx.now);
+                let (key, listener_index) = (tcb.key, tcb.listener);
+                let Some(place) = self.connections.insert(tcb) else {
+                    // The peer repeats itself, or our SYN-ACK does.
+                    cx.counters.tcp_connections_full += 1;
+                    return cx.pool.free(frame);
+                };
+                self.remove_half_open(index);
+                let hash = self.hash(&key);
+                let (old, new) = (Entry::HalfOpen(index), Entry::Connection(place));
+                self.demux.replace(hash, old.to_bits(), new.to_bits());
+                self.queue_for_accept(listener_index, place);
+                if let Some(tcb) = self.connections.get_mut(place) {
+                    tcb.segment_arrives(&mut self.shared, cx, segment, frame);
+                    self.settle(cx, place);
+                }
+            }
+        }
+    }
+
+    /// Takes a half-open connection out of everything but the demultiplexer.
+    fn remove_half_open(&mut self, index: u32) -> Option<FourTuple> {
+        let half_open = self.half_open.remove(index)?;
+        self.wheel.cancel(self.first_half_open + index);
+        self.ready.remove(self.first_half_open + index);
+        if let Some(listener) = self.listeners.get_mut(half_open.listener) {
+            listener.half_open -= 1;
+        }
+        Some(half_open.key)
+    }
+
+    fn forget_half_open(&mut self, index: u32) {
+        if let Some(key) = self.remove_half_open(index) {
+            self.leave(&key, Entry::HalfOpen(index));
+        }
+    }
+
+    fn end_time_wait(&mut self, index: u32) {
+        let Some(TimeWait { key, owner, .. }) = self.time_wait.remove(index) else {
+            return;
+        };
+        self.leave(&key, Entry::TimeWait(index));
+        if let Some(tcb) = owner.and_then(|owner| self.connections.get_mut(owner)) {
+            tcb.state = State::Closed;
+        }
+    }
+
+    /// Brings everything around a connection up to date with what it says of itself.
+    fn settle(&mut self, cx: &mut Context<'_>, index: u32) {
+        let Some(tcb) = self.connections.get_mut(index) else {
+            return;
+        };
+        if matches!(tcb.state, State::Closed | State::TimeWait)
+            && tcb.flags.contains(TcbFlags::IN_DEMUX)
+        {
+            self.detach(cx, index);
+        }
+        let Some(tcb) = self.connections.get_mut(index) else {
+            return;
+        };
+        tcb.settle_promise(&mut self.shared);
+        if tcb.flags.contains(TcbFlags::OUTPUT) {
+            tcb.flags.remove(TcbFlags::OUTPUT);
+            if tcb.flags.contains(TcbFlags::IN_DEMUX) {
+                self.ready.push_back(index);
+            }
+        }
+        if tcb.flags.contains(TcbFlags::EVENT) {
+            tcb.flags.remove(TcbFlags::EVENT);
+            // Before it is accepted nobody knows its handle, afterwards nobody has it.
+            if !tcb
+                .flags
+                .intersects(TcbFlags::UNACCEPTED | TcbFlags::ORPHAN)
+            {
+                self.events.push_back(index);
+            }
+        }
+        if tcb.flags.contains(TcbFlags::STARVED) {
+            self.starved.push_back(index);
+        }
+        let deadline = tcb.deadline();
+        if deadline != Instant::FAR_FUTURE && tcb.flags.contains(TcbFlags::IN_DEMUX) {
+            self.wheel.schedule_no_later(index, deadline);
+        }
+    }
+
+    /// A connection has ended: what remains is TIME-WAIT, and what the user may still read or ask.
+    fn detach(&mut self, cx: &mut Context<'_>, index: u32) {
+        let Some(tcb) = self.connections.get_mut(index) else {
+            return;
+        };
+        let key = tcb.key;
+        let orphan = tcb.flags.contains(TcbFlags::ORPHAN);
+        tcb.stop_timers();
+        self.shared.budget.tx_used -= tcb.send.clear(cx.pool);
+        self.shared.budget.rx_used -= self.shared.reassembly.clear(&mut tcb.out_of_order, cx.pool);
+        if tcb.failure.is_some() || orphan {
+            // RFC 9293 §3.10.7.4, RST: all queues are flushed.
+            self.shared.budget.rx_used -= tcb.received.len();
+            tcb.received.clear(cx.pool);
+            tcb.unread = 0;
+        }
+        let remembered = tcb.state == State::TimeWait;
+        let ends_at = cx.now + self.shared.params.time_wait;
+        let entry = remembered.then(|| TimeWait::new(tcb, (!orphan).then_some(index), ends_at));
+        tcb.flags
+            .remove(TcbFlags::IN_DEMUX | TcbFlags::STARVED | TcbFlags::SEND_BLOCKED);
+        tcb.settle_promise(&mut self.shared);
+        self.wheel.cancel(index);
+        self.ready.remove(index);
+        self.starved.remove(index);
+        self.leave(&key, Entry::Connection(index));
+        if let Some(entry) = entry {
+            if self.time_wait.entries.is_full()
+                && let Some(oldest) = self.time_wait.oldest()
+            {
+                cx.counters.tcp_time_wait_full += 1;
+                self.end_time_wait(oldest);
+            }
+            // The FIN that brought it here is to be acknowledged.
+            entry.acknowledge(cx, &mut self.shared);
+            if let Some(place) = self.time_wait.insert(entry) {
+                self.enter(&key, Entry::TimeWait(place));
+            }
+        }
+        if orphan {
+            self.orphans -= 1;
+            self.events.remove(index);
+            self.connections.remove(index);
+        }
+    }
+
+    /// Announces memory to writers that were refused for want of it, oldest first.
+    fn wake_starved(&mut self) {
+        while self.shared.budget.has_send_room()
+            && let Some(index) = self.starved.pop_front()
+        {
+            if let Some(tcb) = self.connections.get_mut(index) {
+                tcb.flags.remove(TcbFlags::STARVED | TcbFlags::SEND_BLOCKED);
+                self.events.push_back(index);
+            }
+        }
+    }
+
+    /// Does everything whose time has come.
+    pub(crate) fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        while let Some(user) = self.wheel.expire(cx.now) {
+            if let Some(index) = user.checked_sub(self.first_half_open) {
+                let Some(half_open) = self.half_open.get_mut(index) else {
+                    continue;
+                };
+                match half_open.timer(&self.shared.params) {
+                    half_open::Step::SendSynAck => {
+                        cx.counters.tcp_retransmits += 1;
+                        self.ready.push_back(user);
+                    }
+                    _ => {
+                        cx.counters.tcp_half_open_timeouts += 1;
+                        self.forget_half_open(index);
+                    }
+                }
+            } else if let Some(tcb) = self.connections.get_mut(user) {
+                tcb.timers_expired(&mut self.shared, cx);
+                self.settle(cx, user);
+            }
+        }
+        while let Some(end) = self.time_wait.next_end()
+            && end <= cx.now
+            && let Some(oldest) = self.time_wait.oldest()
+        {
+            self.end_time_wait(oldest);
+        }
+        self.wake_starved();
+    }
+
+    /// When [`Tcp::handle_timeout`] has something to do.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        match (self.wheel.next_expiry(), self.time_wait.next_end()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// The next segment to send; `None` when nothing is due or no frame is free.
+    pub(crate) fn transmit(&mut self, cx: &mut Context<'_>) -> Option<Outgoing> {
+        if let Some(outgoing) = self.shared.replies.transmit(cx) {
+            return Some(outgoing);
+        }
+        while let Some(user) = self.ready.first() {
+            let outgoing = match user.checked_sub(self.first_half_open) {
+                Some(index) => self.transmit_syn_ack(cx, index),
+                None => self.transmit_connection(cx, user),
+            };
+            if outgoing.is_none() {
+                self.ready.remove(user);
+                self.burst = 0;
+                continue;
+            }
+            self.burst += 1;
+            if self.burst >= BURST {
+                // The next one's turn.
+                self.burst = 0;
+                if self.ready.contains(user) {
+                    self.ready.remove(user);
+                    self.ready.push_back(user);
+                }
+            }
+            return outgoing;
+        }
+        None
+    }
+
+    fn transmit_connection(&mut self, cx: &mut Context<'_>, index: u32) -> Option<Outgoing> {
+        let tcb = self.connections.get_mut(index)?;
+        let outgoing = tcb.next_segment(&mut self.shared, cx);
+        tcb.flags.remove(TcbFlags::OUTPUT);
+        tcb.settle_promise(&mut self.shared);
+        let deadline = tcb.deadline();
+        if deadline != Instant::FAR_FUTURE {
+            self.wheel.schedule_no_later(index, deadline);
+        }
+        outgoing
+    }
+
+    fn transmit_syn_ack(&mut self, cx: &mut Context<'_>, index: u32) -> Option<Outgoing> {
+        let half_open = self.half_open.get_mut(index)?;
+        let outgoing = half_open.syn_ack(cx);
+        let user = self.first_half_open + index;
+        self.wheel.schedule(user, half_open.retransmit_at);
+        // One is enough.
+        self.ready.remove(user);
+        outgoing
+    }
+
+    /// The network reports an error about a segment of ours (RFC 5927 §4.1, RFC 5461).
+    ///
+    /// Only a segment that is on its way is believed to have caused one, and only a connection that
+    /// is not open yet ends by it; others note the reason and go on trying.
+    pub(crate) fn icmp_error(
+        &mut self,
+        cx: &mut Context<'_>,
+        local: core::net::SocketAddr,
+        remote: core::net::SocketAddr,
+        seq: u32,
+        error: IcmpError,
+    ) {
+        let key = FourTuple::new(local, remote);
+        let Some(Entry::Connection(index)) = self.find(&key) else {
+            cx.counters.icmp_error_unrelated += 1;
+            return;
+        };
+        let Some(tcb) = self.connections.get_mut(index) else {
+            return;
+        };
+        let seq = SeqNum::new(seq);
+        if seq.before(tcb.snd_una) || !seq.before(tcb.snd_max) {
+            cx.counters.icmp_error_unrelated += 1;
+            return;
+        }
+        cx.counters.icmp_error_delivered += 1;
+        match error {
+            IcmpError::PortUnreachable | IcmpError::ProtocolUnreachable
+                if tcb.state == State::SynSent =>
+            {
+                tcb.fail(Failure::Refused);
+            }
+            IcmpError::Unreachable
+            | IcmpError::PortUnreachable
+            | IcmpError::ProtocolUnreachable => {
+                tcb.flags |= TcbFlags::UNREACHABLE;
+            }
+            // Path MTU discovery is not built yet; the others are transient by nature.
+            IcmpError::FragmentationNeeded { .. }
+            | IcmpError::TimeExceeded
+            | IcmpError::ParameterProblem => {}
+        }
+        self.settle(cx, index);
+    }
+
+    /// Takes the next socket whose readiness has grown.
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        while let Some(user) = self.events.pop_front() {
+            let socket = match user.checked_sub(self.first_half_open) {
+                Some(index) => SocketId::new(
+                    SocketKind::Listener,
+                    index,
+                    self.listeners.generation(index),
+                ),
+                None => SocketId::new(
+                    SocketKind::Connection,
+                    user,
+                    self.connections.generation(user),
+                ),
+            };
+            if let Ok(readiness) = self.readiness(socket)
+                && !readiness.is_empty()
+            {
+                return Some(Event { socket, readiness });
+            }
+        }
+        None
+    }
+}

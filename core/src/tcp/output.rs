@@ -1,0 +1,379 @@
+//! What a connection sends, and when (RFC 9293 §3.7.4, §3.8.6).
+//!
+//! A segment with data is built around it: headers go into the room in front of the frame's
+//! content, and the checksum continues the sum that was taken when the data was copied in.
+
+use super::congestion::CongestionControl;
+use super::isn::timestamp_clock;
+use super::reply::Head;
+use super::seq::SeqNum;
+use super::shared::Shared;
+use super::state::{State, Tcb, TcbFlags};
+use crate::checksum::Sum;
+use crate::context::{Context, Outgoing, OutgoingFrame};
+use crate::pool::Descriptor;
+use crate::time::Instant;
+use crate::wire::tcp::{Flags, TcpOptions};
+
+impl Tcb {
+    /// The next segment; `None` when nothing is due, or the pool is empty.
+    pub(super) fn next_segment(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+    ) -> Option<Outgoing> {
+        match self.state {
+            State::Closed | State::Listen | State::TimeWait => return None,
+            State::SynSent | State::SynReceived => return self.syn_segment(shared, cx),
+            State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait
+            | State::Closing
+            | State::LastAck => {}
+        }
+        if self.flags.contains(TcbFlags::RETRANSMIT) {
+            self.flags.remove(TcbFlags::RETRANSMIT);
+            if let Some(outgoing) = self.retransmit_first(shared, cx) {
+                return Some(outgoing);
+            }
+        }
+        if self.flags.contains(TcbFlags::PROBE) {
+            self.flags.remove(TcbFlags::PROBE);
+            if let Some(outgoing) = self.probe(shared, cx) {
+                return Some(outgoing);
+            }
+        }
+        if let Some(outgoing) = self.data_segment(shared, cx) {
+            return Some(outgoing);
+        }
+        if self.flags.contains(TcbFlags::FIN_QUEUED) && self.snd_nxt == self.send.end {
+            return self.fin_segment(shared, cx);
+        }
+        if self.dup_acks_due > 0 {
+            let outgoing = self.control_segment(shared, cx, self.snd_max, Flags::ACK)?;
+            self.dup_acks_due -= 1;
+            return Some(outgoing);
+        }
+        if self.flags.contains(TcbFlags::ACK_NOW) {
+            let seq = self.snd_max;
+            return self.control_segment(shared, cx, seq, Flags::ACK);
+        }
+        None
+    }
+
+    /// SYN in SYN-SENT, SYN-ACK in SYN-RECEIVED.
+    fn syn_segment(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
+        let answers = self.state == State::SynReceived;
+        if !self.flags.contains(TcbFlags::SEND_SYN) {
+            if answers && self.flags.contains(TcbFlags::ACK_NOW) {
+                return self.control_segment(shared, cx, self.snd_max, Flags::ACK);
+            }
+            return None;
+        }
+        let flags = if answers {
+            Flags::SYN | Flags::ACK
+        } else {
+            Flags::SYN
+        };
+        let announced = u16::try_from(self.rcv_wnd()).unwrap_or(u16::MAX);
+        let head = Head {
+            key: self.key,
+            seq: self.iss,
+            ack: self.rcv_nxt,
+            flags,
+            window: announced,
+        };
+        // A SYN-ACK only carries what the peer's SYN did.
+        let with_timestamps = !answers || self.flags.contains(TcbFlags::TIMESTAMPS);
+        let with_scale = !answers || self.rcv_scale == shared.params.window_scale;
+        let recent = if answers { self.timestamps.recent } else { 0 };
+        let clock = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
+        let options = TcpOptions {
+            mss: Some(super::announced_mss(self.key.local, self.mtu)),
+            window_scale: with_scale.then_some(shared.params.window_scale),
+            timestamps: with_timestamps.then_some((clock, recent)),
+            ..TcpOptions::default()
+        };
+        let outgoing = head.segment(&options, cx)?;
+        self.flags.remove(TcbFlags::SEND_SYN | TcbFlags::ACK_NOW);
+        self.last_ack_sent = self.rcv_nxt;
+        self.timed_at = cx.now;
+        if self.rtx_at == Instant::FAR_FUTURE {
+            self.start_retransmission_timer(cx.now);
+        }
+        Some(outgoing)
+    }
+
+    fn options(&self, now: Instant) -> TcpOptions {
+        let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS).then(|| {
+            let clock = timestamp_clock(now).wrapping_add(self.timestamps.offset);
+            (clock, self.timestamps.recent)
+        });
+        TcpOptions {
+            timestamps,
+            ..TcpOptions::default()
+        }
+    }
+
+    /// A header with the acknowledgement and window of now, and notes that they were sent.
+    fn head(&mut self, shared: &Shared, seq: SeqNum, flags: Flags) -> Head {
+        let window = self.announce_window(shared);
+        self.last_ack_sent = self.rcv_nxt;
+        self.ack_at = Instant::FAR_FUTURE;
+        self.flags.remove(TcbFlags::ACK_NOW);
+        Head {
+            key: self.key,
+            seq,
+            ack: self.rcv_nxt,
+            flags: flags | Flags::ACK,
+            window,
+        }
+    }
+
+    /// A segment without data.
+    fn control_segment(
+        &mut self,
+        shared: &Shared,
+        cx: &mut Context<'_>,
+        seq: SeqNum,
+        flags: Flags,
+    ) -> Option<Outgoing> {
+        if cx.pool.free_frames() == 0 {
+            return None;
+        }
+        let head = self.head(shared, seq, flags);
+        head.segment(&self.options(cx.now), cx)
+    }
+
+    /// The window to announce now, as it stands in the header. The right edge never moves back
+    /// (RFC 9293 §3.8.6.2.1) and only moves on by a worthwhile step (§3.8.6.2.2).
+    fn announce_window(&mut self, shared: &Shared) -> u16 {
+        let announced = self.rcv_wnd();
+        let offer = self.window_offer(shared);
+        let at_least = announced.div_ceil(1 << self.rcv_scale);
+        let field = (offer >> self.rcv_scale).max(at_least).min(0xffff);
+        self.rcv_adv = self
+            .rcv_adv
+            .latest(self.rcv_nxt + (field << self.rcv_scale));
+        u16::try_from(field).unwrap_or(u16::MAX)
+    }
+
+    /// RCV.WND to offer: more than before only if it is so much more that it pays.
+    fn window_offer(&self, shared: &Shared) -> u32 {
+        let announced = self.rcv_wnd();
+        if self.flags.contains(TcbFlags::FIN_RECEIVED) {
+            return announced;
+        }
+        let limit = shared.params.receive_buffer;
+        let offer = shared.budget.window(limit, self.unread, announced);
+        let step = (limit / 2).min(u32::from(super::announced_mss(self.key.local, self.mtu)));
+        if offer >= announced.saturating_add(step) {
+            offer
+        } else {
+            announced
+        }
+    }
+
+    /// Whether the reader has made so much room that the peer should hear of it at once. Smaller
+    /// changes go with the next acknowledgement.
+    pub(super) fn window_update_is_due(&self, shared: &Shared) -> bool {
+        if !matches!(
+            self.state,
+            State::Established | State::FinWait1 | State::FinWait2
+        ) {
+            return false;
+        }
+        let announced = self.rcv_wnd();
+        let gain = self.window_offer(shared).saturating_sub(announced);
+        let full = u32::from(super::announced_mss(self.key.local, self.mtu));
+        gain > 0 && (announced < 2 * full || gain >= (announced / 2).max(2 * full))
+    }
+
+    /// Fast retransmit, or the next hole in recovery: the first segment that is not acknowledged,
+    /// whatever the windows say.
+    fn retransmit_first(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
+        if self.snd_nxt == self.snd_una {
+            return None;
+        }
+        // The timed segment may be the one that is sent twice (Karn's rule).
+        self.flags.remove(TcbFlags::TIMING);
+        match self.send.frames.first() {
+            Some(first) => Some(self.frame_segment(shared, cx, first)),
+            None => {
+                cx.counters.tcp_retransmits += 1;
+                self.control_segment(shared, cx, self.send.end, Flags::FIN)
+            }
+        }
+    }
+
+    /// New data, or after a timeout old data again, as far as the windows allow.
+    fn data_segment(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
+        let Some(index) = self.send.next else {
+            self.flags.remove(TcbFlags::CWND_LIMITED);
+            return None;
+        };
+        if self.flags.contains(TcbFlags::PERSIST) {
+            return None;
+        }
+        let len = u32::from(cx.pool.descriptor_at(index).len);
+        let in_flight = self.snd_nxt.since(self.snd_una);
+        if self.flight() == 0 && cx.now.saturating_since(self.last_sent) > self.rtt.rto() {
+            self.congestion.on_idle(self.smss());
+        }
+        let usable = self.snd_wnd.saturating_sub(in_flight);
+        let mut sent = len;
+        if len > usable {
+            // Sender's silly window avoidance (RFC 9293 §3.8.6.2.1, condition 3).
+            if usable == 0 || usable < self.max_snd_wnd / 2 {
+                if in_flight == 0 {
+                    self.start_persist(cx.now);
+                }
+                return None;
+            }
+            sent = usable;
+        }
+        if sent > self.cwnd().saturating_sub(in_flight) && in_flight > 0 {
+            self.flags |= TcbFlags::CWND_LIMITED;
+            return None;
+        }
+        if sent < self.smss()
+            && !self.snd_nxt.before(self.snd_max)
+            && cx.pool.next_in_queue(index).is_none()
+            && !self.small_segment_may_go()
+        {
+            return None;
+        }
+        if sent < len && !self.split(shared, cx, index, sent) {
+            return None;
+        }
+        Some(self.send_next(shared, cx, index))
+    }
+
+    /// Nagle's algorithm with Minshall's change: a small segment waits for the acknowledgement of
+    /// the last small one (RFC 9293 §3.7.4). What a FIN follows need not wait for company.
+    fn small_segment_may_go(&self) -> bool {
+        self.flags
+            .intersects(TcbFlags::NODELAY | TcbFlags::FIN_QUEUED)
+            || !self.snd_sml.after(self.snd_una)
+    }
+
+    /// Cuts the frame at SND.NXT behind `bytes` bytes. Fails when the pool is empty.
+    fn split(&mut self, shared: &mut Shared, cx: &mut Context<'_>, index: u32, bytes: u32) -> bool {
+        let Some(rest) = cx.pool.allocate() else {
+            return false;
+        };
+        shared.budget.tx_used += 1;
+        let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
+        self.send.split(cx.pool, index, bytes, rest);
+        true
+    }
+
+    /// Sends the frame at SND.NXT and moves on.
+    fn send_next(&mut self, shared: &mut Shared, cx: &mut Context<'_>, index: u32) -> Outgoing {
+        let Descriptor { seq, len, .. } = *cx.pool.descriptor_at(index);
+        let end = SeqNum::new(seq) + u32::from(len);
+        let is_last = cx.pool.next_in_queue(index).is_none();
+        let is_new = !self.snd_nxt.before(self.snd_max);
+        let outgoing = self.frame_segment(shared, cx, index);
+        self.send.next = cx.pool.next_in_queue(index);
+        self.snd_nxt = if is_last && self.flags.contains(TcbFlags::FIN_QUEUED) {
+            end + 1
+        } else {
+            end
+        };
+        self.snd_max = self.snd_max.latest(self.snd_nxt);
+        if is_new {
+            if u32::from(len) < self.smss() {
+                self.snd_sml = end;
+            }
+            if !self.flags.contains(TcbFlags::TIMING) {
+                self.flags |= TcbFlags::TIMING;
+                self.timed_seq = end;
+                self.timed_at = cx.now;
+            }
+        }
+        self.last_sent = cx.now;
+        if self.rtx_at == Instant::FAR_FUTURE {
+            self.start_retransmission_timer(cx.now);
+        }
+        outgoing
+    }
+
+    /// The segment around a queued frame, headers written in front of the data.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "headers have at most 60 bytes"
+    )]
+    fn frame_segment(&mut self, shared: &Shared, cx: &mut Context<'_>, index: u32) -> Outgoing {
+        let Descriptor {
+            start,
+            len,
+            sum,
+            seq,
+            ..
+        } = *cx.pool.descriptor_at(index);
+        let is_last = cx.pool.next_in_queue(index).is_none();
+        let seq = SeqNum::new(seq);
+        let mut flags = Flags::ACK;
+        if is_last {
+            flags |= Flags::PSH;
+            flags.set(Flags::FIN, self.flags.contains(TcbFlags::FIN_QUEUED));
+        }
+        if seq.before(self.snd_max) {
+            cx.counters.tcp_retransmits += 1;
+        }
+        cx.counters.tcp_sent += 1;
+        let head = self.head(shared, seq, flags);
+        let options = self.options(cx.now);
+        let room = &mut cx.pool.buffer_at_mut(index)[..usize::from(start)];
+        let header_len = head.emit(&options, (len, Sum::from_folded(sum)), room) as u16;
+        let payload = OutgoingFrame::Lent {
+            index,
+            start: start - header_len,
+            len: header_len + len,
+        };
+        head.outgoing(payload)
+    }
+
+    /// A FIN without data, after everything else.
+    fn fin_segment(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
+        let outgoing = self.control_segment(shared, cx, self.send.end, Flags::FIN)?;
+        if self.snd_nxt.before(self.snd_max) {
+            cx.counters.tcp_retransmits += 1;
+        }
+        self.snd_nxt = self.send.end + 1;
+        self.snd_max = self.snd_max.latest(self.snd_nxt);
+        self.last_sent = cx.now;
+        if self.rtx_at == Instant::FAR_FUTURE {
+            self.start_retransmission_timer(cx.now);
+        }
+        Some(outgoing)
+    }
+
+    /// The persist timer expired: what the window allows, but at least one byte (RFC 9293
+    /// §3.8.6.1). A byte beyond the window does not count as sent: SND.NXT stays.
+    fn probe(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
+        let index = self.send.next?;
+        let len = u32::from(cx.pool.descriptor_at(index).len);
+        let usable = self
+            .snd_wnd
+            .saturating_sub(self.snd_nxt.since(self.snd_una));
+        let sent = usable.clamp(1, len);
+        if sent < len && !self.split(shared, cx, index, sent) {
+            return None;
+        }
+        cx.counters.tcp_zero_window_probes += 1;
+        if usable > 0 {
+            self.stop_persist();
+            return Some(self.send_next(shared, cx, index));
+        }
+        let outgoing = self.frame_segment(shared, cx, index);
+        let with_fin =
+            self.flags.contains(TcbFlags::FIN_QUEUED) && cx.pool.next_in_queue(index).is_none();
+        self.snd_max = self
+            .snd_max
+            .latest(self.snd_nxt + sent + u32::from(with_fin));
+        Some(outgoing)
+    }
+}

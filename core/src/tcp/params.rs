@@ -1,0 +1,126 @@
+//! TCP's constants, each with its source, and the configuration in the units that TCP counts in.
+
+use crate::config::TcpConfig;
+use crate::time::nanos;
+use core::net::IpAddr;
+use core::time::Duration;
+
+/// Retransmission timeout before the first measurement (RFC 6298 §2.1).
+pub(super) const INITIAL_RTO: Duration = Duration::from_secs(1);
+/// Retransmission timeout for data when the handshake had to be repeated and nothing was measured
+/// (RFC 6298 §5.7).
+pub(super) const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);
+/// Smallest retransmission timeout. RFC 6298 §2.4 says 1 s, for clocks as coarse as those of its
+/// time; Linux and FreeBSD use less, and so does every peer that we meet.
+pub(super) const MIN_RTO: Duration = Duration::from_millis(200);
+/// Largest retransmission timeout, and distance of zero-window probes (RFC 6298 §2.5: at least
+/// 60 s).
+pub(super) const MAX_RTO: Duration = Duration::from_secs(60);
+
+/// Duplicate acknowledgements that start a fast retransmit (RFC 5681 §3.2).
+pub(super) const DUP_ACK_THRESHOLD: u8 = 3;
+/// Initial window in segments, and the bytes that it shall not exceed if segments are large
+/// (RFC 6928 §2).
+pub(super) const INITIAL_WINDOW_SEGMENTS: u32 = 10;
+pub(super) const INITIAL_WINDOW_BYTES: u32 = 14_600;
+/// Segments by which one acknowledgement opens the window in slow start. RFC 3465 §2.3 says 2;
+/// RFC 9406 §4.2 says 8 where the sender does not pace, which suits peers that acknowledge a whole
+/// burst at once, as mnet does.
+pub(super) const SLOW_START_LIMIT: u32 = 8;
+
+/// Segments at a connection's start that are acknowledged at once, so that the peer's window opens
+/// quickly.
+pub(super) const QUICK_ACKS: u8 = 16;
+/// Full-sized segments after which an acknowledgement waits no longer (RFC 9293 §3.8.6.3, SHLD-19).
+pub(super) const ACK_EVERY: u32 = 2;
+
+/// Smallest segment that is sent, whatever the peer announces: smaller ones cost more than they
+/// carry (CVE-2019-11479). No network has an MTU that small (RFC 791 asks for 576 of hosts).
+pub(super) const MIN_MSS: u16 = 216;
+/// What the peer takes if it does not say (RFC 9293 §3.7.1, MUST-15).
+pub(super) const DEFAULT_MSS_V4: u16 = 536;
+pub(super) const DEFAULT_MSS_V6: u16 = 1220;
+/// Largest window scale (RFC 7323 §2.3).
+pub(super) const MAX_WINDOW_SCALE: u8 = 14;
+/// Segments that the smallest window holds: what a connection with nothing unread may always get.
+pub(super) const MIN_WINDOW_SEGMENTS: u32 = 2;
+
+/// How long a timestamp of the peer stays valid for PAWS on an idle connection (RFC 7323 §5.5).
+pub(super) const PAWS_IDLE_SECONDS: u32 = 24 * 24 * 3600;
+
+/// Challenge ACKs, and answers to empty segments outside the window, that a connection sends in a
+/// second (RFC 5961 §7). The count is the connection's own: a count shared by all of them would
+/// tell an attacker about other connections (CVE-2016-5696).
+pub(super) const CHALLENGE_ACKS_PER_SECOND: u8 = 10;
+
+/// Holes that the receive queue of a connection may have; what would make more of them is dropped.
+pub(super) const MAX_RANGES: usize = 32;
+
+/// Segments without a connection of their own (resets, answers from TIME-WAIT) that wait to be
+/// sent. Each is an answer, so the next batch's are no worse for what is dropped.
+pub(super) const REPLY_QUEUE: usize = 256;
+
+/// Segments that one connection sends before it is the next one's turn.
+pub(super) const BURST: u8 = 16;
+
+/// Ephemeral ports (RFC 6056 §3.2 asks for a large range); below lie the usual ports of services.
+pub(super) const EPHEMERAL_PORTS: core::ops::RangeInclusive<u16> = 32_768..=65_535;
+
+/// Bytes of IP header that TCP plans for: no options, no extension headers.
+pub(super) fn ip_header_len(address: IpAddr) -> usize {
+    match address {
+        IpAddr::V4(_) => 20,
+        IpAddr::V6(_) => 40,
+    }
+}
+
+/// The configuration, in nanoseconds and bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Params {
+    pub(super) receive_buffer: u32,
+    pub(super) send_buffer: u32,
+    pub(super) nodelay: bool,
+    pub(super) delayed_ack: Duration,
+    pub(super) time_wait: Duration,
+    pub(super) fin_wait_2: Duration,
+    pub(super) syn_retries: u8,
+    pub(super) user_timeout: Duration,
+    /// The window scale that we announce: the smallest that lets 16 bits say `receive_buffer`.
+    pub(super) window_scale: u8,
+}
+
+impl Params {
+    pub(super) fn new(config: &TcpConfig) -> Self {
+        let receive_buffer = u32::try_from(config.receive_buffer).unwrap_or(1 << 30);
+        let window_scale = (0..MAX_WINDOW_SCALE).find(|shift| 0xffff << shift >= receive_buffer);
+        Self {
+            receive_buffer,
+            send_buffer: u32::try_from(config.send_buffer).unwrap_or(1 << 30),
+            nodelay: config.nodelay,
+            delayed_ack: config.delayed_ack,
+            time_wait: Duration::from_nanos(nanos(config.time_wait)),
+            fin_wait_2: config.fin_wait_2,
+            syn_retries: config.syn_retries,
+            user_timeout: config.user_timeout,
+            window_scale: window_scale.unwrap_or(MAX_WINDOW_SCALE),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_scale_is_the_smallest_that_fits_the_buffer() {
+        let scale = |receive_buffer| {
+            Params::new(&TcpConfig {
+                receive_buffer,
+                ..TcpConfig::default()
+            })
+            .window_scale
+        };
+        assert_eq!([scale(4_096), scale(65_535), scale(65_536)], [0, 0, 1]);
+        assert_eq!([scale(1 << 20), scale(1 << 30)], [5, 14]);
+    }
+}

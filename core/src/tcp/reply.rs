@@ -1,0 +1,151 @@
+//! Segments that belong to no connection, and how any segment without data is built.
+//!
+//! Resets and the acknowledgements of TIME-WAIT answer what has just arrived; they wait in a short
+//! queue until the batch is over.
+
+use super::params::REPLY_QUEUE;
+use super::seq::SeqNum;
+use crate::checksum::{self, Sum};
+use crate::context::{Context, Outgoing, OutgoingFrame};
+use crate::demux::FourTuple;
+use crate::pool::HEADROOM;
+use crate::wire::tcp::{Flags, HEADER_LEN, MAX_HEADER_LEN, TcpHeader, TcpOptions};
+use alloc::boxed::Box;
+use alloc::vec;
+use zerocopy::IntoBytes;
+
+/// The protocol number of TCP.
+pub(super) const PROTOCOL: u8 = 6;
+
+/// What the header of a segment says, options aside.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) key: FourTuple,
+    pub(super) seq: SeqNum,
+    pub(super) ack: SeqNum,
+    pub(super) flags: Flags,
+    /// As it goes on the wire.
+    pub(super) window: u16,
+}
+
+impl Head {
+    /// Writes header and options, checksum included, so that they end at the end of `out`, and
+    /// returns their length. `payload` is length and sum of what follows.
+    pub(super) fn emit(&self, options: &TcpOptions, payload: (u16, Sum), out: &mut [u8]) -> usize {
+        let options_len = options.len();
+        let len = HEADER_LEN + options_len;
+        let Some(at) = out.len().checked_sub(len) else {
+            return 0;
+        };
+        let place = &mut out[at..];
+        let mut header = TcpHeader {
+            source_port: self.key.local_port.into(),
+            destination_port: self.key.remote_port.into(),
+            sequence: self.seq.get().into(),
+            acknowledgment: if self.flags.contains(Flags::ACK) {
+                self.ack.get()
+            } else {
+                0
+            }
+            .into(),
+            window: self.window.into(),
+            ..TcpHeader::default()
+        };
+        header.set_len_and_flags(len, self.flags);
+        options.emit(&mut place[HEADER_LEN..]);
+        let (payload_len, payload_sum) = payload;
+        let total = len + usize::from(payload_len);
+        let sum = checksum::pseudo_header(self.key.local, self.key.remote, PROTOCOL, total)
+            + checksum::sum(header.as_bytes())
+            + checksum::sum(&place[HEADER_LEN..])
+            + payload_sum;
+        header.checksum = sum.finish().into();
+        place[..HEADER_LEN].copy_from_slice(header.as_bytes());
+        len
+    }
+
+    /// A segment without payload in a frame of its own; `None` when the pool is empty.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a header has at most 60 bytes"
+    )]
+    pub(super) fn segment(&self, options: &TcpOptions, cx: &mut Context<'_>) -> Option<Outgoing> {
+        let frame = cx.pool.allocate()?;
+        let place = &mut cx.pool.buffer_mut(&frame)[HEADROOM - MAX_HEADER_LEN..HEADROOM];
+        let len = self.emit(options, (0, Sum::ZERO), place);
+        let descriptor = cx.pool.descriptor_mut(&frame);
+        descriptor.start = (HEADROOM - len) as u16;
+        descriptor.len = len as u16;
+        cx.counters.tcp_sent += 1;
+        Some(self.outgoing(OutgoingFrame::Owned(frame)))
+    }
+
+    pub(super) fn outgoing(&self, payload: OutgoingFrame) -> Outgoing {
+        Outgoing {
+            source: self.key.local,
+            destination: self.key.remote,
+            protocol: PROTOCOL,
+            payload,
+        }
+    }
+}
+
+/// A segment that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reply {
+    pub(super) head: Head,
+    pub(super) timestamps: Option<(u32, u32)>,
+}
+
+/// The queue.
+#[derive(Debug)]
+pub(super) struct Replies {
+    ring: Box<[Option<Reply>]>,
+    first: usize,
+    len: usize,
+}
+
+impl Replies {
+    pub(super) fn new() -> Self {
+        Self {
+            ring: vec![None; REPLY_QUEUE].into_boxed_slice(),
+            first: 0,
+            len: 0,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Queues a segment; drops and counts it when the queue is full.
+    pub(super) fn push(&mut self, cx: &mut Context<'_>, reply: Reply) {
+        if self.len == self.ring.len() {
+            cx.counters.tcp_reply_queue_full += 1;
+            return;
+        }
+        let at = (self.first + self.len) % self.ring.len();
+        self.ring[at] = Some(reply);
+        self.len += 1;
+    }
+
+    /// Builds the next segment; `None` when none waits or the pool is empty.
+    pub(super) fn transmit(&mut self, cx: &mut Context<'_>) -> Option<Outgoing> {
+        if self.is_empty() {
+            return None;
+        }
+        let reply = self.ring[self.first]?;
+        let options = TcpOptions {
+            timestamps: reply.timestamps,
+            ..TcpOptions::default()
+        };
+        let outgoing = reply.head.segment(&options, cx)?;
+        if reply.head.flags.contains(Flags::RST) {
+            cx.counters.tcp_resets_sent += 1;
+        }
+        self.ring[self.first] = None;
+        self.first = (self.first + 1) % self.ring.len();
+        self.len -= 1;
+        Some(outgoing)
+    }
+}

@@ -1,0 +1,145 @@
+//! Round-trip time and retransmission timeout (RFC 6298).
+
+use super::params::{INITIAL_RTO, MAX_RTO, MIN_RTO, RTO_AFTER_LOST_SYN};
+use core::time::Duration;
+
+/// The clock's granularity G: deadlines are rounded up to a tick of the timing wheel.
+const GRANULARITY: u32 = 1_000;
+
+/// SRTT, RTTVAR and RTO of a connection, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RttEstimator {
+    /// Smoothed round-trip time; 0 before the first measurement.
+    srtt: u32,
+    rttvar: u32,
+    /// Without backoff; within the bounds of `params`.
+    rto: u32,
+    /// How often the timer expired since the last acknowledgement: the timeout doubles each time.
+    backoff: u8,
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "an hour of microseconds fits"
+)]
+fn micros(duration: Duration) -> u32 {
+    duration.as_micros().min(3_600_000_000) as u32
+}
+
+impl RttEstimator {
+    pub(super) fn new() -> Self {
+        Self {
+            srtt: 0,
+            rttvar: 0,
+            rto: micros(INITIAL_RTO),
+            backoff: 0,
+        }
+    }
+
+    /// Takes a measurement (§2.2 and §2.3). The caller keeps Karn's rule: none from a segment that
+    /// was sent twice (§3).
+    pub(super) fn sample(&mut self, rtt: Duration) {
+        let r = micros(rtt).max(1);
+        if self.srtt == 0 {
+            self.srtt = r;
+            self.rttvar = r / 2;
+        } else {
+            self.rttvar = self.rttvar - self.rttvar / 4 + self.srtt.abs_diff(r) / 4;
+            self.srtt = (self.srtt - self.srtt / 8 + r / 8).max(1);
+        }
+        let rto = self
+            .srtt
+            .saturating_add(self.rttvar.saturating_mul(4).max(GRANULARITY));
+        self.rto = rto.clamp(micros(MIN_RTO), micros(MAX_RTO));
+        self.backoff = 0;
+    }
+
+    /// The handshake had to be repeated: without a measurement, data starts with 3 s (§5.7).
+    pub(super) fn syn_was_lost(&mut self) {
+        if self.srtt == 0 {
+            self.rto = micros(RTO_AFTER_LOST_SYN);
+        }
+        self.backoff = 0;
+    }
+
+    /// The smoothed round-trip time, once there is a measurement.
+    pub(super) fn srtt(&self) -> Option<Duration> {
+        (self.srtt != 0).then(|| Duration::from_micros(u64::from(self.srtt)))
+    }
+
+    /// The timeout to use now, backoff included.
+    pub(super) fn rto(&self) -> Duration {
+        let rto = u64::from(self.rto) << self.backoff.min(16);
+        Duration::from_micros(rto).min(MAX_RTO)
+    }
+
+    /// The timer expired (§5.5).
+    pub(super) fn back_off(&mut self) {
+        self.backoff = self.backoff.saturating_add(1);
+    }
+
+    /// New data was acknowledged: the path works again.
+    pub(super) fn reset_backoff(&mut self) {
+        self.backoff = 0;
+    }
+
+    /// How often the timer expired in a row.
+    pub(super) fn backoff(&self) -> u8 {
+        self.backoff
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn starts_at_one_second_and_doubles_up_to_a_minute() {
+        let mut rtt = RttEstimator::new();
+        let mut seen = std::vec::Vec::new();
+        for _ in 0..9 {
+            seen.push(rtt.rto().as_secs());
+            rtt.back_off();
+        }
+        assert_eq!(seen, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        (0..300).for_each(|_| rtt.back_off());
+        assert_eq!(rtt.rto(), MAX_RTO);
+        rtt.reset_backoff();
+        assert_eq!((rtt.rto(), rtt.srtt()), (ms(1000), None));
+    }
+
+    #[test]
+    fn first_and_second_measurement_follow_rfc_6298() {
+        let mut rtt = RttEstimator::new();
+        rtt.sample(ms(400));
+        // SRTT = 400, RTTVAR = 200, RTO = 400 + 4 * 200
+        assert_eq!((rtt.srtt(), rtt.rto()), (Some(ms(400)), ms(1200)));
+        rtt.sample(ms(480));
+        // RTTVAR = 3/4 * 200 + 1/4 * 80 = 170, SRTT = 7/8 * 400 + 1/8 * 480 = 410
+        assert_eq!((rtt.srtt(), rtt.rto()), (Some(ms(410)), ms(1090)));
+    }
+
+    #[test]
+    fn the_timeout_stays_within_its_bounds() {
+        let mut rtt = RttEstimator::new();
+        (0..100).for_each(|_| rtt.sample(Duration::from_nanos(1)));
+        assert_eq!(rtt.rto(), MIN_RTO);
+        (0..100).for_each(|_| rtt.sample(Duration::from_secs(1_000_000)));
+        assert_eq!(rtt.rto(), MAX_RTO);
+    }
+
+    #[test]
+    fn after_a_lost_syn_data_starts_with_three_seconds_unless_measured() {
+        let mut rtt = RttEstimator::new();
+        rtt.back_off();
+        rtt.syn_was_lost();
+        assert_eq!(rtt.rto(), RTO_AFTER_LOST_SYN);
+        rtt.sample(ms(100));
+        rtt.syn_was_lost();
+        assert_eq!(rtt.rto(), ms(300));
+    }
+}

@@ -1,0 +1,69 @@
+//! A received segment: header and options as the state machine wants them.
+
+use super::reply::{Head, Reply};
+use super::seq::SeqNum;
+use crate::demux::FourTuple;
+use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
+
+/// SEG.*: a segment without its payload.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment {
+    pub(super) seq: SeqNum,
+    pub(super) ack: SeqNum,
+    pub(super) flags: Flags,
+    /// As it stands in the header, not scaled.
+    pub(super) window: u16,
+    /// Bytes of payload.
+    pub(super) len: u32,
+    pub(super) mss: Option<u16>,
+    pub(super) window_scale: Option<u8>,
+    pub(super) timestamps: Option<(u32, u32)>,
+}
+
+impl Segment {
+    pub(super) fn new(header: &TcpHeader, options: &TcpOptions, payload: usize) -> Self {
+        Self {
+            seq: SeqNum::new(header.sequence.get()),
+            ack: SeqNum::new(header.acknowledgment.get()),
+            flags: header.flags(),
+            window: header.window.get(),
+            len: u32::try_from(payload).unwrap_or(0),
+            mss: options.mss,
+            window_scale: options.window_scale,
+            timestamps: options.timestamps,
+        }
+    }
+
+    /// SEG.LEN: payload, SYN and FIN.
+    pub(super) fn seq_len(&self) -> u32 {
+        self.len
+            + u32::from(self.flags.contains(Flags::SYN))
+            + u32::from(self.flags.contains(Flags::FIN))
+    }
+
+    /// The reset that answers a segment which belongs to no connection (RFC 9293 §3.10.7.1).
+    pub(super) fn reset(&self, key: FourTuple) -> Reply {
+        let head = if self.flags.contains(Flags::ACK) {
+            Head {
+                key,
+                seq: self.ack,
+                ack: SeqNum::default(),
+                flags: Flags::RST,
+                window: 0,
+            }
+        } else {
+            let ack = self.seq + self.seq_len();
+            Head {
+                key,
+                seq: SeqNum::default(),
+                ack,
+                flags: Flags::RST | Flags::ACK,
+                window: 0,
+            }
+        };
+        Reply {
+            head,
+            timestamps: None,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What all connections share: the configuration, the budget of frames, the blocks for data out
+//! of order, and the queue of segments that belong to no connection.
+
+use super::params::{MIN_WINDOW_SEGMENTS, Params};
+use super::reassembly::Reassembly;
+use super::reply::Replies;
+use crate::config::Limits;
+use crate::pool::FramePool;
+
+/// Lent to a connection for the time of a call.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) params: Params,
+    pub(super) budget: Budget,
+    pub(super) reassembly: Reassembly,
+    pub(super) replies: Replies,
+}
+
+/// Who may hold how many frames.
+///
+/// What the pool has beyond its reserve is cut in two halves, for data received and for data to
+/// send, so that neither direction can starve the other: a server that must write before it reads
+/// on always can. Within a half, a connection may take as much as is left by all others (a dynamic
+/// threshold): one connection gets half of it, many get equal shares, and some always stays free
+/// for those that come later.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// Frames in receive queues, in order or not.
+    pub(super) rx_used: usize,
+    rx_max: usize,
+    /// Frames in send queues.
+    pub(super) tx_used: usize,
+    tx_max: usize,
+    /// Bytes of all windows that are open: data that may come.
+    pub(super) promised: u64,
+    /// The payload of a full frame.
+    frame_payload: u32,
+    reserved: usize,
+}
+
+/// Frames that a connection may queue to send as long as there are any.
+const MIN_SEND_FRAMES: usize = 2;
+
+impl Budget {
+    pub(super) fn new(limits: &Limits, frame_payload: u32) -> Self {
+        let half = limits.frames.saturating_sub(limits.reserved_frames) / 2;
+        Self {
+            rx_used: 0,
+            rx_max: half,
+            tx_used: 0,
+            tx_max: half,
+            promised: 0,
+            frame_payload: frame_payload.max(1),
+            reserved: limits.reserved_frames,
+        }
+    }
+
+    /// Whether a received frame with data in order may be kept.
+    pub(super) fn may_keep(&self, pool: &FramePool) -> bool {
+        self.rx_used < self.rx_max && pool.free_frames() >= self.reserved / 2
+    }
+
+    /// Whether a received frame with data out of order may be kept: the last eighth is for data
+    /// that can be read at once.
+    pub(super) fn may_keep_out_of_order(&self, pool: &FramePool) -> bool {
+        self.rx_used < self.rx_max - self.rx_max / 8 && pool.free_frames() >= self.reserved
+    }
+
+    /// Whether a connection with `own` frames in its send queue may add one.
+    pub(super) fn may_queue_to_send(&self, own: usize) -> bool {
+        let left = self.tx_max.saturating_sub(self.tx_used);
+        left > 0 && (own < MIN_SEND_FRAMES || own < left)
+    }
+
+    /// Whether there is room for those that were refused.
+    pub(super) fn has_send_room(&self) -> bool {
+        self.tx_used < self.tx_max
+    }
+
+    /// Whether a frame can be had for data to send.
+    pub(super) fn may_allocate(&self, pool: &FramePool) -> bool {
+        pool.free_frames() > self.reserved
+    }
+
+    /// The window that a connection may announce, which holds `unread` bytes and has announced
+    /// `announced` bytes so far, within its own limit.
+    pub(super) fn window(&self, limit: u32, unread: u32, announced: u32) -> u32 {
+        let room = limit.saturating_sub(unread);
+        let frames = self.rx_max.saturating_sub(self.rx_used) as u64;
+        let others = self.promised.saturating_sub(u64::from(announced));
+        let left = (frames * u64::from(self.frame_payload)).saturating_sub(others);
+        let share = u32::try_from(left / 2)
+            .unwrap_or(u32::MAX)
+            .saturating_sub(unread);
+        let least = if unread == 0 {
+            MIN_WINDOW_SEGMENTS * self.frame_payload
+        } else {
+            0
+        };
+        room.min(share.max(least))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget() -> Budget {
+        let limits = Limits {
+            frames: 1_064,
+            frame_size: 1_664,
+            reserved_frames: 64,
+            connections: 256,
+            half_open: 256,
+            time_wait: 256,
+        };
+        Budget::new(&limits, 1_000)
+    }
+
+    #[test]
+    fn one_connection_gets_half_and_many_get_equal_shares() {
+        let mut budget = budget();
+        assert_eq!(budget.window(1 << 30, 0, 0), 250_000);
+        assert_eq!(
+            budget.window(10_000, 4_000, 0),
+            6_000,
+            "its own limit comes first"
+        );
+        let mut windows = [0u32; 100];
+        for _ in 0..1_000 {
+            for window in &mut windows {
+                let offer = budget.window(1 << 30, 0, *window);
+                budget.promised = budget.promised - u64::from(*window) + u64::from(offer);
+                *window = offer;
+            }
+        }
+        let (min, max) = (windows.iter().min().unwrap(), windows.iter().max().unwrap());
+        assert!(*max - *min <= 2_000 && *min >= 2_000, "{min} {max}");
+        assert!(
+            budget.promised <= 500_000,
+            "no more is promised than there is"
+        );
+    }
+
+    #[test]
+    fn with_nothing_left_only_those_with_nothing_unread_get_the_minimum() {
+        let mut budget = budget();
+        budget.rx_used = 500;
+        assert_eq!(
+            (budget.window(1 << 20, 0, 0), budget.window(1 << 20, 1, 0)),
+            (2_000, 0)
+        );
+    }
+
+    #[test]
+    fn senders_share_their_half() {
+        let mut budget = budget();
+        assert!(budget.may_queue_to_send(499) && !budget.may_queue_to_send(500));
+        budget.tx_used = 400;
+        assert!(budget.may_queue_to_send(99) && !budget.may_queue_to_send(100));
+        budget.tx_used = 499;
+        assert!(budget.may_queue_to_send(1) && !budget.may_queue_to_send(2));
+        budget.tx_used = 500;
+        assert!(!budget.may_queue_to_send(0) && !budget.has_send_room());
+    }
+}

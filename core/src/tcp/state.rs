@@ -1,0 +1,472 @@
+//! The states of a connection and its control block (RFC 9293 §3.3.1, §3.3.2).
+
+use super::congestion::{CongestionControl, NewReno};
+use super::params::{CHALLENGE_ACKS_PER_SECOND, PAWS_IDLE_SECONDS, Params, QUICK_ACKS};
+use super::reassembly::BlockId;
+use super::rtt::RttEstimator;
+use super::send_queue::SendQueue;
+use super::seq::SeqNum;
+use super::shared::Shared;
+use crate::demux::FourTuple;
+use crate::pool::FrameQueue;
+use crate::socket::Readiness;
+use crate::time::Instant;
+use bitflags::bitflags;
+use core::fmt;
+
+/// The states of RFC 9293 §3.3.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// No connection, or one that has ended.
+    Closed,
+    /// Waiting for a connection request.
+    Listen,
+    /// A SYN was sent.
+    SynSent,
+    /// A SYN was received and sent, its acknowledgement is missing.
+    SynReceived,
+    /// Open in both directions.
+    Established,
+    /// This side has closed; its FIN is not acknowledged yet.
+    FinWait1,
+    /// This side has closed and the peer knows; the peer's FIN is missing.
+    FinWait2,
+    /// The peer has closed, this side has not.
+    CloseWait,
+    /// Both sides have closed at the same time; the acknowledgement of our FIN is missing.
+    Closing,
+    /// The peer has closed, then this side; the acknowledgement of our FIN is missing.
+    LastAck,
+    /// Both sides have closed; old segments may still arrive.
+    TimeWait,
+}
+
+impl State {
+    /// The state as the RFC writes it, for example `FIN-WAIT-1`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "CLOSED",
+            Self::Listen => "LISTEN",
+            Self::SynSent => "SYN-SENT",
+            Self::SynReceived => "SYN-RECEIVED",
+            Self::Established => "ESTABLISHED",
+            Self::FinWait1 => "FIN-WAIT-1",
+            Self::FinWait2 => "FIN-WAIT-2",
+            Self::CloseWait => "CLOSE-WAIT",
+            Self::Closing => "CLOSING",
+            Self::LastAck => "LAST-ACK",
+            Self::TimeWait => "TIME-WAIT",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Why a connection ended other than by both sides closing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    Reset,
+    Refused,
+    TimedOut,
+    Unreachable,
+}
+
+bitflags! {
+    /// What is true of a connection, and what it has asked for.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(super) struct TcbFlags: u32 {
+        /// Nagle's algorithm is off.
+        const NODELAY = 1 << 0;
+        /// Both sides sent timestamps in their SYN.
+        const TIMESTAMPS = 1 << 1;
+        /// This side has closed: a FIN follows the queued data.
+        const FIN_QUEUED = 1 << 2;
+        /// The peer's FIN was received in order: no data follows.
+        const FIN_RECEIVED = 1 << 3;
+        /// A FIN has arrived, but not all data in front of it; `rcv_fin` is its number.
+        const FIN_AHEAD = 1 << 4;
+        /// A SYN (or SYN-ACK) is due.
+        const SEND_SYN = 1 << 5;
+        /// An acknowledgement is due with the next batch.
+        const ACK_NOW = 1 << 6;
+        /// The first unacknowledged segment is to be sent again.
+        const RETRANSMIT = 1 << 7;
+        /// A zero-window probe is due.
+        const PROBE = 1 << 8;
+        /// `rtx_at` is the persist timer's.
+        const PERSIST = 1 << 9;
+        /// A segment is being timed.
+        const TIMING = 1 << 10;
+        /// In fast recovery.
+        const RECOVERY = 1 << 11;
+        /// The first partial acknowledgement of this recovery has arrived.
+        const PARTIAL_ACKED = 1 << 12;
+        /// Output stopped at the congestion window.
+        const CWND_LIMITED = 1 << 13;
+        /// The SYN or SYN-ACK was sent more than once.
+        const SYN_LOST = 1 << 14;
+        /// The user has closed the handle: TCP finishes alone.
+        const ORPHAN = 1 << 15;
+        /// It waits in a listener's queue for the user.
+        const UNACCEPTED = 1 << 16;
+        /// A write was refused, wholly or in part: say when there is room.
+        const SEND_BLOCKED = 1 << 17;
+        /// It was the stack's memory that refused it, not the connection's own limit.
+        const STARVED = 1 << 18;
+        /// The demultiplexer knows it.
+        const IN_DEMUX = 1 << 19;
+        /// Request to the owner: there may be something to send.
+        const OUTPUT = 1 << 20;
+        /// Request to the owner: readiness has grown.
+        const EVENT = 1 << 21;
+        /// The network says that the peer cannot be reached: the reason to give if it times out.
+        const UNREACHABLE = 1 << 22;
+    }
+}
+
+/// At most so many challenge ACKs in a second (RFC 5961 §7), per connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ChallengeLimit {
+    second: u32,
+    sent: u8,
+}
+
+impl ChallengeLimit {
+    /// Whether one more may be sent.
+    pub(super) fn allow(&mut self, now: Instant) -> bool {
+        let second = seconds(now);
+        if self.second != second {
+            *self = Self { second, sent: 0 };
+        }
+        self.sent = self.sent.saturating_add(1);
+        self.sent <= CHALLENGE_ACKS_PER_SECOND
+    }
+}
+
+/// Whole seconds of an instant.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "136 years of seconds; only differences count"
+)]
+pub(super) fn seconds(now: Instant) -> u32 {
+    (now.as_nanos() / 1_000_000_000) as u32
+}
+
+/// The peer's timestamps (RFC 7323 §4.3, §5).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Timestamps {
+    /// TS.Recent: the latest timestamp of the peer, to be echoed.
+    pub(super) recent: u32,
+    /// When it was taken, in seconds.
+    pub(super) recent_at: u32,
+    /// Added to our clock.
+    pub(super) offset: u32,
+}
+
+impl Timestamps {
+    /// PAWS (RFC 7323 §5.3 R1): whether a segment with this timestamp is old.
+    pub(super) fn is_old(&self, value: u32, now: Instant) -> bool {
+        SeqNum::new(value).before(SeqNum::new(self.recent))
+            && seconds(now).wrapping_sub(self.recent_at) < PAWS_IDLE_SECONDS
+    }
+}
+
+/// What the handshake has agreed on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Agreed {
+    pub(super) iss: SeqNum,
+    pub(super) irs: SeqNum,
+    /// The window that our SYN-ACK announced, in bytes.
+    pub(super) rcv_wnd: u32,
+    /// Payload of a full-sized segment to the peer.
+    pub(super) smss: u16,
+    pub(super) mtu: u16,
+    pub(super) snd_scale: u8,
+    pub(super) rcv_scale: u8,
+    pub(super) timestamps: Option<Timestamps>,
+    pub(super) syn_was_lost: bool,
+}
+
+/// The transmission control block: all that is known about one connection.
+#[derive(Debug)]
+pub(super) struct Tcb {
+    pub(super) key: FourTuple,
+    pub(super) state: State,
+    pub(super) failure: Option<Failure>,
+    pub(super) flags: TcbFlags,
+
+    // Send sequence variables. SYN and FIN have numbers too; FIN's is `send.end`.
+    pub(super) iss: SeqNum,
+    pub(super) snd_una: SeqNum,
+    /// The next number to send; goes back to `snd_una` after a timeout.
+    pub(super) snd_nxt: SeqNum,
+    /// Behind the last number that was ever sent.
+    pub(super) snd_max: SeqNum,
+    pub(super) snd_wnd: u32,
+    pub(super) snd_wl1: SeqNum,
+    pub(super) snd_wl2: SeqNum,
+    /// The largest window that the peer has announced.
+    pub(super) max_snd_wnd: u32,
+    /// Behind the last segment that was sent less than full (Minshall's change to Nagle).
+    pub(super) snd_sml: SeqNum,
+    pub(super) send: SendQueue,
+    pub(super) smss: u16,
+    pub(super) mtu: u16,
+    pub(super) snd_scale: u8,
+
+    // Receive sequence variables.
+    pub(super) rcv_scale: u8,
+    pub(super) irs: SeqNum,
+    pub(super) rcv_nxt: SeqNum,
+    /// The right edge of the window that we announced: RCV.NXT + RCV.WND. It never moves back.
+    pub(super) rcv_adv: SeqNum,
+    /// The part of the announced window that is counted in the stack's budget.
+    pub(super) promised: u32,
+    /// Last.ACK.sent of RFC 7323 §4.3.
+    pub(super) last_ack_sent: SeqNum,
+    /// Where a FIN that came early stands.
+    pub(super) rcv_fin: SeqNum,
+    /// Data in order that the user has not read, in the frames in which it came.
+    pub(super) received: FrameQueue,
+    /// Bytes in `received`.
+    pub(super) unread: u32,
+    /// Data behind holes.
+    pub(super) out_of_order: BlockId,
+    pub(super) timestamps: Timestamps,
+    pub(super) quick_acks: u8,
+    /// Duplicate acknowledgements due, one for each segment out of order (RFC 5681 §3.2).
+    pub(super) dup_acks_due: u8,
+
+    // Loss and congestion.
+    pub(super) dup_acks: u8,
+    pub(super) retries: u8,
+    pub(super) rtt: RttEstimator,
+    pub(super) congestion: NewReno,
+    /// RFC 6582: behind what was sent when the last loss was detected.
+    pub(super) recover: SeqNum,
+    pub(super) timed_seq: SeqNum,
+    pub(super) timed_at: Instant,
+    pub(super) last_sent: Instant,
+
+    // Deadlines; FAR_FUTURE when not running.
+    /// Retransmission or persist timer.
+    pub(super) rtx_at: Instant,
+    /// Delayed acknowledgement.
+    pub(super) ack_at: Instant,
+    /// FIN-WAIT-2 of an orphan.
+    pub(super) close_at: Instant,
+    /// Since when the peer has not acknowledged what was sent.
+    pub(super) stalled_since: Instant,
+
+    pub(super) challenge: ChallengeLimit,
+    /// The listener whose queue it waits in, and the next one in that queue.
+    pub(super) listener: u32,
+    pub(super) next_unaccepted: u32,
+}
+
+impl Tcb {
+    /// A connection whose handshake is as far as `agreed` says; the caller sets state and timers.
+    pub(super) fn new(key: FourTuple, agreed: &Agreed, params: &Params) -> Self {
+        let mut flags = TcbFlags::IN_DEMUX;
+        flags.set(TcbFlags::NODELAY, params.nodelay);
+        flags.set(TcbFlags::TIMESTAMPS, agreed.timestamps.is_some());
+        let rcv_nxt = agreed.irs + 1;
+        let snd_una = agreed.iss + 1;
+        Self {
+            key,
+            state: State::SynReceived,
+            failure: None,
+            flags,
+            iss: agreed.iss,
+            snd_una,
+            snd_nxt: snd_una,
+            snd_max: snd_una,
+            snd_wnd: 0,
+            snd_wl1: agreed.irs,
+            snd_wl2: agreed.iss,
+            max_snd_wnd: 0,
+            snd_sml: snd_una,
+            send: SendQueue::new(snd_una),
+            smss: agreed.smss,
+            mtu: agreed.mtu,
+            snd_scale: agreed.snd_scale,
+            rcv_scale: agreed.rcv_scale,
+            irs: agreed.irs,
+            rcv_nxt,
+            rcv_adv: rcv_nxt + agreed.rcv_wnd,
+            promised: 0,
+            last_ack_sent: rcv_nxt,
+            rcv_fin: agreed.irs,
+            received: FrameQueue::default(),
+            unread: 0,
+            out_of_order: BlockId::NONE,
+            timestamps: agreed.timestamps.unwrap_or_default(),
+            quick_acks: QUICK_ACKS,
+            dup_acks_due: 0,
+            dup_acks: 0,
+            retries: 0,
+            rtt: RttEstimator::new(),
+            congestion: NewReno::new(u32::from(agreed.smss), agreed.syn_was_lost),
+            recover: snd_una,
+            timed_seq: snd_una,
+            timed_at: Instant::ZERO,
+            last_sent: Instant::ZERO,
+            rtx_at: Instant::FAR_FUTURE,
+            ack_at: Instant::FAR_FUTURE,
+            close_at: Instant::FAR_FUTURE,
+            stalled_since: Instant::FAR_FUTURE,
+            challenge: ChallengeLimit::default(),
+            listener: u32::MAX,
+            next_unaccepted: u32::MAX,
+        }
+    }
+
+    /// RCV.WND: what the peer may send.
+    pub(super) fn rcv_wnd(&self) -> u32 {
+        self.rcv_adv.since(self.rcv_nxt)
+    }
+
+    /// FlightSize of RFC 5681: sent and not acknowledged.
+    pub(super) fn flight(&self) -> u32 {
+        self.snd_max.since(self.snd_una)
+    }
+
+    /// SMSS in the width of windows.
+    pub(super) fn smss(&self) -> u32 {
+        u32::from(self.smss)
+    }
+
+    /// cwnd.
+    pub(super) fn cwnd(&self) -> u32 {
+        self.congestion.window()
+    }
+
+    /// Whether our FIN was sent and acknowledged.
+    pub(super) fn fin_acknowledged(&self) -> bool {
+        self.flags.contains(TcbFlags::FIN_QUEUED) && self.snd_una.after(self.send.end)
+    }
+
+    /// Brings the budget's account of what this connection has promised up to date.
+    pub(super) fn settle_promise(&mut self, shared: &mut Shared) {
+        let promise = if self.flags.contains(TcbFlags::IN_DEMUX) {
+            self.rcv_wnd()
+        } else {
+            0
+        };
+        let others = shared
+            .budget
+            .promised
+            .saturating_sub(u64::from(self.promised));
+        shared.budget.promised = others + u64::from(promise);
+        self.promised = promise;
+    }
+
+    /// The earliest deadline.
+    pub(super) fn deadline(&self) -> Instant {
+        self.rtx_at.min(self.ack_at).min(self.close_at)
+    }
+
+    pub(super) fn stop_timers(&mut self) {
+        self.rtx_at = Instant::FAR_FUTURE;
+        self.ack_at = Instant::FAR_FUTURE;
+        self.close_at = Instant::FAR_FUTURE;
+        self.stalled_since = Instant::FAR_FUTURE;
+        self.flags.remove(TcbFlags::PERSIST | TcbFlags::TIMING);
+    }
+
+    /// Ends the connection with an error for the user. The owner releases the rest.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.state = State::Closed;
+        self.flags |= TcbFlags::EVENT;
+    }
+
+    /// Whether the user may add to the send queue, leaving memory aside.
+    pub(super) fn can_send(&self) -> bool {
+        matches!(self.state, State::Established | State::CloseWait)
+            && !self.flags.contains(TcbFlags::FIN_QUEUED)
+    }
+
+    /// What the user can do without waiting.
+    pub(super) fn readiness(&self, shared: &Shared) -> Readiness {
+        let mut readiness = Readiness::empty();
+        let ended = self.state == State::Closed;
+        let no_more_data = self.flags.contains(TcbFlags::FIN_RECEIVED) || ended;
+        readiness.set(Readiness::READABLE, self.unread > 0 || no_more_data);
+        let shut_down = self.flags.contains(TcbFlags::FIN_QUEUED);
+        let room = self.can_send() && self.send_room(shared) > 0;
+        readiness.set(Readiness::WRITABLE, room || shut_down || ended);
+        readiness.set(Readiness::ERROR, self.failure.is_some());
+        readiness.set(Readiness::CLOSED, ended || self.state == State::TimeWait);
+        readiness
+    }
+
+    /// Bytes that the send queue takes now: the connection's limit and its share of the pool.
+    pub(super) fn send_room(&self, shared: &Shared) -> u32 {
+        let queued = self.send.bytes(self.snd_una);
+        let room = shared.params.send_buffer.saturating_sub(queued);
+        if shared.budget.may_queue_to_send(self.send.frames.len()) {
+            room
+        } else {
+            0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_display_as_in_the_rfc() {
+        assert_eq!(
+            std::format!("{} {:>9}", State::FinWait1, State::Closed),
+            "FIN-WAIT-1    CLOSED"
+        );
+    }
+
+    #[test]
+    fn challenge_acks_are_limited_per_second() {
+        let mut limit = ChallengeLimit::default();
+        let in_second = |limit: &mut ChallengeLimit, s: u64| {
+            (0..100)
+                .filter(|_| limit.allow(Instant::from_millis(s * 1_000)))
+                .count()
+        };
+        assert_eq!(
+            in_second(&mut limit, 5),
+            usize::from(CHALLENGE_ACKS_PER_SECOND)
+        );
+        assert_eq!(in_second(&mut limit, 5), 0);
+        assert_eq!(
+            in_second(&mut limit, 6),
+            usize::from(CHALLENGE_ACKS_PER_SECOND)
+        );
+    }
+
+    #[test]
+    fn old_timestamps_wrap_and_expire() {
+        let recent = Timestamps {
+            recent: 5,
+            recent_at: 0,
+            offset: 0,
+        };
+        let now = Instant::from_millis(1_000);
+        assert!(recent.is_old(4, now) && recent.is_old(u32::MAX, now));
+        assert!(!recent.is_old(5, now) && !recent.is_old(6, now));
+        let later = Instant::from_millis(u64::from(PAWS_IDLE_SECONDS) * 1_000);
+        assert!(!recent.is_old(4, later));
+    }
+
+    /// The tables are sized by this (`Limits` counts 768 bytes per connection with its share of
+    /// the demultiplexer, the wheel and the lists).
+    #[test]
+    fn a_control_block_stays_small() {
+        assert!(size_of::<Tcb>() <= 400, "{}", size_of::<Tcb>());
+    }
+}

@@ -1,0 +1,413 @@
+//! TCP headers and options (RFC 9293 §3.1 and §3.2, RFC 7323, RFC 2018).
+
+use bitflags::bitflags;
+use core::fmt;
+use core::ops::Range;
+use zerocopy::byteorder::network_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Bytes of a header without options.
+pub const HEADER_LEN: usize = 20;
+/// Most bytes of a header: a data offset of 15 words.
+pub const MAX_HEADER_LEN: usize = 60;
+
+/// The fixed part of a header, as it lies on the wire.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    FromBytes,
+    IntoBytes,
+    KnownLayout,
+    Immutable,
+    Unaligned,
+)]
+#[repr(C)]
+pub struct TcpHeader {
+    /// The sender's port.
+    pub source_port: U16,
+    /// The receiver's port.
+    pub destination_port: U16,
+    /// SEG.SEQ: the number of the first byte, or of SYN.
+    pub sequence: U32,
+    /// SEG.ACK: the next number expected, where ACK is set.
+    pub acknowledgment: U32,
+    /// Data offset (4 bits, in words of 32 bits), reserved (3), flags (9).
+    pub offset_and_flags: U16,
+    /// SEG.WND, not scaled.
+    pub window: U16,
+    /// Checksum over pseudo-header, header and payload.
+    pub checksum: U16,
+    /// SEG.UP: the urgent pointer, where URG is set.
+    pub urgent: U16,
+}
+
+bitflags! {
+    /// The flags of a header.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Flags: u16 {
+        /// No more data from the sender.
+        const FIN = 0x001;
+        /// Synchronise sequence numbers.
+        const SYN = 0x002;
+        /// Reset the connection.
+        const RST = 0x004;
+        /// Push: hand what has arrived to the reader.
+        const PSH = 0x008;
+        /// The acknowledgment field counts.
+        const ACK = 0x010;
+        /// The urgent pointer counts.
+        const URG = 0x020;
+        /// ECN echo (RFC 3168).
+        const ECE = 0x040;
+        /// Congestion window reduced (RFC 3168).
+        const CWR = 0x080;
+        /// Accurate ECN (RFC 9768).
+        const AE = 0x100;
+    }
+}
+
+/// Why a header was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TcpError {
+    /// Shorter than a header.
+    Truncated,
+    /// A data offset below 5 words or beyond the segment.
+    DataOffset,
+    /// A port is 0.
+    Port,
+    /// An option's length is 0 or 1, or runs over the end of the header (RFC 9293 §3.2, MUST-7).
+    OptionLength,
+}
+
+impl fmt::Display for TcpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "shorter than a TCP header",
+            Self::DataOffset => "bad TCP data offset",
+            Self::Port => "TCP port 0",
+            Self::OptionLength => "bad TCP option length",
+        })
+    }
+}
+
+impl core::error::Error for TcpError {}
+
+impl TcpHeader {
+    /// The flags.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        Flags::from_bits_truncate(self.offset_and_flags.get())
+    }
+
+    /// Bytes of the header, options included, as the data offset says: 0 to 60.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::from(self.offset_and_flags.get() >> 12) * 4
+    }
+
+    /// Whether the data offset is 0: no header that [`parse`] accepts.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Sets header length and flags; `len` is a multiple of 4 from 20 to 60.
+    pub fn set_len_and_flags(&mut self, len: usize, flags: Flags) {
+        let words = u16::try_from(len / 4).unwrap_or(15).min(15);
+        self.offset_and_flags = U16::new(words << 12 | flags.bits());
+    }
+}
+
+/// Splits a segment: its header, its option bytes, and where its payload lies.
+///
+/// # Errors
+/// What is wrong with the header. The checksum is not looked at.
+pub fn parse(segment: &[u8]) -> Result<(&TcpHeader, &[u8], Range<usize>), TcpError> {
+    let (header, _) = TcpHeader::ref_from_prefix(segment).map_err(|_| TcpError::Truncated)?;
+    let len = header.len();
+    let options = segment.get(HEADER_LEN..len).ok_or(TcpError::DataOffset)?;
+    if header.source_port.get() == 0 || header.destination_port.get() == 0 {
+        return Err(TcpError::Port);
+    }
+    Ok((header, options, len..segment.len()))
+}
+
+/// The option kinds that are understood (RFC 9293 §3.2, RFC 7323, RFC 2018).
+mod kind {
+    pub(super) const END: u8 = 0;
+    pub(super) const NOP: u8 = 1;
+    pub(super) const MSS: u8 = 2;
+    pub(super) const WINDOW_SCALE: u8 = 3;
+    pub(super) const SACK_PERMITTED: u8 = 4;
+    pub(super) const SACK: u8 = 5;
+    pub(super) const TIMESTAMPS: u8 = 8;
+}
+
+/// Bytes of a timestamps option with the two NOPs that align it, the layout of RFC 7323 appendix A.
+pub const ALIGNED_TIMESTAMPS_LEN: usize = 12;
+
+/// Most blocks that a SACK option has room for.
+pub const MAX_SACK_BLOCKS: usize = 4;
+
+/// The options of a header.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// Maximum segment size (RFC 9293 §3.7.1).
+    pub mss: Option<u16>,
+    /// Window scale as it was sent; above 14 it means 14 (RFC 7323 §2.3).
+    pub window_scale: Option<u8>,
+    /// SACK permitted (RFC 2018 §2).
+    pub sack_permitted: bool,
+    /// SACK blocks, left and right edge (RFC 2018 §3).
+    pub sack_blocks: heapless::Vec<(u32, u32), MAX_SACK_BLOCKS>,
+    /// Timestamp value and echo reply (RFC 7323 §3.2).
+    pub timestamps: Option<(u32, u32)>,
+}
+
+impl TcpOptions {
+    /// Reads the options. Unknown ones, and known ones with a length that is not theirs, are
+    /// skipped (RFC 9293 §3.2, MUST-6).
+    ///
+    /// # Errors
+    /// [`TcpError::OptionLength`].
+    pub fn parse(mut bytes: &[u8]) -> Result<Self, TcpError> {
+        let mut options = Self::default();
+        // The usual layout of every segment but SYN.
+        if let [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10, rest @ ..] = bytes
+            && let &[a, b, c, d, e, f, g, h] = rest
+        {
+            options.timestamps = Some((
+                u32::from_be_bytes([a, b, c, d]),
+                u32::from_be_bytes([e, f, g, h]),
+            ));
+            return Ok(options);
+        }
+        while let [kind, rest @ ..] = bytes {
+            match *kind {
+                kind::END => break,
+                kind::NOP => bytes = rest,
+                kind => {
+                    let len = usize::from(*rest.first().ok_or(TcpError::OptionLength)?);
+                    let body = bytes.get(2..len).ok_or(TcpError::OptionLength)?;
+                    options.take(kind, body);
+                    bytes = &bytes[len..];
+                }
+            }
+        }
+        Ok(options)
+    }
+
+    fn take(&mut self, kind: u8, body: &[u8]) {
+        match (kind, body) {
+            (kind::MSS, &[a, b]) => self.mss = Some(u16::from_be_bytes([a, b])),
+            (kind::WINDOW_SCALE, &[shift]) => self.window_scale = Some(shift),
+            (kind::SACK_PERMITTED, []) => self.sack_permitted = true,
+            (kind::TIMESTAMPS, &[a, b, c, d, e, f, g, h]) => {
+                self.timestamps = Some((
+                    u32::from_be_bytes([a, b, c, d]),
+                    u32::from_be_bytes([e, f, g, h]),
+                ));
+            }
+            (kind::SACK, blocks) if blocks.len() % 8 == 0 => {
+                self.sack_blocks = blocks
+                    .as_chunks::<8>()
+                    .0
+                    .iter()
+                    .take(MAX_SACK_BLOCKS)
+                    .map(|&[a, b, c, d, e, f, g, h]| {
+                        (
+                            u32::from_be_bytes([a, b, c, d]),
+                            u32::from_be_bytes([e, f, g, h]),
+                        )
+                    })
+                    .collect();
+            }
+            _ => {}
+        }
+    }
+
+    /// Bytes that [`TcpOptions::emit`] writes: a multiple of 4, at most 40 for what fits a header.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let mss = if self.mss.is_some() { 4 } else { 0 };
+        let timestamps = if self.timestamps.is_some() {
+            ALIGNED_TIMESTAMPS_LEN
+        } else {
+            0
+        };
+        let scale = if self.window_scale.is_some() { 4 } else { 0 };
+        let permitted = if self.sack_permitted { 4 } else { 0 };
+        let sack = if self.sack_blocks.is_empty() {
+            0
+        } else {
+            4 + 8 * self.sack_blocks.len()
+        };
+        mss + timestamps + scale + permitted + sack
+    }
+
+    /// Whether there is no option.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes the options, each aligned to 4 bytes with NOPs in front, and returns their length.
+    /// An option for which `out` has no room is left out.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "at most 4 blocks of 8 bytes"
+    )]
+    pub fn emit(&self, out: &mut [u8]) -> usize {
+        let mut at = 0;
+        let mut put = |piece: &[u8]| {
+            if let Some(place) = out.get_mut(at..at + piece.len()) {
+                place.copy_from_slice(piece);
+                at += piece.len();
+            }
+        };
+        if let Some(mss) = self.mss {
+            let [a, b] = mss.to_be_bytes();
+            put(&[kind::MSS, 4, a, b]);
+        }
+        if self.sack_permitted {
+            put(&[kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2]);
+        }
+        if let Some((value, echo)) = self.timestamps {
+            let mut piece = [
+                kind::NOP,
+                kind::NOP,
+                kind::TIMESTAMPS,
+                10,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ];
+            piece[4..8].copy_from_slice(&value.to_be_bytes());
+            piece[8..12].copy_from_slice(&echo.to_be_bytes());
+            put(&piece);
+        }
+        if let Some(shift) = self.window_scale {
+            put(&[kind::NOP, kind::WINDOW_SCALE, 3, shift]);
+        }
+        if !self.sack_blocks.is_empty() {
+            let mut piece = [0; 4 + 8 * MAX_SACK_BLOCKS];
+            let len = 8 * self.sack_blocks.len();
+            piece[..4].copy_from_slice(&[kind::NOP, kind::NOP, kind::SACK, 2 + len as u8]);
+            for (place, (left, right)) in piece[4..].chunks_exact_mut(8).zip(&self.sack_blocks) {
+                place[..4].copy_from_slice(&left.to_be_bytes());
+                place[4..].copy_from_slice(&right.to_be_bytes());
+            }
+            put(&piece[..4 + len]);
+        }
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all_options() -> TcpOptions {
+        TcpOptions {
+            mss: Some(1460),
+            window_scale: Some(7),
+            sack_permitted: true,
+            sack_blocks: [(0xffff_fff0, 16)].into_iter().collect(),
+            timestamps: Some((0x0102_0304, 0xa0b0_c0d0)),
+        }
+    }
+
+    #[test]
+    fn options_survive_emit_and_parse() {
+        let options = all_options();
+        let mut bytes = [0xee; 40];
+        let len = options.emit(&mut bytes);
+        assert_eq!((len, len % 4), (options.len(), 0));
+        assert_eq!(TcpOptions::parse(&bytes[..len]), Ok(options));
+        let none = TcpOptions::default();
+        assert_eq!((none.emit(&mut bytes), none.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_fast_path_for_timestamps_reads_what_the_slow_one_reads() {
+        let fast = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+        let slow = [8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0];
+        assert_eq!(TcpOptions::parse(&fast), TcpOptions::parse(&slow));
+        assert_eq!(TcpOptions::parse(&fast).unwrap().timestamps, Some((1, 2)));
+    }
+
+    #[test]
+    fn option_lengths_of_zero_one_and_beyond_the_end_are_refused() {
+        for bytes in [
+            &[2, 0, 0, 0][..],
+            &[2, 1, 0, 0],
+            &[254, 0],
+            &[8, 10, 1, 1],
+            &[3],
+            &[1, 1, 1, 5, 3],
+        ] {
+            assert_eq!(
+                TcpOptions::parse(bytes),
+                Err(TcpError::OptionLength),
+                "{bytes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_options_and_wrong_lengths_of_known_ones_are_skipped() {
+        let bytes = [253, 4, 9, 9, 2, 3, 5, 3, 4, 1, 2, 2, 4, 2, 0, 0, 99];
+        let options = TcpOptions::parse(&bytes).unwrap();
+        assert_eq!(
+            options,
+            TcpOptions {
+                mss: Some(512),
+                ..TcpOptions::default()
+            }
+        );
+    }
+
+    #[test]
+    fn headers_with_impossible_fields_are_refused() {
+        let mut bytes = [0u8; 24];
+        bytes[..4].copy_from_slice(&[0, 80, 4, 0]);
+        bytes[12] = 0x50;
+        assert_eq!(
+            parse(&bytes).map(|(_, options, payload)| (options.len(), payload)),
+            Ok((0, 20..24))
+        );
+        bytes[12] = 0x60;
+        assert_eq!(
+            parse(&bytes).map(|(_, options, payload)| (options.len(), payload)),
+            Ok((4, 24..24))
+        );
+        for offset in [0x00, 0x40, 0x70, 0xf0] {
+            bytes[12] = offset;
+            assert_eq!(parse(&bytes), Err(TcpError::DataOffset), "{offset:x}");
+        }
+        assert_eq!(parse(&bytes[..19]), Err(TcpError::Truncated));
+        bytes[12] = 0x50;
+        bytes[..2].fill(0);
+        assert_eq!(parse(&bytes), Err(TcpError::Port));
+    }
+
+    #[test]
+    fn length_and_flags_share_their_field() {
+        let mut header = TcpHeader::default();
+        header.set_len_and_flags(32, Flags::SYN | Flags::ACK | Flags::AE);
+        assert_eq!(
+            (header.len(), header.flags()),
+            (32, Flags::SYN | Flags::ACK | Flags::AE)
+        );
+        assert_eq!(header.as_bytes()[12..14], [0x81, 0x12]);
+    }
+}

@@ -1,0 +1,1006 @@
+//! The functions of the header, called as C calls them: what they do, and what they answer to
+//! arguments that no decent program passes.
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "every block calls a function of the header with pointers that are valid, or with \
+              ones whose refusal is the point of the test"
+)]
+
+mod common;
+
+use std::collections::HashSet;
+use std::ffi::{CStr, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use common::{EchoServer, Memory, World, address, config, manual_config, name, open, pump};
+use mnet_ffi::*;
+
+/// A stack on the device, and an echo server at 10.0.0.2:7 on the other end of the cable.
+struct Pair {
+    world: World,
+    stack: mnet_stack,
+    server: mnet_stack,
+    /// Outlives both stacks.
+    memory: [Memory; 2],
+}
+
+impl Pair {
+    fn new(flags: u32) -> Self {
+        let world = World::new();
+        let mut memory = [Memory::new(2 << 20), Memory::new(2 << 20)];
+        let server = open(&manual_config(&mut memory[1], 2));
+        let mut echo = EchoServer::new(server, 2);
+        world.peer(move |now| echo.turn(now));
+        let mut config = config(&mut memory[0], 1);
+        config.flags = flags;
+        Self {
+            world,
+            stack: open(&config),
+            server,
+            memory,
+        }
+    }
+
+    fn connect(&self, flags: i32) -> mnet_fd {
+        let remote = address("10.0.0.2:7");
+        unsafe { mnet_connect(self.stack, &raw const remote, ptr::null(), flags) }
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        self.world.peer(|_| u64::MAX);
+        assert_eq!(
+            (mnet_close_stack(self.stack), mnet_close_stack(self.server)),
+            (0, 0)
+        );
+    }
+}
+
+fn write(fd: mnet_fd, data: &[u8]) -> i64 {
+    unsafe { mnet_write(fd, data.as_ptr().cast(), data.len()) }
+}
+
+fn read(fd: mnet_fd, buffer: &mut [u8]) -> i64 {
+    unsafe { mnet_read(fd, buffer.as_mut_ptr().cast(), buffer.len()) }
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0_u32..)
+        .map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[0])
+        .take(len)
+        .collect()
+}
+
+fn usage(stack: mnet_stack) -> mnet_usage {
+    let mut usage = mnet_usage::default();
+    let status = unsafe { mnet_usage(stack, &raw mut usage, size_of::<mnet_usage>()) };
+    assert_eq!(status, 0);
+    usage
+}
+
+#[test]
+fn a_blocking_client_gets_everything_back() {
+    let pair = Pair::new(0);
+    let fd = pair.connect(0);
+    assert!(fd > 0, "{}", name(fd));
+    let sent = pattern(200_000);
+    let mut received = Vec::new();
+    for chunk in sent.chunks(20_000) {
+        assert_eq!(write(fd, chunk), 20_000, "a blocking write takes all");
+        let mut buffer = [0; 7_000];
+        let goal = received.len() + chunk.len();
+        while received.len() < goal {
+            let len = read(fd, &mut buffer);
+            assert!(len > 0, "{}", name(len));
+            received.extend_from_slice(&buffer[..usize::try_from(len).unwrap()]);
+        }
+    }
+    assert!(received == sent);
+    assert_eq!(mnet_shutdown(fd, MNET_SHUT_WR), 0);
+    assert_eq!(
+        mnet_shutdown(fd, MNET_SHUT_WR),
+        0,
+        "doing it again is harmless"
+    );
+    assert_eq!(name(write(fd, b"x")), "MNET_EPIPE");
+    assert_eq!(read(fd, &mut [0; 9]), 0, "the end of the stream");
+    assert_eq!(mnet_close(fd), 0);
+    assert!(pair.world.yields() > 0);
+}
+
+#[test]
+fn names_of_a_connection() {
+    let pair = Pair::new(0);
+    let fd = pair.connect(0);
+    let mut here = mnet_addr::default();
+    let mut there = mnet_addr::default();
+    unsafe {
+        assert_eq!(mnet_sockname(fd, &raw mut here), 0);
+        assert_eq!(mnet_peername(fd, &raw mut there), 0);
+        assert_eq!(mnet_sockname(fd, ptr::null_mut()), MNET_EINVAL);
+    }
+    assert_eq!(there, address("10.0.0.2:7"));
+    assert_eq!(
+        (here.ip, here.family),
+        (address("10.0.0.1").ip, MNET_AF_INET)
+    );
+    assert_ne!(here.port, 0);
+    assert_eq!(mnet_set_nodelay(fd, 1), 0);
+    assert!((0..i64::from(u16::MAX)).contains(&mnet_index(fd)));
+}
+
+#[test]
+fn a_port_without_a_listener_refuses_and_the_handle_is_gone() {
+    let pair = Pair::new(0);
+    let remote = address("10.0.0.2:8");
+    let fd = unsafe { mnet_connect(pair.stack, &raw const remote, ptr::null(), 0) };
+    assert_eq!(name(fd), "MNET_ECONNREFUSED");
+    assert_eq!(usage(pair.stack).connections, 0);
+}
+
+#[test]
+fn connecting_from_and_to_the_wrong_places() {
+    let pair = Pair::new(0);
+    let connect = |remote: &str, local: Option<&str>| {
+        let remote = address(remote);
+        let local = local.map(address);
+        let local = local.as_ref().map_or(ptr::null(), ptr::from_ref);
+        name(unsafe { mnet_connect(pair.stack, &raw const remote, local, 0) })
+    };
+    assert_eq!(connect("0.0.0.0:7", None), "MNET_EINVAL");
+    assert_eq!(connect("10.0.0.2", None), "MNET_EINVAL", "port 0");
+    assert_eq!(connect("192.168.1.1:7", None), "MNET_ENETUNREACH");
+    assert_eq!(
+        connect("10.0.0.2:7", Some("10.0.0.9:1000")),
+        "MNET_EADDRNOTAVAIL"
+    );
+    assert_eq!(name(pair.connect(2)), "MNET_EINVAL", "an unknown flag");
+    let mut six = address("10.0.0.2:7");
+    six.family = MNET_AF_INET6;
+    let fd = unsafe { mnet_connect(pair.stack, &raw const six, ptr::null(), 0) };
+    assert_eq!(name(fd), "MNET_EAFNOSUPPORT");
+}
+
+#[test]
+fn a_non_blocking_connection_says_again_and_poll_says_when() {
+    let pair = Pair::new(0);
+    let fd = pair.connect(MNET_NONBLOCK);
+    assert!(fd > 0);
+    assert_eq!(name(write(fd, b"x")), "MNET_EAGAIN", "not connected yet");
+    assert_eq!(name(read(fd, &mut [0; 9])), "MNET_EAGAIN");
+
+    let poll = |events, timeout| {
+        let mut entries = [
+            mnet_pollfd {
+                fd: -1,
+                events,
+                revents: 77,
+            },
+            mnet_pollfd {
+                fd,
+                events,
+                revents: 77,
+            },
+        ];
+        let count = unsafe { mnet_poll(pair.stack, entries.as_mut_ptr(), 2, timeout) };
+        let skipped = if count < 0 { 77 } else { 0 };
+        assert_eq!(
+            entries[0].revents, skipped,
+            "negative entries are skipped, errors write nothing"
+        );
+        (count, entries[1].revents)
+    };
+    assert_eq!(poll(MNET_WRITABLE, -1), (1, MNET_WRITABLE));
+    assert_eq!(poll(MNET_READABLE, 0), (0, 0));
+    let start = mnet_now();
+    assert_eq!(poll(MNET_READABLE, 5_000_000), (0, 0));
+    assert_eq!(mnet_now(), start + 5_000_000, "neither early nor late");
+
+    assert_eq!(write(fd, b"hello"), 5);
+    assert_eq!(poll(MNET_READABLE | MNET_WRITABLE, -1).0, 1);
+    for _ in 0..2 {
+        assert_eq!(
+            poll(MNET_READABLE, -1),
+            (1, MNET_READABLE),
+            "for as long as it lasts"
+        );
+    }
+    assert_eq!(
+        u32::try_from(mnet_readiness(fd)),
+        Ok(MNET_READABLE | MNET_WRITABLE)
+    );
+    assert_eq!(read(fd, &mut [0; 9]), 5);
+    assert_eq!(poll(MNET_READABLE, 0), (0, 0));
+    assert_eq!(poll(64, 0).0, i64::from(MNET_EINVAL), "an unknown event");
+
+    assert_eq!(mnet_close(fd), 0);
+    assert_eq!(
+        poll(MNET_READABLE, -1),
+        (1, MNET_INVALID),
+        "nobody waits for a stale handle"
+    );
+}
+
+#[test]
+fn poll_without_entries_and_with_impossible_ones() {
+    let pair = Pair::new(0);
+    let poll = |fds: *mut mnet_pollfd, count| name(unsafe { mnet_poll(pair.stack, fds, count, 0) });
+    assert_eq!(poll(ptr::null_mut(), 0), "0");
+    assert_eq!(poll(ptr::null_mut(), 1), "MNET_EINVAL");
+    let mut entry = mnet_pollfd {
+        fd: 1,
+        events: 0,
+        revents: 0,
+    };
+    assert_eq!(poll(&raw mut entry, usize::MAX), "MNET_EINVAL");
+    assert_eq!(poll(&raw mut entry, usize::MAX / 16), "MNET_EINVAL");
+    let start = mnet_now();
+    assert_eq!(
+        unsafe { mnet_poll(pair.stack, ptr::null_mut(), 0, 1_000) },
+        0
+    );
+    assert_eq!(mnet_now(), start + 1_000, "it waits");
+}
+
+#[test]
+fn poll_takes_entries_at_any_alignment() {
+    let pair = Pair::new(0);
+    let fd = pair.connect(0);
+    let mut bytes = [0_u8; 33];
+    let entry = unsafe { bytes.as_mut_ptr().add(1) }.cast::<mnet_pollfd>();
+    let writable = mnet_pollfd {
+        fd,
+        events: MNET_WRITABLE,
+        revents: 0,
+    };
+    unsafe { entry.write_unaligned(writable) };
+    assert_eq!(unsafe { mnet_poll(pair.stack, entry, 1, -1) }, 1);
+    assert_eq!(unsafe { entry.read_unaligned() }.revents, MNET_WRITABLE);
+}
+
+#[test]
+fn events_tell_each_growth_once_and_wait_for_room() {
+    let pair = Pair::new(MNET_CONFIG_NONBLOCKING);
+    let fds = [pair.connect(0), pair.connect(0)];
+    let mut event = mnet_event {
+        fd: 0,
+        ready: 0,
+        reserved: 9,
+    };
+    let mut next = |timeout| {
+        let count = unsafe { mnet_events(pair.stack, &raw mut event, 1, timeout) };
+        (count == 1).then_some(event)
+    };
+    // Room for one at a time: both connections become writable.
+    let mut connected = HashSet::new();
+    while connected.len() < 2 {
+        let event = next(-1).unwrap();
+        assert!(event.ready & MNET_WRITABLE != 0 && event.reserved == 0);
+        connected.insert(event.fd);
+    }
+    assert_eq!(connected, HashSet::from(fds));
+    assert_eq!(next(1_000_000), None);
+    assert_eq!(write(fds[1], b"x"), 1);
+    let event = next(-1).unwrap();
+    assert_eq!(event.fd, fds[1]);
+    assert!(event.ready & MNET_READABLE != 0);
+    assert_eq!(next(1_000_000), None, "told once");
+    let events = |events, max| name(unsafe { mnet_events(pair.stack, events, max, 0) });
+    assert_eq!(events(ptr::null_mut(), 1), "MNET_EINVAL");
+    assert_eq!(events(&mut event.clone(), 0), "MNET_EINVAL");
+}
+
+#[test]
+fn peeked_data_stays_until_it_is_consumed() {
+    let pair = Pair::new(0);
+    let fd = pair.connect(0);
+    assert_eq!(write(fd, b"abcdef"), 6);
+    let peek = || {
+        let mut data = ptr::null();
+        let len = unsafe { mnet_peek(fd, &raw mut data) };
+        let len = usize::try_from(len).unwrap();
+        unsafe { std::slice::from_raw_parts(data.cast::<u8>(), len) }.to_vec()
+    };
+    assert_eq!(peek(), b"abcdef");
+    assert_eq!(peek(), b"abcdef");
+    assert_eq!(mnet_consume(fd, 7), MNET_EINVAL, "more than there is");
+    assert_eq!(mnet_consume(fd, 0), 0);
+    assert_eq!(mnet_consume(fd, 2), 0);
+    assert_eq!(peek(), b"cdef");
+    assert_eq!(mnet_consume(fd, 4), 0);
+    assert_eq!(mnet_set_nonblocking(fd, 1), 0);
+    assert_eq!(mnet_consume(fd, 1), MNET_EINVAL);
+    let mut data = ptr::null();
+    assert_eq!(name(unsafe { mnet_peek(fd, &raw mut data) }), "MNET_EAGAIN");
+    assert!(data.is_null(), "outputs are written on success only");
+    assert_eq!(
+        unsafe { mnet_peek(fd, ptr::null_mut()) },
+        i64::from(MNET_EINVAL)
+    );
+}
+
+#[test]
+fn datagrams_come_back_and_their_true_length_is_told() {
+    let pair = Pair::new(0);
+    let any = address("0.0.0.0:0");
+    let udp = unsafe { mnet_udp_bind(pair.stack, &raw const any) };
+    let remote = address("10.0.0.2:7");
+    let send = |data: &[u8]| unsafe {
+        mnet_sendto(udp, data.as_ptr().cast(), data.len(), &raw const remote)
+    };
+    for len in [0, 1, 1_472] {
+        assert_eq!(send(&pattern(len)), i64::try_from(len).unwrap());
+        let mut buffer = [0_u8; 1_000];
+        let mut from = mnet_addr::default();
+        let received =
+            unsafe { mnet_recvfrom(udp, buffer.as_mut_ptr().cast(), 1_000, &raw mut from) };
+        assert_eq!(received, i64::try_from(len).unwrap());
+        assert_eq!(
+            (from, &buffer[..len.min(1_000)]),
+            (remote, &pattern(len)[..len.min(1_000)])
+        );
+    }
+    assert_eq!(name(send(&pattern(1_473))), "MNET_EMSGSIZE");
+    assert_eq!(send(b"x"), 1);
+    let length = unsafe { mnet_recvfrom(udp, ptr::null_mut(), 0, ptr::null_mut()) };
+    assert_eq!(length, 1, "no buffer and no address are wanted");
+    assert_eq!(
+        unsafe { mnet_sendto(udp, ptr::null(), 1, &raw const remote) },
+        -1
+    );
+    assert_eq!(unsafe { mnet_sendto(udp, ptr::null(), 0, ptr::null()) }, -1);
+    assert_eq!(mnet_set_nonblocking(udp, 1), 0);
+    let nothing = unsafe { mnet_recvfrom(udp, ptr::null_mut(), 0, ptr::null_mut()) };
+    assert_eq!(name(nothing), "MNET_EAGAIN");
+    assert_eq!(mnet_close(udp), 0);
+}
+
+#[test]
+fn a_listener_waits_and_its_connections_take_its_mode() {
+    let world = World::new();
+    let mut memory = [Memory::new(1 << 20), Memory::new(1 << 20)];
+    let stack = open(&config(&mut memory[0], 1));
+    let client = open(&manual_config(&mut memory[1], 2));
+    let local = address("0.0.0.0:80");
+    let listener = unsafe { mnet_listen(stack, &raw const local, 4) };
+    assert!(listener > 0);
+    assert_eq!(
+        unsafe { mnet_listen(stack, &raw const local, 4) },
+        i64::from(MNET_EADDRINUSE)
+    );
+
+    let remote = address("10.0.0.1:80");
+    let fds = [0, 1].map(|_| unsafe { mnet_connect(client, &raw const remote, ptr::null(), 0) });
+    assert!(fds.iter().all(|fd| *fd > 0));
+    world.peer(move |now| pump(client, now));
+    let mut peer = mnet_addr::default();
+    let first = unsafe { mnet_accept(listener, &raw mut peer) };
+    assert!(first > 0, "{}", name(first));
+    assert_eq!(peer.ip, address("10.0.0.2").ip);
+    assert_eq!(mnet_set_nonblocking(listener, 1), 0);
+    let mut second = i64::from(MNET_EAGAIN);
+    while second == i64::from(MNET_EAGAIN) {
+        let mut entry = mnet_pollfd {
+            fd: listener,
+            events: MNET_READABLE,
+            revents: 0,
+        };
+        assert_eq!(unsafe { mnet_poll(stack, &raw mut entry, 1, -1) }, 1);
+        second = unsafe { mnet_accept(listener, ptr::null_mut()) };
+    }
+    assert_eq!(
+        name(read(second, &mut [0; 1])),
+        "MNET_EAGAIN",
+        "non-blocking as the listener"
+    );
+    assert_eq!(
+        name(unsafe { mnet_accept(listener, ptr::null_mut()) }),
+        "MNET_EAGAIN"
+    );
+
+    // The first one is blocking: reading it waits for what the peer says.
+    let mut said = false;
+    world.peer(move |now| {
+        if !said {
+            said = true;
+            assert_eq!(write(fds[0], b"late"), 4);
+        }
+        pump(client, now)
+    });
+    let mut buffer = [0; 9];
+    assert_eq!((read(first, &mut buffer), &buffer[..4]), (4, &b"late"[..]));
+    assert_eq!((mnet_abort(first), mnet_close(first)), (0, MNET_EBADF));
+    world.peer(|_| u64::MAX);
+    assert_eq!((mnet_close_stack(stack), mnet_close_stack(client)), (0, 0));
+}
+
+#[test]
+fn handles_that_are_not_good_are_refused_everywhere() {
+    let pair = Pair::new(0);
+    let local = address("0.0.0.0:80");
+    let listener = unsafe { mnet_listen(pair.stack, &raw const local, 4) };
+    let udp = unsafe { mnet_udp_bind(pair.stack, &raw const local) };
+    let closed = pair.connect(0);
+    assert_eq!((mnet_close(closed), mnet_close(closed)), (0, MNET_EBADF));
+    let reused = pair.connect(0);
+    assert_ne!(reused, closed);
+
+    let invented = [
+        i64::MAX,
+        i64::MIN,
+        1 << 62,
+        (7 << 58) | 2,
+        3,
+        1 << 40,
+        0,
+        -1,
+        -3,
+    ];
+    let every = |fd: mnet_fd| {
+        let mut addr = mnet_addr::default();
+        let mut data = ptr::null();
+        let mut buffer = [0_u8; 4];
+        let start = buffer.as_mut_ptr().cast::<c_void>();
+        unsafe {
+            [
+                mnet_read(fd, start, 4),
+                mnet_write(fd, start, 4),
+                mnet_peek(fd, &raw mut data),
+                i64::from(mnet_consume(fd, 0)),
+                i64::from(mnet_consume(fd, 1)),
+                i64::from(mnet_shutdown(fd, MNET_SHUT_WR)),
+                i64::from(mnet_abort(fd)),
+                i64::from(mnet_set_nodelay(fd, 1)),
+                i64::from(mnet_peername(fd, &raw mut addr)),
+            ]
+        }
+    };
+    for fd in invented.into_iter().chain([closed]) {
+        assert_eq!(every(fd), [i64::from(MNET_EBADF); 9], "{fd:#x}");
+        unsafe {
+            let mut addr = mnet_addr::default();
+            assert_eq!(mnet_accept(fd, ptr::null_mut()), i64::from(MNET_EBADF));
+            assert_eq!(mnet_recvfrom(fd, ptr::null_mut(), 0, ptr::null_mut()), -2);
+            assert_eq!(mnet_sendto(fd, ptr::null(), 0, &raw const local), -2);
+            assert_eq!(mnet_sockname(fd, &raw mut addr), MNET_EBADF);
+        }
+        assert_eq!(mnet_set_nonblocking(fd, 1), MNET_EBADF);
+        assert_eq!((mnet_index(fd), mnet_readiness(fd)), (-2, MNET_EBADF));
+        assert_eq!(mnet_close(fd), if fd <= 0 { 0 } else { MNET_EBADF });
+    }
+    // Sockets of another kind.
+    assert_eq!(every(udp)[..3], [-2; 3]);
+    assert_eq!(every(listener)[..3], [-2; 3]);
+    assert_eq!(unsafe { mnet_accept(reused, ptr::null_mut()) }, -2);
+    assert_eq!(
+        unsafe { mnet_recvfrom(listener, ptr::null_mut(), 0, ptr::null_mut()) },
+        -2
+    );
+    // And nothing of this harmed the good one.
+    assert_eq!((write(reused, b"still"), read(reused, &mut [0; 9])), (5, 5));
+}
+
+#[test]
+fn handles_of_a_closed_stack_stay_stale_in_the_next_one() {
+    let _world = World::new();
+    let mut memory = Memory::new(1 << 20);
+    let local = address("10.0.0.1:7");
+    let mut seen = HashSet::new();
+    for _ in 0..20 {
+        let stack = open(&config(&mut memory, 1));
+        let fd = unsafe { mnet_listen(stack, &raw const local, 1) };
+        assert!(
+            fd > 0 && seen.insert(fd) && seen.insert(stack),
+            "a number was used twice"
+        );
+        assert_eq!(mnet_close_stack(stack), 0);
+        assert_eq!(
+            (mnet_close_stack(stack), mnet_close(fd)),
+            (MNET_EBADF, MNET_EBADF)
+        );
+    }
+    let stack = open(&config(&mut memory, 1));
+    for old in seen {
+        assert_eq!(mnet_close(old), MNET_EBADF);
+        assert_eq!(
+            name(unsafe { mnet_listen(old, &raw const local, 1) }),
+            "MNET_EBADF"
+        );
+    }
+    assert_eq!(mnet_close_stack(stack), 0);
+    assert_eq!(
+        (mnet_close_stack(0), mnet_close_stack(-5)),
+        (0, 0),
+        "none is harmless"
+    );
+}
+
+#[test]
+fn a_call_from_within_a_call_is_told_that_the_stack_is_busy() {
+    let pair = Pair::new(0);
+    let fd = pair.connect(0);
+    static SEEN: AtomicI64 = AtomicI64::new(0);
+    let (stack, server) = (pair.stack, pair.server);
+    pair.world.peer(move |now| {
+        // The owner of `stack` sleeps inside mnet_read.
+        let codes = [
+            write(fd, b"x"),
+            i64::from(mnet_close_stack(stack)),
+            i64::from(unsafe { mnet_step(stack, now, ptr::null_mut()) }),
+        ];
+        assert_eq!(codes, [i64::from(MNET_EBUSY); 3]);
+        SEEN.fetch_add(1, Ordering::Relaxed);
+        // The other stack is free; its answer wakes the sleeper.
+        let next = pump(server, now);
+        if SEEN.load(Ordering::Relaxed) == 3 {
+            now
+        } else {
+            next.min(now + 1_000_000)
+        }
+    });
+    assert_eq!(mnet_set_nonblocking(fd, 0), 0);
+    let mut entry = mnet_pollfd {
+        fd,
+        events: MNET_READABLE,
+        revents: 0,
+    };
+    assert_eq!(unsafe { mnet_poll(stack, &raw mut entry, 1, 2_500_000) }, 0);
+    assert!(SEEN.load(Ordering::Relaxed) >= 2);
+}
+
+#[test]
+fn configurations_that_cannot_work_are_refused_by_name() {
+    let _world = World::new();
+    let mut memory = Memory::new(1 << 20);
+    let mut refused = |wanted: &str, change: &dyn Fn(&mut mnet_config)| {
+        let mut config = config(&mut memory, 1);
+        change(&mut config);
+        let stack = unsafe { mnet_open(&raw const config) };
+        assert_eq!(name(stack), wanted);
+    };
+    refused("MNET_EINVAL", &|c| c.size = 0);
+    refused("MNET_EINVAL", &|c| c.size -= 1);
+    refused("MNET_EINVAL", &|c| c.size = usize::MAX);
+    refused("MNET_EINVAL", &|c| c.arena = ptr::null_mut());
+    refused("MNET_ENOMEM", &|c| c.arena_size = 0);
+    refused("MNET_ENOMEM", &|c| c.arena_size = 100_000);
+    refused("MNET_EINVAL", &|c| c.arena_size = usize::MAX);
+    refused("MNET_EINVAL", &|c| c.device = ptr::null());
+    refused("MNET_ENODEV", &|c| c.device = c"other".as_ptr());
+    refused("MNET_ENODEV", &|c| c.device = c"".as_ptr());
+    static LONG: [u8; 80] = [b'x'; 80];
+    refused("MNET_ENODEV", &|c| c.device = LONG.as_ptr().cast());
+    refused("MNET_EADDRNOTAVAIL", &|c| c.address = address("224.0.0.1"));
+    refused("MNET_EADDRNOTAVAIL", &|c| c.address = address("0.0.0.0"));
+    refused("MNET_EAFNOSUPPORT", &|c| c.address.family = MNET_AF_INET6);
+    refused("MNET_EINVAL", &|c| c.address.zone = 1);
+    refused("MNET_EGATEWAY", &|c| c.gateway = address("10.0.1.1"));
+    refused("MNET_EGATEWAY", &|c| c.gateway = address("10.0.0.1"));
+    refused("MNET_EINVAL", &|c| c.prefix_len = 33);
+    refused("MNET_EINVAL", &|c| c.prefix_len = 0);
+    refused("MNET_EINVAL", &|c| c.prefix_len = 256 + 24);
+    refused("MNET_EINVAL", &|c| c.flags = 8);
+    refused("MNET_EINVAL", &|c| c.reserved = [1, 0]);
+    refused("MNET_EINVAL", &|c| c.seed_len = 31);
+    refused("MNET_EINVAL", &|c| c.seed = ptr::null());
+    refused("MNET_EINVAL", &|c| c.mtu = 1_500);
+    refused("MNET_EINVAL", &|c| c.tcp_send_buffer = 1);
+    refused("MNET_ENOMEM", &|c| c.max_connections = 1 << 20);
+    refused("MNET_ENOMEM", &|c| c.max_listeners = 1 << 20);
+    refused("MNET_EINVAL", &|c| c.max_udp_sockets = 1 << 21);
+    let manual = |c: &mut mnet_config| c.flags = MNET_CONFIG_MANUAL;
+    refused("MNET_EINVAL", &manual);
+    refused("MNET_EINVAL", &|c| {
+        manual(c);
+        c.hardware_address = [1, 0, 0, 0, 0, 1];
+    });
+    refused("MNET_EINVAL", &|c| {
+        manual(c);
+        c.hardware_address = [2, 0, 0, 0, 0, 1];
+        c.mtu = 575;
+    });
+    assert_eq!(name(unsafe { mnet_open(ptr::null()) }), "MNET_EINVAL");
+    // Every refusal gave device and arena back.
+    let stack = open(&config(&mut memory, 1));
+    assert_eq!(mnet_close_stack(stack), 0);
+}
+
+#[test]
+fn structures_of_older_and_newer_callers_are_understood() {
+    #[repr(C)]
+    struct Newer {
+        known: mnet_config,
+        more: [u64; 4],
+    }
+    let _world = World::new();
+    let mut memory = Memory::new(1 << 20);
+    let mut newer = Newer {
+        known: config(&mut memory, 1),
+        more: [9; 4],
+    };
+    newer.known.size = size_of::<Newer>();
+    let pointer = (&raw const newer).cast::<mnet_config>();
+    assert_eq!(
+        name(unsafe { mnet_open(pointer) }),
+        "MNET_EINVAL",
+        "asks for the unknown"
+    );
+    newer.more = [0; 4];
+    let pointer = (&raw const newer).cast::<mnet_config>();
+    let stack = unsafe { mnet_open(pointer) };
+    assert!(stack > 0);
+
+    let mut newer = Newer {
+        more: [9; 4],
+        ..newer
+    };
+    let pointer = (&raw mut newer).cast::<mnet_config>();
+    assert_eq!(
+        unsafe { mnet_config_default(pointer, size_of::<Newer>()) },
+        0
+    );
+    assert_eq!((newer.known.size, newer.more), (size_of::<Newer>(), [0; 4]));
+    assert_eq!(unsafe { mnet_config_default(pointer, 8) }, MNET_EINVAL);
+    assert_eq!(
+        unsafe { mnet_config_default(ptr::null_mut(), 200) },
+        MNET_EINVAL
+    );
+
+    let mut both = [mnet_usage::default(); 2];
+    both[1].frames = 9;
+    let older = size_of::<u64>();
+    assert_eq!(unsafe { mnet_usage(stack, both.as_mut_ptr(), older) }, 0);
+    assert!(
+        both[0].frames > 0 && both[0].frames_free == 0,
+        "only one member was asked for"
+    );
+    assert_eq!(
+        unsafe { mnet_usage(stack, both.as_mut_ptr(), size_of_val(&both)) },
+        0
+    );
+    assert!(both[0].frames_free > 0 && both[1].frames == 0);
+    assert_eq!(
+        unsafe { mnet_usage(stack, ptr::null_mut(), 8) },
+        MNET_EINVAL
+    );
+    assert_eq!(mnet_close_stack(stack), 0);
+}
+
+#[test]
+fn device_and_arena_belong_to_one_stack_at_a_time() {
+    let _world = World::new();
+    let mut memory = [Memory::new(1 << 20), Memory::new(1 << 20)];
+    let first = open(&config(&mut memory[0], 1));
+    let mut second = config(&mut memory[1], 2);
+    assert_eq!(
+        name(unsafe { mnet_open(&raw const second) }),
+        "MNET_EBUSY",
+        "the device"
+    );
+    let mut manual = manual_config(&mut memory[0], 2);
+    assert_eq!(
+        name(unsafe { mnet_open(&raw const manual) }),
+        "MNET_EBUSY",
+        "the arena"
+    );
+    manual.arena = unsafe { manual.arena.byte_add(manual.arena_size / 2) };
+    manual.arena_size /= 2;
+    assert_eq!(
+        name(unsafe { mnet_open(&raw const manual) }),
+        "MNET_EBUSY",
+        "half the arena"
+    );
+    assert_eq!(mnet_close_stack(first), 0);
+    second.arena = memory[0].start();
+    let again = open(&second);
+    assert_eq!(mnet_close_stack(again), 0);
+}
+
+#[test]
+fn eight_stacks_can_be_open() {
+    let _world = World::new();
+    let mut memory: Vec<Memory> = (0..9).map(|_| Memory::new(512 << 10)).collect();
+    let (last, first) = memory.split_last_mut().unwrap();
+    let stacks: Vec<_> = first
+        .iter_mut()
+        .map(|memory| open(&manual_config(memory, 1)))
+        .collect();
+    let ninth = manual_config(last, 1);
+    assert_eq!(name(unsafe { mnet_open(&raw const ninth) }), "MNET_ELIMIT");
+    let local = address("10.0.0.1:7");
+    let fds: HashSet<_> = stacks
+        .iter()
+        .map(|stack| unsafe { mnet_listen(*stack, &raw const local, 1) })
+        .collect();
+    assert_eq!(fds.len(), 8, "handles of different stacks differ");
+    assert!(stacks.into_iter().all(|stack| mnet_close_stack(stack) == 0));
+}
+
+#[test]
+fn buffers_inside_an_arena_are_refused() {
+    let mut pair = Pair::new(0);
+    let fd = pair.connect(0);
+    assert_eq!(write(fd, b"abc"), 3);
+    let start = pair.memory[0].start();
+    let end = start.wrapping_byte_add(pair.memory[0].len());
+    let before = start.wrapping_byte_sub(1);
+    let inside = start.wrapping_byte_add(1_000);
+    let local = address("10.0.0.1:9");
+    unsafe {
+        for place in [start, inside, end.wrapping_byte_sub(1)] {
+            assert_eq!(mnet_read(fd, place, 3), i64::from(MNET_EINVAL));
+            assert_eq!(mnet_random(pair.stack, place, 3), MNET_EINVAL);
+            assert_eq!(mnet_sockname(fd, place.cast()), MNET_EINVAL);
+            assert_eq!(
+                mnet_poll(pair.stack, place.cast(), 1, 0),
+                i64::from(MNET_EINVAL)
+            );
+            assert_eq!(
+                mnet_events(pair.stack, place.cast(), 1, 0),
+                i64::from(MNET_EINVAL)
+            );
+            assert_eq!(mnet_peek(fd, place.cast()), i64::from(MNET_EINVAL));
+            assert_eq!(
+                mnet_sendto(fd, place, 3, &raw const local),
+                i64::from(MNET_EINVAL)
+            );
+        }
+        // One that reaches into the arena, around it, or around the end of all memory.
+        assert_eq!(mnet_read(fd, before, 2), i64::from(MNET_EINVAL));
+        assert_eq!(mnet_read(fd, before, 1 << 30), i64::from(MNET_EINVAL));
+        assert_eq!(mnet_read(fd, inside, usize::MAX), i64::from(MNET_EINVAL));
+        assert_eq!(mnet_read(fd, end, usize::MAX), i64::from(MNET_EINVAL));
+        assert_eq!(mnet_read(fd, ptr::null_mut(), 3), i64::from(MNET_EINVAL));
+        assert_eq!(mnet_write(fd, ptr::null(), 3), i64::from(MNET_EINVAL));
+        assert_eq!(mnet_write(fd, end, usize::MAX), i64::from(MNET_EINVAL));
+        assert_eq!(mnet_write(fd, inside, usize::MAX), i64::from(MNET_EINVAL));
+        // Writing from there is allowed, for the sake of mnet_peek().
+        assert_eq!(mnet_write(fd, inside, 3), 3);
+    }
+    let mut buffer = [0; 9];
+    assert_eq!(
+        (read(fd, &mut buffer), &buffer[..3]),
+        (3, &b"abc"[..]),
+        "nothing was taken"
+    );
+}
+
+#[test]
+fn manual_stacks_are_driven_by_their_owner_alone() {
+    let world = World::new();
+    let mut memory = [Memory::new(1 << 20), Memory::new(1 << 20)];
+    let manual = open(&manual_config(&mut memory[0], 2));
+    let device = open(&config(&mut memory[1], 1));
+    let mut buffer = [0_u8; 1_514];
+    let mut out = |stack, len| {
+        let start = buffer.as_mut_ptr().cast();
+        name(unsafe { mnet_frame_out(stack, 0, start, len) })
+    };
+    assert_eq!(out(manual, 1_513), "MNET_EMSGSIZE");
+    assert_eq!(out(device, 1_514), "MNET_EINVAL");
+    let frame_in =
+        |stack, frame: *const c_void, len, now| unsafe { mnet_frame_in(stack, now, frame, len) };
+    assert_eq!(frame_in(device, buffer.as_ptr().cast(), 60, 0), MNET_EINVAL);
+    assert_eq!(frame_in(manual, ptr::null(), 60, 0), MNET_EINVAL);
+    assert_eq!(
+        frame_in(manual, buffer.as_ptr().cast(), 60, MNET_NEVER),
+        MNET_EINVAL
+    );
+    for len in [0, 1, 60, 1_514] {
+        assert_eq!(
+            frame_in(manual, buffer.as_ptr().cast(), len, 0),
+            0,
+            "it looks and drops"
+        );
+    }
+    assert_eq!(
+        unsafe { mnet_step(manual, MNET_NEVER, ptr::null_mut()) },
+        MNET_EINVAL
+    );
+    let remote = address("10.0.0.1:7");
+    let fd = unsafe { mnet_connect(manual, &raw const remote, ptr::null(), 0) };
+    assert!(fd > 0, "it does not wait");
+    assert_eq!(mnet_set_nonblocking(fd, 0), MNET_EINVAL, "and cannot");
+    let mut entry = mnet_pollfd {
+        fd,
+        events: MNET_WRITABLE,
+        revents: 0,
+    };
+    assert_eq!(unsafe { mnet_poll(manual, &raw mut entry, 1, -1) }, 0);
+    assert_eq!((world.yields(), world.sent()), (0, 0));
+    let len = unsafe { mnet_frame_out(manual, 5, buffer.as_mut_ptr().cast(), buffer.len()) };
+    assert!(len >= 42 && buffer[12..14] == [8, 6], "an ARP packet");
+    let mut next = 0;
+    assert_eq!(unsafe { mnet_step(manual, 5, &raw mut next) }, 0);
+    assert!(next > 5 && next < MNET_NEVER, "{next}: ARP asks again");
+    assert_eq!((mnet_close_stack(manual), mnet_close_stack(device)), (0, 0));
+}
+
+#[test]
+fn a_step_moves_frames_and_never_sleeps() {
+    let pair = Pair::new(MNET_CONFIG_NONBLOCKING);
+    let yields = pair.world.yields();
+    let fd = pair.connect(0);
+    let mut next = 0;
+    assert_eq!(
+        unsafe { mnet_step(pair.stack, mnet_now(), &raw mut next) },
+        0
+    );
+    assert!(pair.world.sent() > 0 && next < MNET_NEVER);
+    assert_eq!(pair.world.yields(), yields);
+    // Sleeping is the owner's business.
+    let mut rounds = 0;
+    while u32::try_from(mnet_readiness(fd)).unwrap() & MNET_WRITABLE == 0 {
+        rounds += 1;
+        assert!(rounds < 100);
+        let mut ready = 0;
+        unsafe { solo5_sys::solo5_yield(next, &raw mut ready) };
+        assert_eq!(
+            unsafe { mnet_step(pair.stack, mnet_now(), &raw mut next) },
+            0
+        );
+    }
+    assert_eq!(write(fd, b"x"), 1);
+}
+
+#[test]
+fn counters_have_names_and_values() {
+    let pair = Pair::new(0);
+    let count = mnet_counter_count();
+    let names: Vec<_> = (0..count)
+        .map(|i| {
+            unsafe { CStr::from_ptr(mnet_counter_name(i)) }
+                .to_str()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(
+        names.iter().collect::<HashSet<_>>().len(),
+        count,
+        "no name twice"
+    );
+    assert!(mnet_counter_name(count).is_null() && mnet_counter_name(usize::MAX).is_null());
+    let value = |name: &str| {
+        let index = names.iter().position(|n| *n == name).unwrap();
+        let mut value = 0;
+        assert_eq!(
+            unsafe { mnet_counter_value(pair.stack, index, &raw mut value) },
+            0
+        );
+        value
+    };
+    assert_eq!((value("rx_frames"), value("sleeps")), (0, 0));
+    let _fd = pair.connect(0);
+    assert!(value("rx_frames") > 0 && value("sleeps") > 0);
+    let read = |index, value| unsafe { mnet_counter_value(pair.stack, index, value) };
+    assert_eq!(read(0, ptr::null_mut()), MNET_EINVAL);
+    assert_eq!(read(count, &mut 0), MNET_EINVAL);
+    assert_eq!(unsafe { mnet_counter_value(-1, 0, &mut 0) }, MNET_EBADF);
+}
+
+#[test]
+fn random_numbers_fill_the_buffer_and_differ() {
+    let pair = Pair::new(0);
+    let random = || {
+        let mut bytes = [0_u8; 1_001];
+        let start = bytes.as_mut_ptr().cast();
+        assert_eq!(unsafe { mnet_random(pair.stack, start, 1_000) }, 0);
+        assert_eq!(bytes[1_000], 0);
+        bytes
+    };
+    let (first, second) = (random(), random());
+    assert_ne!(first, second);
+    assert!(first[990..1_000].iter().any(|byte| *byte != 0));
+}
+
+#[test]
+fn addresses_and_text() {
+    let parse = |text: &[u8]| {
+        let mut addr = mnet_addr {
+            port: 77,
+            ..mnet_addr::default()
+        };
+        let status = unsafe { mnet_addr_parse(text.as_ptr().cast(), text.len(), &raw mut addr) };
+        if status != 0 {
+            assert_eq!(
+                (status, addr.port),
+                (MNET_EINVAL, 77),
+                "nothing is written on an error"
+            );
+        }
+        (status == 0).then_some((addr.ip[..4].to_vec(), addr.port))
+    };
+    assert_eq!(parse(b"10.0.0.2"), Some((vec![10, 0, 0, 2], 0)));
+    assert_eq!(
+        parse(b"255.255.255.255:65535"),
+        Some((vec![255; 4], 65_535))
+    );
+    let wrong: [&[u8]; 14] = [
+        b"",
+        b"10.0.0",
+        b"10.0.0.2.3",
+        b"10.0.0.256",
+        b"10.0.0.2:",
+        b"10.0.0.2:65536",
+        b":7",
+        b"10.0.0.2:+7",
+        b"10.0.0.2 ",
+        b"010.0.0.2",
+        b"10.0.0.2:7:7",
+        b"::1",
+        b"10.0.0.2\0",
+        b"\xff",
+    ];
+    for text in wrong {
+        assert_eq!(parse(text), None, "{}", text.escape_ascii());
+    }
+
+    let cidr = |text: &str| {
+        let (mut addr, mut len) = (mnet_addr::default(), 99);
+        let start = text.as_ptr().cast();
+        let status = unsafe { mnet_cidr_parse(start, text.len(), &raw mut addr, &raw mut len) };
+        (status == 0).then_some((addr.ip[..4].to_vec(), len))
+    };
+    assert_eq!(cidr("10.0.0.2/24"), Some((vec![10, 0, 0, 2], 24)));
+    for text in [
+        "10.0.0.2",
+        "10.0.0.2/",
+        "10.0.0.2/33",
+        "10.0.0.2/0",
+        "10.0.0.2/+4",
+        "10.0.0/24",
+    ] {
+        assert_eq!(cidr(text), None, "{text}");
+    }
+
+    let format = |addr: &mnet_addr, len: usize| {
+        let mut buffer = [b'?'; 70];
+        let written = unsafe { mnet_addr_format(addr, buffer.as_mut_ptr().cast(), len) };
+        (written, buffer)
+    };
+    let (len, buffer) = format(&address("10.0.0.2:7"), 11);
+    assert_eq!((len, &buffer[..12]), (10, &b"10.0.0.2:7\0?"[..]));
+    assert_eq!(&format(&address("1.2.3.4"), 64).1[..8], b"1.2.3.4\0");
+    let (len, buffer) = format(&address("10.0.0.2:7"), 10);
+    assert_eq!((name(len), buffer), ("MNET_EMSGSIZE", [b'?'; 70]));
+    assert_eq!(name(format(&mnet_addr::default(), 64).0), "MNET_EINVAL");
+    let strange = mnet_addr {
+        family: 9,
+        ..mnet_addr::default()
+    };
+    assert_eq!(name(format(&strange, 64).0), "MNET_EAFNOSUPPORT");
+    unsafe {
+        assert_eq!(
+            mnet_addr_parse(ptr::null(), 4, &mut address("1.1.1.1")),
+            MNET_EINVAL
+        );
+        assert_eq!(
+            mnet_addr_parse(c"1.1.1.1".as_ptr(), 7, ptr::null_mut()),
+            MNET_EINVAL
+        );
+        assert_eq!(
+            mnet_addr_format(ptr::null(), ptr::null_mut(), 0),
+            i64::from(MNET_EINVAL)
+        );
+    }
+}
+
+#[test]
+fn versions_agree_with_the_package() {
+    let version = unsafe { CStr::from_ptr(mnet_version()) }.to_str().unwrap();
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    let [major, minor, patch] = version
+        .split('.')
+        .map(|n| n.parse::<i32>().unwrap())
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("three numbers");
+    };
+    assert_eq!(
+        mnet_version_number(),
+        major * 1_000_000 + minor * 1_000 + patch
+    );
+    assert_eq!(mnet_abi_version(), MNET_ABI_VERSION);
+}

@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("solo5-guest", &["solo5-abi", "solo5-mem", "solo5-sys"]),
     ("solo5-tender", &["solo5-abi"]),
-    ("solo5-elftool", &["solo5-abi"]),
+    ("solo5-elftool", &["solo5-abi", "solo5-tender"]),
     ("solo5-cc", &[]),
 ];
 

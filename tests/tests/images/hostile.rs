@@ -4,11 +4,12 @@
 //! the next ones are looked at; so whatever the image had to say about the frame has been said when
 //! the second ping's answer is there.
 
-use std::net::Ipv4Addr;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use mnet_tests::clients::{ping, tcp_echo_checked};
+use mnet_tests::clients::{connect, ping, tcp_echo_checked};
 use mnet_tests::frame::{self, IP, Link, Segment, TRANSPORT, describe, fix_checksums, flags};
 use mnet_tests::packet::PacketSocket;
 
@@ -21,6 +22,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         "segments_of_no_connection_are_answered_as_rfc_9293_says",
         strays,
     ),
+    ("established_connections_survive_a_syn_flood", syn_flood),
 ];
 
 /// A frame, and the counter that it must move.
@@ -482,5 +484,50 @@ fn strays(fixture: &Fixture) -> Result<()> {
         let wanted: Vec<_> = stray.answer.iter().map(essence).collect();
         ensure!(got == wanted, "{}: {got:?}, wanted {wanted:?}", stray.name);
     }
+    Ok(())
+}
+
+/// SYNs from hosts that do not exist: the backlog fills up and stays bounded, and who is connected
+/// notices nothing. (Without SYN cookies, new clients have to wait.)
+fn syn_flood(fixture: &Fixture) -> Result<()> {
+    /// `BACKLOG` of the echo example.
+    const BACKLOG: u64 = 512;
+    const SYNS: u16 = 20_000;
+    let machine = fixture.boot_echo()?;
+    let packets = machine.packets()?;
+    let mut client = connect(SERVICE)?;
+    for number in 0..SYNS {
+        let [_, low] = number.to_be_bytes();
+        let stranger = Link {
+            host: Ipv4Addr::new(10, 0, 0, 100 + low % 100),
+            ..machine.link
+        };
+        packets.send(&stranger.tcp(&Segment {
+            source: 10_000 + number,
+            destination: SERVICE.port(),
+            seq: number.into(),
+            flags: flags::SYN,
+            window: 1000,
+            ..Segment::default()
+        }))?;
+        if number % 1000 == 0 {
+            echoes(&mut client, &number.to_be_bytes())?;
+        }
+    }
+    echoes(&mut client, b"still there?")?;
+    ping(GUEST, 0, 56, Duration::from_secs(5))?;
+    let half_open = machine.statistic("half_open")?;
+    ensure!(half_open <= BACKLOG, "{half_open} half-open connections");
+    let refused = machine.statistic("tcp_backlog_full")?;
+    ensure!(refused > 0, "the flood did not reach the backlog");
+    Ok(())
+}
+
+/// A message comes back on a connection.
+fn echoes(client: &mut TcpStream, message: &[u8]) -> Result<()> {
+    client.write_all(message)?;
+    let mut answer = vec![0; message.len()];
+    client.read_exact(&mut answer)?;
+    ensure!(answer == message, "{message:?} came back as {answer:?}");
     Ok(())
 }

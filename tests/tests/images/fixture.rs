@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use mnet_tests::boot::time_to_first_syn_ack;
 use mnet_tests::frame::Link;
 use mnet_tests::packet::PacketSocket;
@@ -87,7 +87,16 @@ impl Fixture {
         };
         let unikernel = self.echo_unikernel();
         let (process, _) = time_to_first_syn_ack(&unikernel, &tap, &link, SERVICE.port())?;
-        Ok(Machine { process, tap, link })
+        let machine = Machine { process, tap, link };
+        // Linux has reset the connection that it did not ask for, but perhaps not yet its last SYN.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while machine.statistic("half_open")? > 0 {
+            ensure!(
+                Instant::now() < deadline,
+                "the first SYN is never forgotten"
+            );
+        }
+        Ok(machine)
     }
 }
 

@@ -56,6 +56,11 @@ impl Host {
     }
 
     pub(crate) fn with(config: &Config) -> Self {
+        Self::on_network(config, 24)
+    }
+
+    /// A host whose link shares `prefix_len` bits of [`OURS`].
+    pub(crate) fn on_network(config: &Config, prefix_len: u8) -> Self {
         let now = Instant::from_millis(1_000);
         let mut stack = Stack::new(config, [42; 32], now).unwrap();
         let hardware_address = OUR_HW.0;
@@ -69,7 +74,9 @@ impl Host {
                 },
             )
             .unwrap();
-        stack.add_address(now, interface, OURS.into(), 24).unwrap();
+        stack
+            .add_address(now, interface, OURS.into(), prefix_len)
+            .unwrap();
         let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         stack.add_route(any, 0, PEER.into(), interface).unwrap();
         let mut host = Self {

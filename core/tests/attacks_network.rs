@@ -1,0 +1,539 @@
+//! Attacks below the transports: each test is named after the row of SECURITY.md that it answers.
+
+mod support;
+
+use mnet_core::error::{RecvError, RecvFromError};
+use mnet_core::wire::arp::Operation;
+use mnet_core::wire::ethernet::{EthernetAddress, ether_type};
+use mnet_core::wire::ipv4::protocol;
+use mnet_core::wire::tcp::Flags;
+use mnet_core::{Config, Readiness, SocketId};
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use support::*;
+use zerocopy::byteorder::network_endian::U16;
+
+fn at(address: Ipv4Addr, port: u16) -> SocketAddr {
+    SocketAddr::from((address, port))
+}
+
+fn counter(host: &Host, name: &str) -> u64 {
+    host.stack
+        .counters()
+        .iter()
+        .find(|(n, _)| *n == name)
+        .map(|(_, value)| value)
+        .unwrap()
+}
+
+/// A connection to the remote host, whose SYN has just left: its sequence number and its port.
+fn syn_sent(host: &mut Host) -> (SocketId, u32, u16, Vec<u8>) {
+    let id = host
+        .stack
+        .tcp_connect(host.now, at(REMOTE, 80), None)
+        .unwrap();
+    let frames = host.transmit();
+    assert_eq!(frames.len(), 1);
+    let sent = parse_sent(&frames[0]);
+    let (header, _) = sent.tcp();
+    assert!(header.flags().contains(Flags::SYN));
+    (
+        id,
+        header.sequence.get(),
+        header.source_port.get(),
+        frames[0][14..].to_vec(),
+    )
+}
+
+/// The same, established.
+fn established(host: &mut Host) -> (SocketId, Vec<u8>) {
+    let (id, iss, port, _) = syn_sent(host);
+    let answer = tcp(
+        at(REMOTE, 80),
+        at(OURS, port),
+        Flags::SYN | Flags::ACK,
+        (9_000, iss.wrapping_add(1)),
+        b"",
+        |_| {},
+    );
+    host.receive(&from_peer(&answer));
+    assert!(
+        host.stack
+            .readiness(id)
+            .unwrap()
+            .contains(Readiness::WRITABLE)
+    );
+    host.stack.tcp_send(host.now, id, b"request").unwrap();
+    let frames = host.transmit();
+    let data = frames.last().unwrap()[14..].to_vec();
+    (id, data)
+}
+
+fn icmp_error(message_type: u8, code: u8, rest: [u8; 4], quoted: &[u8]) -> Vec<u8> {
+    let message = icmp(message_type, code, rest, &quoted[..quoted.len().min(28)]);
+    from_peer(&ipv4(PEER, OURS, protocol::ICMP, &message, |_| {}))
+}
+
+/// Row 1: Ripple20, CVE-2020-11896 and CVE-2020-11898. Tunnelled packets are not unpacked, whatever
+/// their inner lengths claim.
+#[test]
+fn row_01_tunnelled_fragments_with_lying_lengths_go_nowhere() {
+    for outer in [4, 41] {
+        for inner_len in [0u16, 19, 20, 100, 1_400, 65_535] {
+            for fragment in [0x2000u16, 0x2001, 0x0003, 0x0000] {
+                let mut host = Host::with_peer();
+                let inner = ipv4(PEER, OURS, protocol::UDP, &[0x41; 64], |ip| {
+                    ip.total_len = U16::new(inner_len);
+                });
+                let packet = ipv4(PEER, OURS, outer, &inner, |ip| {
+                    ip.flags_and_offset = U16::new(fragment);
+                });
+                let answers = host.receive(&from_peer(&packet));
+                if fragment == 0 {
+                    // A whole packet of an unknown protocol: RFC 1122 §3.2.2.1.
+                    assert_eq!(parse_sent(&answers[0]).icmp().0.code, 2);
+                } else {
+                    assert_eq!(answers.len(), 0);
+                    assert_eq!(host.counted(), [("ip_fragment_unsupported", 1)]);
+                }
+                assert_eq!(host.stack.counters().udp_received, 0);
+                host.assert_no_frame_lost();
+            }
+        }
+    }
+}
+
+/// Row 3: CVE-2020-11897 and others. Every length of every option kind, at every place.
+#[test]
+fn row_03_every_option_length_is_survived() {
+    let mut host = Host::with_peer();
+    let id = host.stack.udp_bind(at(OURS, 53)).unwrap();
+    let payload = udp(at(PEER, 4_000), at(OURS, 53), b"x")[20..].to_vec();
+    for kind in 0..=255u8 {
+        for len in [0u8, 1, 2, 3, 8, 39, 40, 41, 255] {
+            for place in [0usize, 1, 37, 38, 39] {
+                let mut options = [1u8; 40];
+                options[place] = kind;
+                if let Some(byte) = options.get_mut(place + 1) {
+                    *byte = len;
+                }
+                let packet =
+                    ipv4_with_options(PEER, OURS, protocol::UDP, &options, &payload, |_| {});
+                host.receive(&from_peer(&packet));
+                while host.stack.udp_recv_from(host.now, id, &mut [0; 4]).is_ok() {}
+            }
+        }
+    }
+    let received = counter(&host, "udp_received");
+    let refused = counter(&host, "ip_source_route_refused") + counter(&host, "ip_bad_option");
+    assert_eq!(received + refused, 256 * 9 * 5);
+    assert!(
+        refused > 2_000 && received > 2_000,
+        "{refused} refused, {received} received"
+    );
+    host.assert_no_frame_lost();
+}
+
+/// Row 4: CVE-2020-11914. ARP packets that end too early.
+#[test]
+fn row_04_short_arp_is_dropped_at_every_length() {
+    let mut host = Host::new();
+    let request = arp_request((PEER_HW, PEER), OURS);
+    for len in 14..42 {
+        assert_eq!(host.receive(&request[..len]).len(), 0, "{len} bytes");
+    }
+    assert_eq!(host.counted(), [("arp_malformed", 28)]);
+    assert_eq!(host.receive(&request).len(), 1);
+}
+
+/// Row 10: NUCLEUS:13 and Urgent/11. Source routes and reverse ARP.
+#[test]
+fn row_10_source_routes_and_reverse_arp_are_dropped_silently() {
+    let mut host = Host::with_peer();
+    let echo = icmp(8, 0, [0; 4], b"");
+    for kind in [131u8, 137] {
+        for len in 0..=11u8 {
+            for pointer in [0u8, 3, 4, 5, 255] {
+                let options = [kind, len, pointer, 10, 0, 0, 9, 10, 0, 0, 8, 0];
+                let packet = ipv4_with_options(PEER, OURS, protocol::ICMP, &options, &echo, |_| {});
+                assert_eq!(host.receive(&from_peer(&packet)).len(), 0);
+            }
+        }
+    }
+    assert_eq!(host.counted(), [("ip_source_route_refused", 120)]);
+    for operation in [3u8, 4, 8, 9] {
+        let mut frame = arp_request((PEER_HW, PEER), OURS);
+        frame[21] = operation;
+        assert_eq!(host.receive(&frame).len(), 0);
+    }
+    assert_eq!(host.counted(), [("arp_bad_operation", 4)]);
+}
+
+/// Row 14: teardrop, ping of death, jolt2, rose. No fragment is kept or answered.
+#[test]
+fn row_14_fragments_of_every_shape_leave_no_trace() {
+    let mut host = Host::with_peer();
+    let before = host.stack.pool_frames();
+    let mut sent = 0;
+    for offset in [0u16, 1, 2, 3, 0xb0, 0x1ffe, 0x1fff] {
+        for more in [0u16, 0x2000] {
+            for len in [0usize, 1, 7, 8, 24, 1_480] {
+                if offset | more == 0 {
+                    continue;
+                }
+                for protocol in [protocol::ICMP, protocol::TCP, protocol::UDP, 200] {
+                    let packet = ipv4(PEER, OURS, protocol, &vec![8; len], |ip| {
+                        ip.flags_and_offset = U16::new(offset | more);
+                    });
+                    assert_eq!(host.receive(&from_peer(&packet)).len(), 0);
+                    sent += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(host.counted(), [("ip_fragment_unsupported", sent)]);
+    assert_eq!(host.stack.pool_frames().free, before.free);
+}
+
+/// Row 16: land, blat. Packets that claim to come from us, or from nobody.
+#[test]
+fn row_16_packets_from_our_own_or_no_address_are_dropped() {
+    let mut host = Host::with_peer();
+    host.stack.tcp_listen(at(OURS, 80), 4).unwrap();
+    for source in [
+        OURS,
+        Ipv4Addr::UNSPECIFIED,
+        Ipv4Addr::LOCALHOST,
+        Ipv4Addr::BROADCAST,
+    ] {
+        for flags in [Flags::SYN, Flags::SYN | Flags::ACK, Flags::ACK, Flags::RST] {
+            let land = tcp(at(source, 80), at(OURS, 80), flags, (1, 1), b"", |_| {});
+            assert_eq!(host.receive(&from_peer(&land)).len(), 0);
+        }
+    }
+    assert_eq!(host.counted(), [("ip_bad_source", 16)]);
+    assert_eq!(host.stack.usage().half_open, 0);
+}
+
+/// Row 19: CVE-2020-36516 and others. There is no identification counter to observe: all packets
+/// have DF set and the identification 0.
+#[test]
+fn row_19_no_packet_has_an_identification() {
+    let mut host = Host::with_peer();
+    let id = host.stack.udp_bind(at(OURS, 53)).unwrap();
+    let mut frames = host.receive(&ping(b"x"));
+    frames.extend(host.receive(&from_peer(&udp(at(PEER, 1), at(OURS, 9), b"x"))));
+    let syn = tcp(at(PEER, 1), at(OURS, 9), Flags::SYN, (1, 0), b"", |_| {});
+    frames.extend(host.receive(&from_peer(&syn)));
+    host.stack
+        .udp_send_to(host.now, id, b"x", at(REMOTE, 53))
+        .unwrap();
+    host.stack
+        .tcp_connect(host.now, at(REMOTE, 80), None)
+        .unwrap();
+    frames.extend(host.transmit());
+    assert_eq!(frames.len(), 5);
+    for frame in &frames {
+        // It asserts that the identification is 0 and DF set.
+        parse_sent(frame);
+    }
+}
+
+/// Row 20: ICMP against TCP (RFC 5927). A forged error must quote a sequence number in flight.
+#[test]
+fn row_20_forged_errors_do_not_touch_connections() {
+    let mut host = Host::with_peer();
+    let (id, data) = established(&mut host);
+    host.counted();
+    let seq = u32::from_be_bytes([data[24], data[25], data[26], data[27]]);
+    let quoting = |seq: u32| {
+        let mut quoted = data.clone();
+        quoted[24..28].copy_from_slice(&seq.to_be_bytes());
+        quoted
+    };
+    for guess in [
+        seq.wrapping_sub(1),
+        seq.wrapping_add(7),
+        seq ^ 0x8000_0000,
+        0,
+        u32::MAX,
+    ] {
+        for code in 0..=15 {
+            let rest = if code == 4 { [0, 0, 2, 64] } else { [0; 4] };
+            host.receive(&icmp_error(3, code, rest, &quoting(guess)));
+        }
+    }
+    assert_eq!(counter(&host, "icmp_error_unrelated"), 5 * 16);
+    // Even the right number does not end an established connection (RFC 5927 §5.2).
+    for code in 0..=15 {
+        host.receive(&icmp_error(3, code, [0; 4], &data));
+    }
+    host.receive(&icmp_error(4, 0, [0; 4], &data));
+    assert_eq!(
+        host.stack.tcp_recv(host.now, id, &mut [0; 4]),
+        Err(RecvError::WouldBlock)
+    );
+    assert_eq!(host.stack.tcp_send(host.now, id, b"more"), Ok(4));
+}
+
+/// Row 20: a connection that is being opened ends at once only if its own SYN is quoted.
+#[test]
+fn row_20_a_refusal_must_quote_the_syn() {
+    let mut host = Host::with_peer();
+    let (id, iss, _, syn) = syn_sent(&mut host);
+    for guess in [iss.wrapping_sub(1), iss.wrapping_add(1), 0] {
+        let mut quoted = syn.clone();
+        quoted[24..28].copy_from_slice(&guess.to_be_bytes());
+        host.receive(&icmp_error(3, 3, [0; 4], &quoted));
+        assert!(!host.stack.readiness(id).unwrap().contains(Readiness::ERROR));
+    }
+    host.receive(&icmp_error(3, 3, [0; 4], &syn));
+    assert!(host.stack.readiness(id).unwrap().contains(Readiness::ERROR));
+    assert_eq!(
+        host.stack.tcp_recv(host.now, id, &mut [0; 4]),
+        Err(RecvError::Refused)
+    );
+}
+
+/// Row 20: a claimed MTU below what every host takes is not believed.
+#[test]
+fn row_20_tiny_path_mtus_are_ignored() {
+    let mut host = Host::with_peer();
+    let (_, data) = established(&mut host);
+    host.counted();
+    for mtu in [0u16, 1, 68, 296, 575] {
+        let [a, b] = mtu.to_be_bytes();
+        host.receive(&icmp_error(3, 4, [0, 0, a, b], &data));
+        assert_eq!(
+            host.counted(),
+            [("icmp_received", 1), ("icmp_error_unrelated", 1)]
+        );
+    }
+}
+
+/// Row 22: cache poisoning. Talking unasked creates no entry, and a contradicting claim moves
+/// nobody's traffic while the owner answers.
+#[test]
+fn row_22_arp_cannot_be_poisoned_by_talking_unasked() {
+    let mut host = Host::new();
+    let id = host.stack.udp_bind(at(OURS, 53)).unwrap();
+    for last in 3..=254 {
+        let address = Ipv4Addr::new(10, 0, 0, last);
+        host.receive(&arp_reply((OTHER_HW, address)));
+        host.receive(&arp_request((OTHER_HW, address), address));
+    }
+    host.stack
+        .udp_send_to(host.now, id, b"x", at(OTHER, 9))
+        .unwrap();
+    let frames = host.transmit();
+    assert_eq!(
+        parse_sent_arp(&frames[0]).1,
+        Operation::Request,
+        "nothing was believed"
+    );
+    host.receive(&arp_reply((OTHER_HW, OTHER)));
+
+    // The gateway is known; somebody else claims its address in every way there is.
+    host.meet(PEER_HW, PEER);
+    let thief = (EthernetAddress([2, 0, 0, 0, 0, 0x66]), PEER);
+    let claims = [
+        arp_reply(thief),
+        arp_request(thief, OURS),
+        arp_request(thief, PEER),
+        arp(thief.0, ALL, Operation::Reply, thief, thief),
+    ];
+    for _ in 0..100 {
+        for claim in &claims {
+            for frame in host.receive(claim) {
+                if let [.., 8, 6] = frame[..14] {
+                    let (to, operation, question) = parse_sent_arp(&frame);
+                    if operation == Operation::Request {
+                        assert_eq!((to, question.target().1), (PEER_HW, PEER));
+                        host.receive(&arp_reply((PEER_HW, PEER)));
+                    }
+                }
+            }
+            host.stack
+                .udp_send_to(host.now, id, b"x", at(REMOTE, 9))
+                .unwrap();
+            for frame in host.transmit() {
+                assert_eq!(parse_sent(&frame).ethernet.destination, PEER_HW);
+            }
+            host.advance(50);
+        }
+    }
+    assert!(counter(&host, "arp_contested") >= 100);
+    host.assert_no_frame_lost();
+}
+
+/// Row 22: exhaustion. SYNs from ever new neighbours that do not exist leave bounded traces, and
+/// make us broadcast little.
+#[test]
+fn row_22_spoofed_neighbours_bind_bounded_memory_and_cause_few_questions() {
+    let mut host = Host::on_network(&Config::default(), 8);
+    host.meet(PEER_HW, PEER);
+    host.stack.tcp_listen(at(OURS, 80), 64).unwrap();
+    let udp_id = host.stack.udp_bind(at(OURS, 53)).unwrap();
+    let start = host.now;
+    let mut questions = 0;
+    let rounds = 100_000u32;
+    for number in 0..rounds {
+        let source = Ipv4Addr::from_bits(0x0a10_0000 + number);
+        let syn = tcp(
+            at(source, 1_024),
+            at(OURS, 80),
+            Flags::SYN,
+            (number, 0),
+            b"",
+            |_| {},
+        );
+        host.stack
+            .receive_copy(host.now, host.interface, &from_peer(&syn));
+        if number % 64 == 63 {
+            questions += host
+                .transmit()
+                .iter()
+                .filter(|f| f[12..14] == [8, 6])
+                .count();
+            host.now = host.now + core::time::Duration::from_millis(1);
+        }
+    }
+    let seconds = (host.now - start).as_secs_f64();
+    let most = 128.0 + 500.0 * seconds + 192.0;
+    assert!(
+        (questions as f64) < most,
+        "{questions} questions in {seconds} s"
+    );
+    let pool = host.stack.pool_frames();
+    assert!(pool.total - pool.free < 1_000, "{pool:?}");
+    // Who was known is still known.
+    host.stack
+        .udp_send_to(host.now, udp_id, b"x", at(PEER, 9))
+        .unwrap();
+    let data: Vec<_> = host
+        .transmit()
+        .into_iter()
+        .filter(|f| f[23] == protocol::UDP)
+        .collect();
+    assert_eq!(parse_sent(&data[0]).ethernet.destination, PEER_HW);
+}
+
+/// Row 23: SAD DNS, CVE-2020-25705. An attacker spends the budget of errors with probes from
+/// spoofed sources, then counts what is left with probes of its own. The budget is random, so that
+/// a thousand closed ports and a thousand less one look alike.
+#[test]
+fn row_23_the_budget_of_errors_does_not_tell_which_port_is_open() {
+    let answers = |seed: u8, open: bool| {
+        let mut host = Host::on_network(&Config::default(), 8);
+        host.meet(PEER_HW, PEER);
+        // Each run has its own history of random numbers.
+        for _ in 0..seed {
+            host.stack.random(&mut [0; 1]);
+        }
+        if open {
+            host.stack.udp_bind(at(OURS, 1_500)).unwrap();
+        }
+        for port in 1_000..2_000u16 {
+            let source = Ipv4Addr::from_bits(0xc000_0000 + u32::from(port));
+            host.receive(&from_peer(&udp(at(source, 53), at(OURS, port), b"")));
+        }
+        host.counted();
+        u64::from(host.stack.counters().icmp_sent as u32)
+    };
+    let closed: BTreeSet<u64> = (0..24).map(|seed| answers(seed, false)).collect();
+    let open: BTreeSet<u64> = (0..24).map(|seed| answers(seed, true)).collect();
+    assert!(closed.len() > 4 && open.len() > 4, "{closed:?} {open:?}");
+    assert!(*closed.last().unwrap() <= 110);
+    let overlap = closed.intersection(&open).count();
+    assert!(
+        overlap > 2,
+        "the two cannot be told apart: {closed:?} {open:?}"
+    );
+}
+
+/// Row 41: reflection. No frame is answered with much more than its own size, and none that came
+/// from or went to a group is answered at all.
+#[test]
+fn row_41_answers_are_not_larger_than_questions_by_more_than_their_headers() {
+    let segment = |port, flags| tcp(at(PEER, 7), at(OURS, port), flags, (1, 1), b"", |_| {});
+    let mut frames = vec![
+        segment(81, Flags::SYN),
+        segment(81, Flags::ACK),
+        segment(81, Flags::FIN | Flags::PSH | Flags::URG),
+        segment(80, Flags::SYN),
+        segment(80, Flags::ACK),
+        ipv4(PEER, OURS, 132, b"", |_| {}),
+    ];
+    for len in [0, 1, 100, 600, 1_472] {
+        frames.push(udp(at(PEER, 7), at(OURS, 9), &vec![0; len]));
+        frames.push(ipv4(
+            PEER,
+            OURS,
+            protocol::ICMP,
+            &icmp(8, 0, [0; 4], &vec![0; len]),
+            |_| {},
+        ));
+    }
+    for packet in frames {
+        let mut host = Host::with_peer();
+        host.stack.tcp_listen(at(OURS, 80), 4).unwrap();
+        let frame = from_peer(&packet);
+        let answers: Vec<_> = host
+            .receive(&frame)
+            .into_iter()
+            .filter(|f| f[12..14] == [8, 0])
+            .collect();
+        let bytes: usize = answers.iter().map(Vec::len).sum();
+        assert!(
+            bytes <= frame.len() + 28,
+            "{} bytes answer {}",
+            bytes,
+            frame.len()
+        );
+        let to_all = ethernet(PEER_HW, ALL, ether_type::IPV4, &packet);
+        assert_eq!(
+            host.receive(&to_all)
+                .iter()
+                .filter(|f| f[12..14] == [8, 0])
+                .count(),
+            0
+        );
+        let from_group = ethernet(
+            EthernetAddress([1, 0, 0x5e, 0, 0, 1]),
+            OUR_HW,
+            ether_type::IPV4,
+            &packet,
+        );
+        assert_eq!(
+            host.receive(&from_group)
+                .iter()
+                .filter(|f| f[12..14] == [8, 0])
+                .count(),
+            0
+        );
+    }
+}
+
+/// Row 42: corruption. One flipped bit in a datagram is noticed, wherever it is.
+#[test]
+fn row_42_no_flipped_bit_gets_through() {
+    let mut host = Host::with_peer();
+    let id = host.stack.udp_bind(at(OURS, 53)).unwrap();
+    let frame = from_peer(&udp(at(PEER, 4_000), at(OURS, 53), b"important"));
+    // From the IP header on; the Ethernet header is the link's to protect.
+    for bit in 14 * 8..frame.len() * 8 {
+        let mut spoiled = frame.clone();
+        spoiled[bit / 8] ^= 1 << (bit % 8);
+        host.receive(&spoiled);
+        let result = host.stack.udp_recv_from(host.now, id, &mut [0; 20]);
+        assert_eq!(result, Err(RecvFromError::WouldBlock), "bit {bit}");
+    }
+    host.receive(&frame);
+    assert_eq!(
+        host.stack
+            .udp_recv_from(host.now, id, &mut [0; 20])
+            .unwrap()
+            .len,
+        9
+    );
+}

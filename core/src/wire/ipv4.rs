@@ -284,17 +284,16 @@ mod tests {
 
     #[test]
     fn each_wrong_field_is_named() {
-        let cases: [(&dyn Fn(&mut [u8]), Ipv4Error); 7] = [
-            (&|b| b[0] = 0x65, Ipv4Error::Version),
-            (&|b| b[0] = 0x44, Ipv4Error::HeaderLength),
-            (&|b| b[0] = 0x4f, Ipv4Error::HeaderLength),
-            (&|b| b[3] = 19, Ipv4Error::TotalLength),
-            (&|b| b[3] = 29, Ipv4Error::TotalLength),
-            (&|b| b[2] = 0xff, Ipv4Error::TotalLength),
-            (&|b| b[6] = 0x80, Ipv4Error::Flags),
-        ];
-        for (change, error) in cases {
-            assert_eq!(parse(&packet(&[], change)), Err(error));
+        for (at, value, error) in [
+            (0, 0x65, Ipv4Error::Version),
+            (0, 0x44, Ipv4Error::HeaderLength),
+            (0, 0x4f, Ipv4Error::HeaderLength),
+            (3, 19, Ipv4Error::TotalLength),
+            (3, 29, Ipv4Error::TotalLength),
+            (2, 0xff, Ipv4Error::TotalLength),
+            (6, 0x80, Ipv4Error::Flags),
+        ] {
+            assert_eq!(parse(&packet(&[], |b| b[at] = value)), Err(error));
         }
         let good = packet(&[], |_| {});
         for len in 0..HEADER_LEN {

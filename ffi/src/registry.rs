@@ -111,6 +111,7 @@ impl Opened {
 pub(crate) struct Tables {
     pub(crate) listeners: usize,
     pub(crate) connections: usize,
+    pub(crate) half_open: usize,
     pub(crate) udp: usize,
 }
 
@@ -119,16 +120,19 @@ impl Tables {
         Self {
             listeners: config.max_listeners,
             connections: limits.connections,
+            half_open: limits.half_open,
             udp: config.max_udp_sockets,
         }
     }
 
-    /// Bytes that the modes of so many sockets take.
-    pub(crate) fn mode_bytes(&self) -> usize {
-        [self.listeners, self.connections, self.udp]
+    /// Bytes that so many sockets take beside what the core accounts for: their modes, and what a
+    /// half-open connection takes beyond the core's estimate.
+    pub(crate) fn extra_bytes(&self) -> usize {
+        let modes: usize = [self.listeners, self.connections, self.udp]
             .iter()
-            .map(|n| n / 8 + 16)
-            .sum()
+            .map(|count| count / 8 + 16)
+            .sum();
+        modes + self.half_open * 32
     }
 }
 

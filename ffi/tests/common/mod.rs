@@ -188,12 +188,12 @@ extern "C" fn solo5_abort() -> ! {
     panic!("solo5_abort was called");
 }
 
-/// An arena that lives until the end of the test.
-pub(crate) struct Memory(Vec<u8>);
+/// Memory for an arena. It is never freed: a test that fails leaves its stacks open.
+pub(crate) struct Memory(&'static mut [u8]);
 
 impl Memory {
     pub(crate) fn new(len: usize) -> Self {
-        Self(vec![0; len])
+        Self(vec![0; len].leak())
     }
 
     pub(crate) fn start(&mut self) -> *mut c_void {
@@ -271,6 +271,12 @@ impl EchoServer {
     /// Takes in what is on the cable, answers, and says when it wants to be called again.
     pub(crate) fn turn(&mut self, now: u64) -> u64 {
         pump(self.stack, now);
+        self.serve();
+        pump(self.stack, now)
+    }
+
+    /// Answers what has arrived.
+    pub(crate) fn serve(&mut self) {
         let mut events = [mnet_event {
             fd: 0,
             ready: 0,
@@ -291,7 +297,6 @@ impl EchoServer {
                 }
             }
         }
-        pump(self.stack, now)
     }
 
     fn accept(&self) {

@@ -1,0 +1,208 @@
+//! The arena as the only memory, as in `libmnet.a`: whatever a stack allocates comes from there, it
+//! is enough for every configuration that is accepted, and nothing is allocated after opening.
+//!
+//! An allocation that fails would end the program here, too, so that the sweep over sizes and
+//! limits shows that none does.
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "every block calls a function of the header with valid pointers"
+)]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{EchoServer, Memory, World, address, config, manual_config, name, open};
+use mnet_ffi::arena::ArenaAllocator;
+use mnet_ffi::*;
+
+/// The library's allocator while a stack is opened, the system's otherwise.
+struct Both;
+
+thread_local! {
+    /// This thread runs a test; others (the test harness) keep to the system's memory.
+    static TESTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Allocations and releases in arenas.
+static IN_ARENAS: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+/// All allocations.
+static ALL: AtomicUsize = AtomicUsize::new(0);
+
+unsafe impl GlobalAlloc for Both {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if !TESTING.get() {
+            return unsafe { System.alloc(layout) };
+        }
+        ALL.fetch_add(1, Ordering::Relaxed);
+        if !ArenaAllocator::is_providing() {
+            return unsafe { System.alloc(layout) };
+        }
+        IN_ARENAS[0].fetch_add(1, Ordering::Relaxed);
+        unsafe { ArenaAllocator.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if !ArenaAllocator::owns(block) {
+            return unsafe { System.dealloc(block, layout) };
+        }
+        IN_ARENAS[1].fetch_add(1, Ordering::Relaxed);
+        unsafe { ArenaAllocator.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Both = Both;
+
+fn start() -> World {
+    TESTING.set(true);
+    World::new()
+}
+
+fn in_arenas() -> [usize; 2] {
+    [0, 1].map(|i| IN_ARENAS[i].load(Ordering::Relaxed))
+}
+
+#[test]
+fn every_accepted_configuration_fits_and_is_given_back() {
+    let _world = start();
+    let mut accepted = 0;
+    let sizes = (0..40).map(|step| 200_000 + step * 7_919 + (step * step) * 20_011);
+    let mut memory = Memory::new(32 << 20);
+    for size in sizes {
+        for limits in 0..8_u32 {
+            let mut config = manual_config(&mut memory, 1);
+            config.arena_size = size;
+            match limits {
+                1 => config.max_connections = 16,
+                2 => config.max_connections = u32::try_from(size / 1_500).unwrap(),
+                3 => config.max_half_open = u32::try_from(size / 400).unwrap(),
+                4 => config.max_time_wait = u32::try_from(size / 300).unwrap(),
+                5 => config.max_listeners = u32::try_from(size / 2_000).unwrap(),
+                6 => config.max_udp_sockets = u32::try_from(size / 2_000).unwrap(),
+                7 => config.mtu = 9_000,
+                _ => {}
+            }
+            let before = in_arenas();
+            println!("{size} bytes, variant {limits}");
+            let stack = unsafe { mnet_open(&raw const config) };
+            if stack < 0 {
+                assert_eq!(name(stack), "MNET_ENOMEM", "{size} bytes, variant {limits}");
+                continue;
+            }
+            accepted += 1;
+            assert_eq!(mnet_close_stack(stack), 0);
+            let [allocated, freed] = in_arenas();
+            assert!(allocated > before[0]);
+            assert_eq!(
+                allocated - before[0],
+                freed - before[1],
+                "all of it was given back"
+            );
+        }
+    }
+    assert!(
+        accepted > 150,
+        "only {accepted} configurations were accepted"
+    );
+}
+
+#[test]
+fn half_a_megabyte_makes_a_stack_that_serves() {
+    let world = start();
+    let mut memory = [Memory::new(512 << 10), Memory::new(512 << 10)];
+    let server = open(&manual_config(&mut memory[1], 2));
+    let mut echo = EchoServer::new(server, 2);
+    world.peer(move |now| echo.turn(now));
+    let stack = open(&config(&mut memory[0], 1));
+
+    let remote = address("10.0.0.2:7");
+    let fd = unsafe { mnet_connect(stack, &raw const remote, ptr::null(), 0) };
+    assert!(fd > 0, "{}", name(fd));
+    let sent = [0xa5_u8; 10_000];
+    let mut buffer = [0_u8; 10_000];
+    let before = in_arenas();
+    for _ in 0..20 {
+        assert_eq!(
+            unsafe { mnet_write(fd, sent.as_ptr().cast(), sent.len()) },
+            10_000
+        );
+        let mut got = 0;
+        while got < buffer.len() {
+            let rest = &mut buffer[got..];
+            let len = unsafe { mnet_read(fd, rest.as_mut_ptr().cast(), rest.len()) };
+            got += usize::try_from(len).unwrap();
+        }
+        assert_eq!(buffer, sent);
+    }
+    assert_eq!(in_arenas(), before, "nothing is allocated after opening");
+
+    // Now that the stacks live in their arenas: what was peeked may be written, and nothing else
+    // may be done with it.
+    assert_eq!(unsafe { mnet_write(fd, b"abc".as_ptr().cast(), 3) }, 3);
+    let mut data = ptr::null();
+    assert_eq!(unsafe { mnet_peek(fd, &raw mut data) }, 3);
+    assert!(ArenaAllocator::owns(data.cast()));
+    assert_eq!(
+        unsafe { mnet_read(fd, data.cast_mut(), 3) },
+        i64::from(MNET_EINVAL)
+    );
+    assert_eq!(unsafe { mnet_write(fd, data, 3) }, 3);
+    assert_eq!(mnet_consume(fd, 3), 0);
+    assert_eq!(unsafe { mnet_read(fd, buffer.as_mut_ptr().cast(), 3) }, 3);
+    assert_eq!(&buffer[..3], b"abc");
+
+    world.peer(|_| u64::MAX);
+    assert_eq!((mnet_close_stack(stack), mnet_close_stack(server)), (0, 0));
+}
+
+#[test]
+fn calls_on_a_manual_stack_allocate_nothing_at_all() {
+    let _world = start();
+    let mut memory = [Memory::new(512 << 10), Memory::new(512 << 10)];
+    let (client, server) = (
+        open(&manual_config(&mut memory[0], 1)),
+        open(&manual_config(&mut memory[1], 2)),
+    );
+    let mut echo = EchoServer::new(server, 2);
+    let remote = address("10.0.0.2:7");
+    // The cable allocates, so frames go straight from one stack into the other here.
+    let mut frame = [0_u8; 1_514];
+    let mut carry = |from, to, now| loop {
+        let len = unsafe { mnet_frame_out(from, now, frame.as_mut_ptr().cast(), frame.len()) };
+        let Ok(len @ 1..) = usize::try_from(len) else {
+            break;
+        };
+        assert_eq!(
+            unsafe { mnet_frame_in(to, now, frame.as_ptr().cast(), len) },
+            0
+        );
+    };
+    let mut now = 1_000_000_000;
+    let before = ALL.load(Ordering::Relaxed);
+    let fd = unsafe { mnet_connect(client, &raw const remote, ptr::null(), 0) };
+    let mut buffer = [0_u8; 3_000];
+    let (mut sent, mut received) = (0, 0);
+    for _ in 0..2_000 {
+        now += 1_000_000;
+        let wrote = unsafe { mnet_write(fd, buffer.as_ptr().cast(), buffer.len()) };
+        sent += wrote.max(0);
+        carry(client, server, now);
+        echo.serve();
+        carry(server, client, now);
+        let read = unsafe { mnet_read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+        received += read.max(0);
+        for stack in [client, server] {
+            assert_eq!(unsafe { mnet_step(stack, now, ptr::null_mut()) }, 0);
+        }
+    }
+    assert_eq!(ALL.load(Ordering::Relaxed), before);
+    assert!(
+        sent > 1_000_000 && received > 900_000,
+        "sent {sent}, received {received}"
+    );
+    assert_eq!((mnet_close_stack(client), mnet_close_stack(server)), (0, 0));
+}

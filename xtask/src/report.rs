@@ -57,7 +57,11 @@ impl Outcome {
         }
         if !succeeded {
             outcome.failed = outcome.failed.max(1);
-            text.clone_into(&mut outcome.notes);
+            outcome.notes = text
+                .lines()
+                .filter(|line| !is_progress(line))
+                .map(|line| format!("{line}\n"))
+                .collect();
         } else if outcome == Self::default() {
             outcome.passed = 1;
         }
@@ -70,6 +74,13 @@ impl Outcome {
         self.failed += other.failed;
         self.skipped += other.skipped;
     }
+}
+
+/// Whether a line of output says only that something went well.
+fn is_progress(line: &str) -> bool {
+    (line.starts_with("test ") && line.ends_with(" ... ok"))
+        || line.starts_with("   Compiling ")
+        || line.is_empty()
 }
 
 /// The number before `word` in `3 passed; 0 failed; ...`.
@@ -127,9 +138,10 @@ mod tests {
 
     #[test]
     fn a_suite_that_fails_without_a_failed_test_has_failed() {
-        let outcome = Outcome::of_tests("error: it does not compile", false);
+        let text = "   Compiling it\ntest a ... ok\n\nerror: it does not compile";
+        let outcome = Outcome::of_tests(text, false);
         assert_eq!((outcome.passed, outcome.failed), (0, 1));
-        assert_eq!(outcome.notes, "error: it does not compile");
+        assert_eq!(outcome.notes, "error: it does not compile\n");
     }
 
     #[test]

@@ -17,6 +17,7 @@ impl Rng {
         self.0.next_u32()
     }
 
+    #[cfg(test)]
     pub(crate) fn u64(&mut self) -> u64 {
         self.0.next_u64()
     }

@@ -76,6 +76,7 @@ impl TimerWheel {
     }
 
     /// When the user's entry fires; `None` if it has none.
+    #[cfg(test)]
     pub(crate) fn deadline(&self, user: u32) -> Option<Instant> {
         let entry = self.entries.get(user as usize)?;
         (entry.place != IDLE).then(|| Instant::from_nanos(entry.tick.saturating_mul(TICK)))
@@ -152,7 +153,8 @@ impl TimerWheel {
     fn insert(&mut self, user: u32, tick: u64) {
         let highest_bit = 63 - ((self.elapsed ^ tick) | (SLOTS as u64 - 1)).leading_zeros();
         let level = ((highest_bit / LEVEL_BITS) as usize).min(LEVELS - 1);
-        let slot = (tick >> (LEVEL_BITS as usize * level)) as usize % SLOTS;
+        let slot =
+            usize::try_from((tick >> (LEVEL_BITS as usize * level)) % SLOTS as u64).unwrap_or(0);
         let place = level * SLOTS + slot;
         let next = self.first[place];
         self.entries[user as usize] = Entry {

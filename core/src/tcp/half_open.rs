@@ -2,7 +2,7 @@
 //! SYN-RECEIVED after LISTEN, in a few bytes each, since anyone can ask (RFC 4987).
 
 use super::isn::timestamp_clock;
-use super::params::{Params, RTO_AFTER_LOST_SYN};
+use super::params::{MAX_WINDOW_SCALE, Params, RTO_AFTER_LOST_SYN};
 use super::reply::{Head, Reply};
 use super::rtt::RttEstimator;
 use super::segment::Segment;
@@ -50,37 +50,37 @@ pub(super) enum Step {
 }
 
 impl HalfOpen {
-    /// Answers a SYN that a listener has accepted (RFC 9293 §3.10.7.2, third step).
+    /// Answers a SYN that a listener has accepted (RFC 9293 §3.10.7.2, third step), with the
+    /// sequence number and timestamp offset of `initial`.
     pub(super) fn new(
         key: FourTuple,
         listener: u32,
         segment: &Segment,
         initial: (SeqNum, u32),
-        smss: u16,
         mtu: u16,
         shared: &Shared,
         now: Instant,
     ) -> Self {
         let (iss, offset) = initial;
+        let with_timestamps = segment.timestamps.is_some();
         let window = shared.budget.window(shared.params.receive_buffer, 0, 0);
-        let scales = segment
-            .window_scale
-            .map(|theirs| (theirs.min(14), shared.params.window_scale));
-        let timestamps = segment.timestamps.map(|(value, _)| Timestamps {
-            recent: value,
-            recent_at: seconds(now),
-            offset,
-        });
+        let ours = shared.params.window_scale;
         Self {
             key,
             listener,
             iss,
             irs: segment.seq,
             rcv_wnd: u16::try_from(window).unwrap_or(u16::MAX),
-            smss,
+            smss: super::effective_mss(key.local, segment.mss, mtu, with_timestamps),
             mtu,
-            scales,
-            timestamps,
+            scales: segment
+                .window_scale
+                .map(|theirs| (theirs.min(MAX_WINDOW_SCALE), ours)),
+            timestamps: segment.timestamps.map(|(value, _)| Timestamps {
+                recent: value,
+                recent_at: seconds(now),
+                offset,
+            }),
             retries: 0,
             sent_at: now,
             retransmit_at: Instant::FAR_FUTURE,
@@ -139,7 +139,7 @@ impl HalfOpen {
             == Flags::SYN
             && segment.seq == self.irs
         {
-            if !self.challenge.allow(cx.now) {
+            if !self.challenge.allow(cx) {
                 cx.counters.tcp_challenge_limited += 1;
                 return Step::Stay;
             }
@@ -185,7 +185,7 @@ impl HalfOpen {
         }
         if segment.ack != self.iss + 1 {
             cx.counters.tcp_bad_ack += 1;
-            if self.challenge.allow(cx.now) {
+            if self.challenge.allow(cx) {
                 shared.replies.push(cx, segment.reset(self.key));
             }
             return Step::Stay;
@@ -194,7 +194,7 @@ impl HalfOpen {
     }
 
     fn challenge_ack(&mut self, cx: &mut Context<'_>, shared: &mut Shared) {
-        if !self.challenge.allow(cx.now) {
+        if !self.challenge.allow(cx) {
             cx.counters.tcp_challenge_limited += 1;
             return;
         }

@@ -132,12 +132,7 @@ impl Tcb {
             self.flags.remove(TcbFlags::TIMESTAMPS);
         }
         let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS);
-        self.smss = super::effective_mss(
-            self.key.local,
-            segment.mss,
-            usize::from(self.mtu),
-            timestamps,
-        );
+        self.smss = super::effective_mss(self.key.local, segment.mss, self.mtu, timestamps);
         let lost = self.flags.contains(TcbFlags::SYN_LOST);
         self.congestion = NewReno::new(self.smss(), lost);
     }
@@ -261,7 +256,7 @@ impl Tcb {
     /// Answers a segment that is not acceptable with an acknowledgement. For one without data
     /// their number is limited, so that two confused hosts do not keep answering each other.
     fn answer_unacceptable(&mut self, cx: &mut Context<'_>, segment: &Segment) {
-        if segment.len > 0 || segment.flags.contains(Flags::FIN) || self.challenge.allow(cx.now) {
+        if segment.len > 0 || segment.flags.contains(Flags::FIN) || self.challenge.allow(cx) {
             self.flags |= TcbFlags::ACK_NOW | TcbFlags::OUTPUT;
         } else {
             cx.counters.tcp_challenge_limited += 1;
@@ -270,7 +265,7 @@ impl Tcb {
 
     /// RFC 5961 §3.2, §4.2, §5.2, with the limit of §7.
     fn challenge_ack(&mut self, cx: &mut Context<'_>) {
-        if self.challenge.allow(cx.now) {
+        if self.challenge.allow(cx) {
             cx.counters.tcp_challenge_acks += 1;
             self.flags |= TcbFlags::ACK_NOW | TcbFlags::OUTPUT;
         } else {

@@ -40,10 +40,6 @@ impl IndexList {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.first == NONE
-    }
-
     /// The number that has waited longest.
     pub(super) fn first(&self) -> Option<u32> {
         (self.first != NONE).then_some(self.first)
@@ -114,7 +110,7 @@ mod tests {
         }
         assert_eq!(list.first(), Some(3));
         assert_eq!(drain(&mut list), [3, 1, 4, 0]);
-        assert!(list.is_empty() && !list.contains(3));
+        assert_eq!((list.first(), list.contains(3)), (None, false));
     }
 
     #[test]

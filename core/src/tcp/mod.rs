@@ -73,13 +73,13 @@ fn announced_mss(local: IpAddr, mtu: u16) -> u16 {
 }
 
 /// SMSS: the payload of a full segment to a peer that announced `theirs` (RFC 9293 §3.7.1).
-fn effective_mss(local: IpAddr, theirs: Option<u16>, mtu: usize, timestamps: bool) -> u16 {
+fn effective_mss(local: IpAddr, theirs: Option<u16>, mtu: u16, timestamps: bool) -> u16 {
     let default = if local.is_ipv4() {
         DEFAULT_MSS_V4
     } else {
         DEFAULT_MSS_V6
     };
-    let ours = announced_mss(local, u16::try_from(mtu).unwrap_or(u16::MAX));
+    let ours = announced_mss(local, mtu);
     let mss = theirs.unwrap_or(default).max(MIN_MSS).min(ours);
     let options = if timestamps {
         ALIGNED_TIMESTAMPS_LEN
@@ -392,18 +392,9 @@ impl Tcp {
             // RFC 9293 §3.6.1, MAY-2: beyond every number of the former connection.
             iss = after + 0x1_0000;
         }
-        let smss = effective_mss(key.local, segment.mss, mtu, segment.timestamps.is_some());
         let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
-        let half_open = HalfOpen::new(
-            key,
-            index,
-            segment,
-            (iss, offset),
-            smss,
-            mtu,
-            &self.shared,
-            cx.now,
-        );
+        let initial = (iss, offset);
+        let half_open = HalfOpen::new(key, index, segment, initial, mtu, &self.shared, cx.now);
         if let Some(place) = self.half_open.insert(half_open) {
             listener.half_open += 1;
             cx.counters.tcp_passive_opens += 1;

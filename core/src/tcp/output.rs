@@ -151,7 +151,16 @@ impl Tcb {
     fn announce_window(&mut self, shared: &Shared) -> u16 {
         let announced = self.rcv_wnd();
         let offer = self.window_offer(shared);
-        let at_least = announced.div_ceil(1 << self.rcv_scale);
+        // Rounding down would take back what was announced (RFC 7323 §2.4), but rounding up must
+        // not promise more than the limit, or small segments could move the edge for ever.
+        let rounded_up = announced.div_ceil(1 << self.rcv_scale);
+        let room = shared.params.receive_buffer.saturating_sub(self.unread);
+        let fits = rounded_up << self.rcv_scale <= room;
+        let at_least = if fits {
+            rounded_up
+        } else {
+            announced >> self.rcv_scale
+        };
         let field = (offer >> self.rcv_scale).max(at_least).min(0xffff);
         self.rcv_adv = self
             .rcv_adv
@@ -165,7 +174,7 @@ impl Tcb {
         if self.flags.contains(TcbFlags::FIN_RECEIVED) {
             return announced;
         }
-        let limit = shared.params.receive_buffer;
+        let limit = shared.params.receive_buffer.min(0xffff << self.rcv_scale);
         let offer = shared.budget.window(limit, self.unread, announced);
         let step = (limit / 2).min(u32::from(super::announced_mss(self.key.local, self.mtu)));
         if offer >= announced.saturating_add(step) {

@@ -49,9 +49,10 @@ pub(super) const MIN_WINDOW_SEGMENTS: u32 = 2;
 pub(super) const PAWS_IDLE_SECONDS: u32 = 24 * 24 * 3600;
 
 /// Challenge ACKs, and answers to empty segments outside the window, that a connection sends in a
-/// second (RFC 5961 §7). The count is the connection's own: a count shared by all of them would
-/// tell an attacker about other connections (CVE-2016-5696).
-pub(super) const CHALLENGE_ACKS_PER_SECOND: u8 = 10;
+/// second (RFC 5961 §7): at least so many, and up to twice as many, by chance. The count is the
+/// connection's own: one shared by all would tell an attacker about other connections
+/// (CVE-2016-5696).
+pub(super) const CHALLENGE_ACKS_PER_SECOND: u8 = 5;
 
 /// Holes that the receive queue of a connection may have; what would make more of them is dropped.
 pub(super) const MAX_RANGES: usize = 32;

@@ -63,6 +63,7 @@ impl RttEstimator {
     }
 
     /// The smoothed round-trip time, once there is a measurement.
+    #[cfg(test)]
     pub(super) fn srtt(&self) -> Option<Duration> {
         (self.srtt != 0).then(|| Duration::from_micros(u64::from(self.srtt)))
     }

@@ -188,7 +188,10 @@ mod tests {
             let descriptor = *pool.descriptor_at(index);
             assert_eq!(descriptor.seq, seq.get());
             let sum = checksum::sum(pool.content_at(index)).folded();
-            assert!(sum == descriptor.sum || (sum % 0xffff == 0 && descriptor.sum % 0xffff == 0));
+            assert!(
+                sum == descriptor.sum
+                    || sum.is_multiple_of(0xffff) && descriptor.sum.is_multiple_of(0xffff)
+            );
             seq += u32::from(descriptor.len);
             lengths.push(descriptor.len);
             bytes.extend_from_slice(pool.content_at(index));

@@ -86,14 +86,6 @@ impl<T> Slab<T> {
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         self.places.get_mut(index as usize)?.value.as_mut()
     }
-
-    /// The places in use, in ascending order. For rare events only: it looks at every place.
-    pub(super) fn indices(&self) -> impl Iterator<Item = u32> {
-        (0u32..)
-            .zip(&self.places)
-            .filter(|(_, place)| place.value.is_some())
-            .map(|(index, _)| index)
-    }
 }
 
 #[cfg(test)]
@@ -117,7 +109,6 @@ mod tests {
         assert_ne!(slab.generation(a), generation);
         slab.retire_handles(b);
         assert_eq!((slab.generation(b), slab.get_mut(b)), (1, Some(&mut 'b')));
-        assert_eq!(slab.indices().collect::<std::vec::Vec<_>>(), [0, 1]);
         assert_eq!(slab.get(99), None);
     }
 }

@@ -7,6 +7,7 @@ use super::rtt::RttEstimator;
 use super::send_queue::SendQueue;
 use super::seq::SeqNum;
 use super::shared::Shared;
+use crate::context::Context;
 use crate::demux::FourTuple;
 use crate::pool::FrameQueue;
 use crate::socket::Readiness;
@@ -129,22 +130,26 @@ bitflags! {
     }
 }
 
-/// At most so many challenge ACKs in a second (RFC 5961 §7), per connection.
+/// The limit of challenge ACKs (RFC 5961 §7), per connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ChallengeLimit {
     second: u32,
-    sent: u8,
+    left: u8,
 }
 
 impl ChallengeLimit {
     /// Whether one more may be sent.
-    pub(super) fn allow(&mut self, now: Instant) -> bool {
-        let second = seconds(now);
+    pub(super) fn allow(&mut self, cx: &mut Context<'_>) -> bool {
+        // Not 0, so that the first second of all counts too.
+        let second = seconds(cx.now).wrapping_add(1);
         if self.second != second {
-            *self = Self { second, sent: 0 };
+            let more = cx.rng.u32() % (u32::from(CHALLENGE_ACKS_PER_SECOND) + 1);
+            let left = CHALLENGE_ACKS_PER_SECOND + u8::try_from(more).unwrap_or(0);
+            *self = Self { second, left };
         }
-        self.sent = self.sent.saturating_add(1);
-        self.sent <= CHALLENGE_ACKS_PER_SECOND
+        let allowed = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        allowed
     }
 }
 
@@ -421,6 +426,9 @@ impl Tcb {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::Counters;
+    use crate::pool::FramePool;
+    use crate::rng::Rng;
 
     #[test]
     fn states_display_as_in_the_rfc() {
@@ -433,20 +441,26 @@ mod tests {
     #[test]
     fn challenge_acks_are_limited_per_second() {
         let mut limit = ChallengeLimit::default();
-        let in_second = |limit: &mut ChallengeLimit, s: u64| {
-            (0..100)
-                .filter(|_| limit.allow(Instant::from_millis(s * 1_000)))
-                .count()
+        let (mut pool, mut rng) = (FramePool::new(0, 64), Rng::new([1; 32]));
+        let mut counters = Counters::default();
+        let mut in_second = |second: u64| {
+            let now = Instant::from_millis(second * 1_000);
+            let mut cx = Context {
+                now,
+                pool: &mut pool,
+                rng: &mut rng,
+                counters: &mut counters,
+            };
+            u8::try_from((0..100).filter(|_| limit.allow(&mut cx)).count()).unwrap()
         };
-        assert_eq!(
-            in_second(&mut limit, 5),
-            usize::from(CHALLENGE_ACKS_PER_SECOND)
+        let counts: std::vec::Vec<u8> = (0..50).map(&mut in_second).collect();
+        let range = CHALLENGE_ACKS_PER_SECOND..=2 * CHALLENGE_ACKS_PER_SECOND;
+        assert!(
+            counts.iter().all(|count| range.contains(count)),
+            "{counts:?}"
         );
-        assert_eq!(in_second(&mut limit, 5), 0);
-        assert_eq!(
-            in_second(&mut limit, 6),
-            usize::from(CHALLENGE_ACKS_PER_SECOND)
-        );
+        assert!(counts.iter().any(|count| *count != counts[0]), "by chance");
+        assert_eq!(in_second(49), 0);
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl TimeWait {
             return Step::Stay;
         }
         cx.counters.tcp_time_wait_segment += 1;
-        if self.challenge.allow(cx.now) {
+        if self.challenge.allow(cx) {
             self.acknowledge(cx, shared);
         } else {
             cx.counters.tcp_challenge_limited += 1;

@@ -64,7 +64,13 @@ impl Tcb {
             return;
         }
         self.lost_everything(cx);
-        self.start_retransmission_timer(cx.now);
+        if self.snd_wnd == 0 {
+            // The peer has taken its window back: what is sent again is a probe.
+            self.start_persist(cx.now);
+            self.flags |= TcbFlags::PROBE;
+        } else {
+            self.start_retransmission_timer(cx.now);
+        }
     }
 
     /// The peer has not answered for too long: R2 of RFC 9293 §3.8.3.

@@ -197,7 +197,7 @@ impl Tcp {
             iss,
             irs: SeqNum::new(0),
             rcv_wnd: window.min(0xffff),
-            smss: super::effective_mss(local, None, usize::from(mtu), true).max(MIN_MSS),
+            smss: super::effective_mss(local, None, mtu, true).max(MIN_MSS),
             mtu,
             snd_scale: 0,
             rcv_scale: 0,

@@ -1,6 +1,10 @@
 //! What the tests of whole stacks share: a host around a [`Stack`] under virtual time, and TCP
 //! packets as values.
-#![allow(dead_code, reason = "every test target uses its own part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test target uses its own part of this"
+)]
 
 pub mod packet;
 

@@ -1,0 +1,701 @@
+//! One connection against a scripted peer, under virtual time. The scripts lie in `scripts/`, one
+//! file per behaviour; `scripts/README.md` describes the notation.
+//!
+//! Every script runs several times, with initial sequence numbers on both sides that make the
+//! numbers wrap at different places, or not at all.
+
+mod common;
+
+use common::packet::{Packet, flags_to_string};
+use common::{Host, OURS, PEER, pattern_at, small_config};
+use mnet_core::config::Config;
+use mnet_core::error::{AcceptError, RecvError, SendError};
+use mnet_core::wire::tcp::{Flags, TcpOptions};
+use mnet_core::{Instant, SocketId};
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The port that scripts listen on or connect to, and the peer's other port.
+const SERVICE: u16 = 80;
+const PEER_PORT: u16 = 45_000;
+
+/// A script's words, line by line.
+struct Line<'a> {
+    number: usize,
+    words: VecDeque<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    fn next(&mut self) -> &'a str {
+        self.words
+            .pop_front()
+            .unwrap_or_else(|| panic!("line {}: a word is missing", self.number))
+    }
+
+    fn number(&mut self) -> u32 {
+        let word = self.next();
+        word.parse()
+            .unwrap_or_else(|_| panic!("line {}: {word} is not a number", self.number))
+    }
+}
+
+/// Parses `40ms`, `1s`, `500us`.
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "us" => Some(Duration::from_micros(number)),
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "min" => Some(Duration::from_secs(60 * number)),
+        _ => None,
+    }
+}
+
+fn flags(text: &str) -> Option<Flags> {
+    text.split('+')
+        .try_fold(Flags::empty(), |flags, name| match name {
+            "NONE" => Some(flags),
+            name => Flags::from_name(name).map(|flag| flags | flag),
+        })
+}
+
+/// What a script says of a segment. `None`: nothing.
+#[derive(Default)]
+struct Described {
+    flags: Flags,
+    seq: u32,
+    ack: Option<u32>,
+    window: Option<u16>,
+    data: usize,
+    mss: Option<u16>,
+    scale: Option<u8>,
+    timestamps: Option<(Option<u32>, Option<u32>)>,
+    no_timestamps: bool,
+    urgent: u16,
+    from: Option<u16>,
+}
+
+fn describe(line: &mut Line<'_>) -> Described {
+    let word = line.next();
+    let mut described = Described {
+        flags: flags(word).unwrap_or_else(|| panic!("line {}: no flags: {word}", line.number)),
+        ..Described::default()
+    };
+    while let Some(word) = line.words.pop_front() {
+        match word {
+            "seq" => described.seq = line.number(),
+            "ack" => described.ack = Some(line.number()),
+            "win" => described.window = Some(line.number().try_into().unwrap()),
+            "data" => described.data = line.number() as usize,
+            "mss" => described.mss = Some(line.number().try_into().unwrap()),
+            "scale" => described.scale = Some(line.number().try_into().unwrap()),
+            "urg" => described.urgent = line.number().try_into().unwrap(),
+            "from" => described.from = Some(line.number().try_into().unwrap()),
+            "no-ts" => described.no_timestamps = true,
+            "ts" => {
+                let mut value = || {
+                    Some(line.next())
+                        .filter(|word| *word != "*")
+                        .map(|word| word.parse().unwrap())
+                };
+                described.timestamps = Some((value(), value()));
+            }
+            other => panic!("line {}: what is {other}?", line.number),
+        }
+    }
+    described
+}
+
+struct Script {
+    host: Host,
+    listener: Option<SocketId>,
+    connection: Option<SocketId>,
+    our_port: u16,
+    peer_port: u16,
+    /// The peer's initial sequence number, and ours once it is known.
+    peer_isn: u32,
+    our_isn: Option<u32>,
+    /// The peer's clock at the script's start, if it sends timestamps; what we sent last.
+    peer_clock: Option<u32>,
+    our_timestamp: u32,
+    start: Instant,
+    /// Stream offsets of the calls.
+    written: usize,
+    read: usize,
+    unflushed: bool,
+    log: String,
+}
+
+impl Script {
+    fn new(config: &Config, start: Instant, peer_isn: u32) -> Self {
+        Self {
+            host: Host::new(config, 7, start),
+            listener: None,
+            connection: None,
+            our_port: SERVICE,
+            peer_port: PEER_PORT,
+            peer_isn,
+            our_isn: None,
+            peer_clock: None,
+            our_timestamp: 0,
+            start,
+            written: 0,
+            read: 0,
+            unflushed: false,
+            log: String::new(),
+        }
+    }
+
+    fn id(&self) -> SocketId {
+        self.connection.expect("the script has a connection")
+    }
+
+    fn peer_timestamp(&self) -> u32 {
+        let elapsed = self.host.now.saturating_since(self.start).as_millis();
+        self.peer_clock
+            .unwrap_or(0)
+            .wrapping_add(u32::try_from(elapsed).unwrap())
+    }
+
+    /// `-->`: the peer sends.
+    fn peer_sends(&mut self, line: &mut Line<'_>) {
+        let described = describe(line);
+        let ours = self.our_isn.unwrap_or(0);
+        let mut packet = Packet::to_us(
+            described.from.unwrap_or(self.peer_port),
+            self.our_port,
+            described.flags,
+            self.peer_isn.wrapping_add(described.seq),
+            described.ack.map_or(0, |ack| ours.wrapping_add(ack)),
+        );
+        packet.window = described.window.unwrap_or(65_535);
+        packet.urgent = described.urgent;
+        packet.payload = pattern_at(
+            (described.seq as usize).wrapping_sub(1) & 0xff_ffff,
+            described.data,
+        );
+        if described.timestamps.is_some() && self.peer_clock.is_none() {
+            self.peer_clock = described.timestamps.and_then(|(value, _)| value);
+        }
+        let timestamps = match described.timestamps {
+            Some((value, echo)) => Some((
+                value.unwrap_or(self.peer_timestamp()),
+                echo.unwrap_or(self.our_timestamp),
+            )),
+            None if self.peer_clock.is_some() && !described.no_timestamps => {
+                Some((self.peer_timestamp(), self.our_timestamp))
+            }
+            None => None,
+        };
+        packet.options = TcpOptions {
+            mss: described.mss,
+            window_scale: described.scale,
+            timestamps,
+            ..TcpOptions::default()
+        };
+        let _ = writeln!(
+            self.log,
+            "{:>4}  {} --> {packet}",
+            line.number, self.host.now
+        );
+        self.host.deliver(&packet);
+        self.unflushed = true;
+    }
+
+    fn flush(&mut self) {
+        if self.unflushed {
+            self.host.flush();
+            self.unflushed = false;
+        }
+    }
+
+    fn nothing_sent(&mut self, number: usize) {
+        self.flush();
+        if let Some((at, packet)) = self.host.sent.front() {
+            let packet = self.relative(packet);
+            panic!("line {number}: unexpected at {at}: {packet}\n{}", self.log);
+        }
+    }
+
+    fn relative(&self, packet: &Packet) -> Packet {
+        let mut packet = packet.clone();
+        packet.seq = packet.seq.wrapping_sub(self.our_isn.unwrap_or(0));
+        packet.ack = packet.ack.wrapping_sub(self.peer_isn);
+        packet
+    }
+
+    /// `<--`: the stack has sent exactly this.
+    fn stack_sent(&mut self, line: &mut Line<'_>) {
+        self.flush();
+        let number = line.number;
+        let described = describe(line);
+        let Some((at, packet)) = self.host.sent.pop_front() else {
+            panic!("line {number}: nothing was sent\n{}", self.log);
+        };
+        if packet.flags.contains(Flags::SYN) && described.seq == 0 {
+            self.our_isn = Some(packet.seq);
+        }
+        if let Some((value, _)) = packet.options.timestamps {
+            self.our_timestamp = value;
+        }
+        let absolute = packet;
+        let packet = self.relative(&absolute);
+        let _ = writeln!(self.log, "{number:>4}  {at} <-- {packet}");
+        let log = &self.log;
+        let fail = |what: &str| panic!("line {number}: {what}\n{log}");
+        if packet.flags != described.flags {
+            fail(&format!("flags {}", flags_to_string(described.flags)));
+        }
+        // A reset without ACK may answer a segment with a number of the peer's choice.
+        if packet.seq != described.seq
+            && !(packet.flags == Flags::RST | Flags::ACK && absolute.seq == 0)
+        {
+            fail(&format!("seq {}", described.seq));
+        }
+        if packet.flags.contains(Flags::ACK) && Some(packet.ack) != described.ack {
+            fail(&format!("ack {:?}", described.ack));
+        }
+        if packet.payload.len() != described.data {
+            fail(&format!("data {}", described.data));
+        }
+        if packet.payload
+            != pattern_at(
+                described.seq.wrapping_sub(1) as usize & 0xff_ffff,
+                described.data,
+            )
+        {
+            fail("the bytes are not those of the stream");
+        }
+        if described
+            .window
+            .is_some_and(|window| window != packet.window)
+        {
+            fail(&format!("win {:?}", described.window));
+        }
+        if described.mss != packet.options.mss
+            && (described.mss.is_some() || described.scale.is_some())
+        {
+            fail(&format!(
+                "mss {:?}, not {:?}",
+                described.mss, packet.options.mss
+            ));
+        }
+        if described.scale.is_some() && described.scale != packet.options.window_scale {
+            fail(&format!(
+                "scale {:?}, not {:?}",
+                described.scale, packet.options.window_scale
+            ));
+        }
+        if described.no_timestamps && packet.options.timestamps.is_some() {
+            fail("no timestamps");
+        }
+        if let Some((value, echo)) = described.timestamps {
+            let Some((got_value, got_echo)) = packet.options.timestamps else {
+                return fail("timestamps");
+            };
+            if value.is_some_and(|value| value != got_value)
+                || echo.is_some_and(|echo| echo != got_echo)
+            {
+                fail(&format!(
+                    "ts {value:?} {echo:?}, not {got_value} {got_echo}"
+                ));
+            }
+        }
+    }
+
+    /// `call`: the user does something. A word behind it that names an error expects that.
+    fn call(&mut self, line: &mut Line<'_>) {
+        let number = line.number;
+        let _ = writeln!(
+            self.log,
+            "{number:>4}  {} call {}",
+            self.host.now,
+            line.words.make_contiguous().join(" ")
+        );
+        let now = self.host.now;
+        self.unflushed = true;
+        match line.next() {
+            "listen" => {
+                let backlog = line.number() as usize;
+                let local = SocketAddr::from((OURS, SERVICE));
+                self.listener = Some(self.host.stack.tcp_listen(local, backlog).expect("listen"));
+            }
+            "accept" => {
+                let listener = self.listener.expect("a listener");
+                match (self.host.stack.tcp_accept(listener), line.words.pop_front()) {
+                    (Ok(id), None) => self.connection = Some(id),
+                    (Err(AcceptError::WouldBlock), Some("would-block")) => {}
+                    (got, want) => {
+                        panic!("line {number}: accept: {got:?}, not {want:?}\n{}", self.log)
+                    }
+                }
+            }
+            "connect" => {
+                self.peer_port = SERVICE;
+                let id = self
+                    .host
+                    .stack
+                    .tcp_connect(now, SocketAddr::from((PEER, SERVICE)), None)
+                    .expect("connect");
+                self.our_port = self.host.stack.local_addr(id).unwrap().port();
+                self.connection = Some(id);
+            }
+            "write" => {
+                let len = line.number() as usize;
+                let data = pattern_at(self.written, len);
+                let got = self.host.stack.tcp_send(now, self.id(), &data);
+                let want = match line.words.pop_front() {
+                    None => Ok(len),
+                    Some("takes") => Ok(line.number() as usize),
+                    Some("would-block") => Err(SendError::WouldBlock),
+                    Some("shutdown") => Err(SendError::Shutdown),
+                    Some("reset") => Err(SendError::Reset),
+                    Some("refused") => Err(SendError::Refused),
+                    Some("timed-out") => Err(SendError::TimedOut),
+                    Some(other) => panic!("line {number}: what is {other}?"),
+                };
+                assert_eq!(got, want, "line {number}: write\n{}", self.log);
+                self.written += got.unwrap_or(0);
+            }
+            "read" => {
+                let len = line.number() as usize;
+                let mut buf = vec![0; len.max(1) + 65_536];
+                let buf = if len == 0 {
+                    &mut buf[..1]
+                } else {
+                    &mut buf[..len]
+                };
+                let got = self.host.stack.tcp_recv(now, self.id(), buf);
+                let want = match line.words.pop_front() {
+                    None => Ok(len),
+                    Some("gets") => Ok(line.number() as usize),
+                    Some("would-block") => Err(RecvError::WouldBlock),
+                    Some("reset") => Err(RecvError::Reset),
+                    Some("refused") => Err(RecvError::Refused),
+                    Some("timed-out") => Err(RecvError::TimedOut),
+                    Some(other) => panic!("line {number}: what is {other}?"),
+                };
+                assert_eq!(got, want, "line {number}: read\n{}", self.log);
+                let got = got.unwrap_or(0);
+                assert_eq!(
+                    buf[..got],
+                    pattern_at(self.read, got),
+                    "line {number}: read\n{}",
+                    self.log
+                );
+                self.read += got;
+            }
+            "shutdown" => self
+                .host
+                .stack
+                .tcp_shutdown(now, self.id())
+                .expect("shutdown"),
+            "close" => self.host.stack.close(now, self.id()).expect("close"),
+            "close-listener" => self
+                .host
+                .stack
+                .close(now, self.listener.unwrap())
+                .expect("close"),
+            "abort" => self.host.stack.tcp_abort(now, self.id()).expect("abort"),
+            "nodelay" => self
+                .host
+                .stack
+                .tcp_set_nodelay(now, self.id(), true)
+                .expect("nodelay"),
+            other => panic!("line {number}: what is {other}?"),
+        }
+    }
+
+    fn line(&mut self, line: &mut Line<'_>) {
+        let number = line.number;
+        match line.next() {
+            "-->" => {
+                // Consecutive segments are one batch; what was sent before must have been expected.
+                if !self.unflushed {
+                    self.nothing_sent(number);
+                }
+                self.peer_sends(line);
+            }
+            "<--" => self.stack_sent(line),
+            "call" => {
+                if self.unflushed
+                    && self
+                        .log
+                        .lines()
+                        .last()
+                        .is_some_and(|last| last.contains("-->"))
+                {
+                    // The user acts before the batch's answers are sent, as in a program's loop.
+                } else {
+                    self.nothing_sent(number);
+                }
+                self.call(line);
+            }
+            "nothing" => self.nothing_sent(number),
+            "state" => {
+                self.flush();
+                let state = self
+                    .host
+                    .stack
+                    .tcp_state(self.id())
+                    .expect("a handle")
+                    .to_string();
+                assert_eq!(state, line.next(), "line {number}\n{}", self.log);
+            }
+            "counter" => {
+                self.flush();
+                let name = line.next();
+                assert_eq!(
+                    self.host.counter(name),
+                    u64::from(line.number()),
+                    "line {number}: {name}\n{}",
+                    self.log
+                );
+            }
+            "usage" => {
+                self.flush();
+                let usage = self.host.stack.usage();
+                let value = match line.next() {
+                    "connections" => usage.connections,
+                    "half-open" => usage.half_open,
+                    "time-wait" => usage.time_wait,
+                    "orphaned" => usage.orphaned,
+                    other => panic!("line {number}: what is {other}?"),
+                };
+                assert_eq!(value, line.number() as usize, "line {number}\n{}", self.log);
+            }
+            "readiness" => {
+                self.flush();
+                let readiness = self.host.stack.readiness(self.id()).unwrap();
+                let names: Vec<_> = readiness
+                    .iter_names()
+                    .map(|(name, _)| name.to_lowercase())
+                    .collect();
+                assert_eq!(
+                    names,
+                    line.words.make_contiguous(),
+                    "line {number}\n{}",
+                    self.log
+                );
+                line.words.clear();
+            }
+            // The peer starts over with another initial sequence number, relative to its first.
+            "peer-isn" => {
+                self.nothing_sent(number);
+                self.peer_isn = self.peer_isn.wrapping_add(line.number());
+            }
+            word => match word.strip_prefix('+').and_then(duration) {
+                Some(duration) => {
+                    self.nothing_sent(number);
+                    self.host.advance(duration);
+                }
+                None => panic!("line {number}: what is {word}?"),
+            },
+        }
+        assert!(line.words.is_empty(), "line {number}: too many words");
+    }
+
+    /// The handshake that most scripts start with.
+    fn prelude(&mut self, number: usize, words: &[&str]) {
+        let options = words.join(" ");
+        let syn = format!("--> SYN seq 0 {options}");
+        let window = words
+            .iter()
+            .skip_while(|word| **word != "win")
+            .nth(1)
+            .unwrap_or(&"65535");
+        let ack = format!("--> ACK seq 1 ack 1 win {window}");
+        let lines = [
+            "call listen 4",
+            &syn,
+            "<-- SYN+ACK seq 0 ack 1",
+            &ack,
+            "call accept",
+            "nothing",
+            "state ESTABLISHED",
+        ];
+        for text in lines {
+            if text.starts_with("<--") {
+                // Whatever options it has.
+                self.flush();
+                let (_, packet) = self.host.sent.front().expect("a SYN-ACK").clone();
+                self.our_isn = Some(packet.seq);
+                let relative = self.relative(&packet);
+                assert_eq!((relative.seq, relative.ack), (0, 1));
+                assert_eq!(packet.flags, Flags::SYN | Flags::ACK);
+                self.our_timestamp = packet.options.timestamps.map_or(0, |(value, _)| value);
+                self.host.sent.clear();
+                continue;
+            }
+            self.line(&mut Line {
+                number,
+                words: text.split_whitespace().collect(),
+            });
+        }
+    }
+
+    fn run(&mut self, text: &str) {
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.split('#').next().unwrap_or("");
+            let mut words: VecDeque<&str> = line.split_whitespace().collect();
+            match words.front() {
+                None | Some(&"config") => {}
+                Some(&"established") => {
+                    words.pop_front();
+                    self.prelude(number, words.make_contiguous());
+                }
+                Some(_) => self.line(&mut Line { number, words }),
+            }
+        }
+        self.nothing_sent(text.lines().count());
+    }
+}
+
+/// The `config` lines of a script.
+fn config(text: &str) -> Config {
+    let mut config = small_config();
+    for line in text.lines() {
+        let words: Vec<&str> = line
+            .split('#')
+            .next()
+            .unwrap_or("")
+            .split_whitespace()
+            .collect();
+        let ["config", name, value] = words[..] else {
+            continue;
+        };
+        let number = || value.parse().unwrap();
+        match name {
+            "receive-buffer" => config.tcp.receive_buffer = number(),
+            "send-buffer" => config.tcp.send_buffer = number(),
+            "syn-retries" => config.tcp.syn_retries = u8::try_from(number()).unwrap(),
+            other => panic!("what is config {other}?"),
+        }
+    }
+    config
+}
+
+/// Our initial sequence number grows by one every 4 microseconds: starting the clock later gives
+/// any number that is wanted.
+fn start_for(text: &str, wanted: u32) -> Instant {
+    let base = Instant::from_millis(1_000);
+    let mut probe = Script::new(&config(text), base, 0);
+    if text.contains("call connect") {
+        probe.line(&mut Line {
+            number: 0,
+            words: ["call", "connect"].into(),
+        });
+    } else {
+        probe.line(&mut Line {
+            number: 0,
+            words: ["call", "listen", "4"].into(),
+        });
+        probe.line(&mut Line {
+            number: 0,
+            words: ["-->", "SYN"].into(),
+        });
+    }
+    probe.flush();
+    let (_, packet) = probe.host.sent.front().expect("a SYN").clone();
+    base + Duration::from_nanos(u64::from(wanted.wrapping_sub(packet.seq)) * 4_000)
+}
+
+/// Runs a script with numbers that wrap at different places.
+fn run(text: &str) {
+    for (our_isn, peer_isn) in [
+        (1_000, 5_000),
+        (u32::MAX, u32::MAX),
+        (u32::MAX - 1, 0),
+        (u32::MAX - 700, u32::MAX - 400),
+        (0x7fff_ff00, 0x7fff_fff0),
+        (u32::MAX - 8_000, u32::MAX - 9_000),
+    ] {
+        // Time that a script spends before a number is chosen makes it differ a little.
+        let start = start_for(text, our_isn);
+        let mut script = Script::new(&config(text), start, peer_isn);
+        script.run(text);
+    }
+}
+
+macro_rules! scripts {
+    ($($name:ident,)+) => {
+        $(#[test]
+        fn $name() {
+            run(include_str!(concat!("scripts/", stringify!($name), ".script")));
+        })+
+
+        const NAMES: &[&str] = &[$(stringify!($name)),+];
+    };
+}
+
+scripts! {
+    abort,
+    ack_of_the_future_and_the_past,
+    close_active,
+    close_fin_out_of_order,
+    close_fin_with_data_and_lost,
+    close_orphan,
+    close_orphan_gets_data,
+    close_orphan_in_fin_wait_2,
+    close_orphan_zero_window,
+    close_passive,
+    close_simultaneous,
+    close_with_unread_data,
+    closed_port,
+    data_delayed_ack,
+    data_in_order_is_acknowledged,
+    data_old_and_beyond,
+    data_out_of_order,
+    data_urgent_in_line,
+    data_window_closes_and_opens,
+    data_window_scale,
+    fast_retransmit,
+    fast_retransmit_not_for_other_acks,
+    handshake_active,
+    handshake_active_bad_ack,
+    handshake_active_lost,
+    handshake_active_refused,
+    handshake_data_on_last_ack,
+    handshake_passive,
+    handshake_simultaneous,
+    handshake_simultaneous_lost,
+    handshake_syn_ack_lost,
+    handshake_syn_received_segments,
+    handshake_without_options,
+    listen_backlog,
+    listen_close_resets_unaccepted,
+    paws,
+    reset_in_and_out_of_the_window,
+    rto_backoff_and_failure,
+    rto_sends_everything_again,
+    send_buffer_is_bounded,
+    send_nagle,
+    send_nagle_ends_with_shutdown,
+    send_partial_ack_of_a_segment,
+    send_segments_and_windows,
+    send_silly_window,
+    send_window_override,
+    send_window_shrinks,
+    send_zero_window,
+    send_zero_window_unanswered,
+    syn_in_a_connection,
+    time_wait_assassination,
+    time_wait_new_connection_by_number,
+    time_wait_new_connection_by_timestamp,
+    timestamps_recent_follows_the_left_edge,
+}
+
+#[test]
+fn every_script_in_the_folder_is_run() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(name) = name.strip_suffix(".script") {
+            assert!(NAMES.contains(&name), "{name} is not in the list");
+        }
+    }
+}

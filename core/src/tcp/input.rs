@@ -354,7 +354,7 @@ impl Tcb {
         let ack = segment.ack;
         let acked = ack.since(self.snd_una);
         let flight = self.flight();
-        self.measure_rtt(cx, segment);
+        let rtt = self.measure_rtt(cx, segment);
         self.snd_una = ack;
         let freed = self.send.acknowledge(cx.pool, ack);
         shared.budget.tx_used -= freed;
@@ -365,7 +365,7 @@ impl Tcb {
         if !self.snd_sml.after(ack) {
             self.snd_sml = ack;
         }
-        let restart_timer = self.acked_for_recovery(cx, acked, flight);
+        let restart_timer = self.acked_for_recovery(cx, acked, flight, rtt);
         self.rtt.reset_backoff();
         self.retries = 0;
         self.flags.remove(TcbFlags::UNREACHABLE);
@@ -417,24 +417,30 @@ impl Tcb {
                     .may_queue_to_send(self.send.frames.len().saturating_add(2)))
     }
 
-    /// RFC 6298 §3 and §4, RFC 7323 §4.1.
-    fn measure_rtt(&mut self, cx: &Context<'_>, segment: &Segment) {
+    /// RFC 6298 §3 and §4, RFC 7323 §4.1. Returns the round-trip time that this acknowledgement
+    /// measures, with a timestamp also where the estimator does not need it.
+    fn measure_rtt(&mut self, cx: &Context<'_>, segment: &Segment) -> Option<Duration> {
         if self.flags.contains(TcbFlags::TIMING) && !segment.ack.before(self.timed_seq) {
             self.flags.remove(TcbFlags::TIMING);
-            self.rtt.sample(cx.now.saturating_since(self.timed_at));
-        } else if self.rtt.backoff() > 0
-            && let Some((_, echo)) = segment.timestamps
-            && echo != 0
-            && self.flags.contains(TcbFlags::TIMESTAMPS)
-        {
-            // After a timeout nothing is timed, but the echo tells which copy was acknowledged.
-            let now = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
-            let age = SeqNum::new(now).since(SeqNum::new(echo));
-            if age <= 120_000 {
-                self.rtt
-                    .sample(Duration::from_millis(u64::from(age.max(1))));
-            }
+            let rtt = cx.now.saturating_since(self.timed_at);
+            self.rtt.sample(rtt);
+            return Some(rtt);
         }
+        let (_, echo) = segment.timestamps?;
+        if echo == 0 || !self.flags.contains(TcbFlags::TIMESTAMPS) {
+            return None;
+        }
+        let now = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
+        let age = SeqNum::new(now).since(SeqNum::new(echo));
+        if age > 120_000 {
+            return None;
+        }
+        let rtt = Duration::from_millis(u64::from(age.max(1)));
+        if self.rtt.backoff() > 0 {
+            // After a timeout nothing is timed, but the echo tells which copy was acknowledged.
+            self.rtt.sample(rtt);
+        }
+        Some(rtt)
     }
 
     /// Seventh step: data.

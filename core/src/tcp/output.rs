@@ -228,7 +228,7 @@ impl Tcb {
         let len = u32::from(cx.pool.descriptor_at(index).len);
         let in_flight = self.snd_nxt.since(self.snd_una);
         if self.flight() == 0 && cx.now.saturating_since(self.last_sent) > self.rtt.rto() {
-            self.congestion.on_idle(self.smss());
+            self.congestion.on_idle(cx.now, self.smss());
         }
         let usable = self.snd_wnd.saturating_sub(in_flight);
         let mut sent = len;

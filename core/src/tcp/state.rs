@@ -254,6 +254,8 @@ pub(super) struct Tcb {
     pub(super) congestion: NewReno,
     /// RFC 6582: behind what was sent when the last loss was detected.
     pub(super) recover: SeqNum,
+    /// How much may be in flight during fast recovery.
+    pub(super) recovery_window: u32,
     pub(super) timed_seq: SeqNum,
     pub(super) timed_at: Instant,
     pub(super) last_sent: Instant,
@@ -318,6 +320,7 @@ impl Tcb {
             rtt: RttEstimator::new(),
             congestion: NewReno::new(u32::from(agreed.smss), agreed.syn_was_lost),
             recover: snd_una,
+            recovery_window: 0,
             timed_seq: snd_una,
             timed_at: Instant::ZERO,
             last_sent: Instant::ZERO,
@@ -346,9 +349,13 @@ impl Tcb {
         u32::from(self.smss)
     }
 
-    /// cwnd.
+    /// cwnd: recovery's own during fast recovery, the controller's otherwise.
     pub(super) fn cwnd(&self) -> u32 {
-        self.congestion.window()
+        if self.flags.contains(TcbFlags::RECOVERY) {
+            self.recovery_window
+        } else {
+            self.congestion.window()
+        }
     }
 
     /// Whether our FIN was sent and acknowledged.

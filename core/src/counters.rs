@@ -250,6 +250,8 @@ counters! {
     tcp_delayed_acks,
     /// Segments received out of order and kept.
     tcp_out_of_order,
+    /// Data that arrived twice and was reported as such (DSACK, RFC 2883).
+    tcp_dsack_sent,
     /// Zero-window probes sent.
     tcp_zero_window_probes,
 }

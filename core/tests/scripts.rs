@@ -75,6 +75,9 @@ struct Described {
     scale: Option<u8>,
     timestamps: Option<(Option<u32>, Option<u32>)>,
     no_timestamps: bool,
+    sack_permitted: bool,
+    /// `None`: not mentioned.
+    sack: Option<Vec<(u32, u32)>>,
     urgent: u16,
     from: Option<u16>,
 }
@@ -95,6 +98,12 @@ fn describe(line: &mut Line<'_>) -> Described {
             "scale" => described.scale = Some(line.number().try_into().unwrap()),
             "urg" => described.urgent = line.number().try_into().unwrap(),
             "from" => described.from = Some(line.number().try_into().unwrap()),
+            "sack-ok" => described.sack_permitted = true,
+            "no-sack" => described.sack = Some(Vec::new()),
+            "sack" => {
+                let block = (line.number(), line.number());
+                described.sack.get_or_insert_default().push(block);
+            }
             "no-ts" => described.no_timestamps = true,
             "ts" => {
                 let mut value = || {
@@ -195,7 +204,13 @@ impl Script {
             mss: described.mss,
             window_scale: described.scale,
             timestamps,
-            ..TcpOptions::default()
+            sack_permitted: described.sack_permitted,
+            sack_blocks: described
+                .sack
+                .iter()
+                .flatten()
+                .map(|(left, right)| (ours.wrapping_add(*left), ours.wrapping_add(*right)))
+                .collect(),
         };
         let _ = writeln!(
             self.log,
@@ -289,6 +304,21 @@ impl Script {
                 "scale {:?}, not {:?}",
                 described.scale, packet.options.window_scale
             ));
+        }
+        let blocks: Vec<(u32, u32)> = packet
+            .options
+            .sack_blocks
+            .iter()
+            .map(|(left, right)| {
+                let relative = |edge: &u32| edge.wrapping_sub(self.peer_isn);
+                (relative(left), relative(right))
+            })
+            .collect();
+        if described.sack.as_ref().is_some_and(|want| *want != blocks) {
+            fail(&format!("sack {:?}, not {blocks:?}", described.sack));
+        }
+        if described.sack_permitted && !packet.options.sack_permitted {
+            fail("sack-ok");
         }
         if described.no_timestamps && packet.options.timestamps.is_some() {
             fail("no timestamps");
@@ -672,6 +702,11 @@ scripts! {
     reset_in_and_out_of_the_window,
     rto_backoff_and_failure,
     rto_sends_everything_again,
+    sack_active,
+    sack_blocks_latest_first,
+    sack_duplicates,
+    sack_not_agreed,
+    sack_with_timestamps,
     send_buffer_is_bounded,
     send_nagle,
     send_nagle_ends_with_shutdown,

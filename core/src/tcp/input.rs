@@ -30,7 +30,7 @@ use super::seq::SeqNum;
 use super::shared::Shared;
 use super::state::{Failure, State, Tcb, TcbFlags, Timestamps, seconds};
 use crate::context::Context;
-use crate::pool::Frame;
+use crate::pool::{Descriptor, Frame};
 use crate::time::Instant;
 use crate::wire::tcp::Flags;
 use core::time::Duration;
@@ -131,6 +131,7 @@ impl Tcb {
         } else {
             self.flags.remove(TcbFlags::TIMESTAMPS);
         }
+        self.flags.set(TcbFlags::SACK, segment.sack_permitted);
         let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS);
         self.smss = super::effective_mss(self.key.local, segment.mss, self.mtu, timestamps);
         let lost = self.flags.contains(TcbFlags::SYN_LOST);
@@ -244,6 +245,9 @@ impl Tcb {
         }
         if old {
             cx.counters.tcp_old_segment += 1;
+            if segment.len > 0 {
+                self.arrived_twice(cx, segment.seq, segment.seq + segment.len);
+            }
         } else {
             cx.counters.tcp_out_of_window += 1;
         }
@@ -494,6 +498,9 @@ impl Tcb {
         trim_front(descriptor, old);
         descriptor.len = u16::try_from(len).unwrap_or(descriptor.len);
         let seq = segment.seq + old;
+        if old > 0 {
+            self.arrived_twice(cx, segment.seq, seq);
+        }
         if seq == self.rcv_nxt {
             self.text_in_order(shared, cx, frame, len);
             if !end.before_or_at(self.rcv_nxt) {
@@ -564,7 +571,7 @@ impl Tcb {
     }
 
     fn text_out_of_order(&mut self, shared: &mut Shared, cx: &mut Context<'_>, frame: Frame) {
-        self.dup_acks_due = self.dup_acks_due.saturating_add(1);
+        self.duplicate_ack_due();
         let full = u32::from(super::announced_mss(self.key.local, self.mtu)).max(1);
         let limit = 2 * (self.rcv_wnd() / full) as usize + MAX_RANGES;
         if !shared.budget.may_keep_out_of_order(cx.pool)
@@ -573,6 +580,14 @@ impl Tcb {
             cx.counters.tcp_out_of_order_memory += 1;
             cx.pool.free(frame);
             return;
+        }
+        if self.flags.contains(TcbFlags::SACK) {
+            let Descriptor { seq, len, .. } = *cx.pool.descriptor(&frame);
+            let (start, end) = (SeqNum::new(seq), SeqNum::new(seq) + u32::from(len));
+            if let Some((left, right)) = shared.reassembly.duplicate(self.out_of_order, start, end)
+            {
+                self.arrived_twice(cx, left, right);
+            }
         }
         let rx_used = &mut shared.budget.rx_used;
         match shared
@@ -598,8 +613,18 @@ impl Tcb {
             self.rcv_fin = fin;
             self.flags |= TcbFlags::FIN_AHEAD | TcbFlags::OUTPUT;
             if segment.len == 0 {
-                self.dup_acks_due = self.dup_acks_due.saturating_add(1);
+                self.duplicate_ack_due();
             }
+        }
+    }
+
+    /// A segment has arrived out of order (RFC 5681 §4.2). Its peer counts the acknowledgements,
+    /// unless there are SACK blocks to tell: then one for the batch says everything.
+    fn duplicate_ack_due(&mut self) {
+        if self.flags.contains(TcbFlags::SACK) {
+            self.dup_acks_due = 1;
+        } else {
+            self.dup_acks_due = self.dup_acks_due.saturating_add(1);
         }
     }
 

@@ -28,6 +28,7 @@ mod reassembly;
 mod recovery;
 mod reply;
 mod rtt;
+mod sack;
 mod segment;
 mod send_queue;
 mod seq;

@@ -6,6 +6,7 @@
 use super::congestion::CongestionControl;
 use super::isn::timestamp_clock;
 use super::reply::Head;
+use super::sack;
 use super::seq::SeqNum;
 use super::shared::Shared;
 use super::state::{State, Tcb, TcbFlags};
@@ -52,7 +53,7 @@ impl Tcb {
         }
         if self.dup_acks_due > 0 {
             let outgoing = self.control_segment(shared, cx, self.snd_max, Flags::ACK)?;
-            self.dup_acks_due -= 1;
+            self.dup_acks_due = self.dup_acks_due.saturating_sub(1);
             return Some(outgoing);
         }
         if self.flags.contains(TcbFlags::ACK_NOW) {
@@ -86,6 +87,7 @@ impl Tcb {
         };
         // A SYN-ACK only carries what the peer's SYN did.
         let with_timestamps = !answers || self.flags.contains(TcbFlags::TIMESTAMPS);
+        let with_sack = !answers || self.flags.contains(TcbFlags::SACK);
         let with_scale = !answers || self.rcv_scale == shared.params.window_scale;
         let recent = if answers { self.timestamps.recent } else { 0 };
         let clock = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
@@ -93,6 +95,7 @@ impl Tcb {
             mss: Some(super::announced_mss(self.key.local, self.mtu)),
             window_scale: with_scale.then_some(shared.params.window_scale),
             timestamps: with_timestamps.then_some((clock, recent)),
+            sack_permitted: with_sack,
             ..TcpOptions::default()
         };
         let outgoing = head.segment(&options, cx)?;
@@ -105,13 +108,23 @@ impl Tcb {
         Some(outgoing)
     }
 
-    fn options(&self, now: Instant) -> TcpOptions {
+    /// The options of a segment with `len` bytes of data: SACK blocks as far as the segment does
+    /// not become larger than a full one.
+    fn options(&mut self, shared: &Shared, now: Instant, len: u16) -> TcpOptions {
         let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS).then(|| {
             let clock = timestamp_clock(now).wrapping_add(self.timestamps.offset);
             (clock, self.timestamps.recent)
         });
+        let sack_blocks = if self.has_sack_blocks() {
+            let taken = len + self.option_bytes();
+            let full = super::announced_mss(self.key.local, self.mtu);
+            self.sack_blocks(shared, usize::from(full.saturating_sub(taken)))
+        } else {
+            sack::Blocks::new()
+        };
         TcpOptions {
             timestamps,
+            sack_blocks,
             ..TcpOptions::default()
         }
     }
@@ -143,7 +156,7 @@ impl Tcb {
             return None;
         }
         let head = self.head(shared, seq, flags);
-        head.segment(&self.options(cx.now), cx)
+        head.segment(&self.options(shared, cx.now, 0), cx)
     }
 
     /// The window to announce now, as it stands in the header. The right edge never moves back
@@ -334,7 +347,7 @@ impl Tcb {
         }
         cx.counters.tcp_sent += 1;
         let head = self.head(shared, seq, flags);
-        let options = self.options(cx.now);
+        let options = self.options(shared, cx.now, len);
         let room = &mut cx.pool.buffer_at_mut(index)[..usize::from(start)];
         let header_len = head.emit(&options, (len, Sum::from_folded(sum)), room) as u16;
         let payload = OutgoingFrame::Lent {

@@ -12,6 +12,7 @@ use crate::demux::FourTuple;
 use crate::pool::FrameQueue;
 use crate::socket::Readiness;
 use crate::time::Instant;
+use crate::wire::tcp::ALIGNED_TIMESTAMPS_LEN;
 use bitflags::bitflags;
 use core::fmt;
 
@@ -127,6 +128,8 @@ bitflags! {
         const EVENT = 1 << 21;
         /// The network says that the peer cannot be reached: the reason to give if it times out.
         const UNREACHABLE = 1 << 22;
+        /// Both sides sent SACK-permitted in their SYN (RFC 2018 §2).
+        const SACK = 1 << 23;
     }
 }
 
@@ -194,6 +197,7 @@ pub(super) struct Agreed {
     pub(super) snd_scale: u8,
     pub(super) rcv_scale: u8,
     pub(super) timestamps: Option<Timestamps>,
+    pub(super) sack: bool,
     pub(super) syn_was_lost: bool,
 }
 
@@ -242,6 +246,8 @@ pub(super) struct Tcb {
     pub(super) unread: u32,
     /// Data behind holes.
     pub(super) out_of_order: BlockId,
+    /// What has arrived twice and is to be reported; none if empty.
+    pub(super) duplicate: (SeqNum, SeqNum),
     pub(super) timestamps: Timestamps,
     pub(super) quick_acks: u8,
     /// Duplicate acknowledgements due, one for each segment out of order (RFC 5681 §3.2).
@@ -282,6 +288,7 @@ impl Tcb {
         let mut flags = TcbFlags::IN_DEMUX;
         flags.set(TcbFlags::NODELAY, params.nodelay);
         flags.set(TcbFlags::TIMESTAMPS, agreed.timestamps.is_some());
+        flags.set(TcbFlags::SACK, agreed.sack);
         let rcv_nxt = agreed.irs + 1;
         let snd_una = agreed.iss + 1;
         Self {
@@ -312,6 +319,7 @@ impl Tcb {
             received: FrameQueue::default(),
             unread: 0,
             out_of_order: BlockId::NONE,
+            duplicate: (rcv_nxt, rcv_nxt),
             timestamps: agreed.timestamps.unwrap_or_default(),
             quick_acks: QUICK_ACKS,
             dup_acks_due: 0,
@@ -342,6 +350,17 @@ impl Tcb {
     /// FlightSize of RFC 5681: sent and not acknowledged.
     pub(super) fn flight(&self) -> u32 {
         self.snd_max.since(self.snd_una)
+    }
+
+    /// Bytes that the options of every segment take.
+    pub(super) fn option_bytes(&self) -> u16 {
+        let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS);
+        u16::try_from(if timestamps {
+            ALIGNED_TIMESTAMPS_LEN
+        } else {
+            0
+        })
+        .unwrap_or(0)
     }
 
     /// SMSS in the width of windows.

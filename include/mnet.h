@@ -326,8 +326,6 @@ struct mnet_usage {
     uint64_t half_open;
     /* TCP connections that are remembered in TIME-WAIT. */
     uint64_t time_wait;
-    /* TCP listeners. */
-    uint64_t listeners;
     /* UDP sockets. */
     uint64_t udp_sockets;
 };

@@ -218,7 +218,7 @@ mod tests {
         let _turn = TURN.lock();
         let mut memory = std::vec![0_u8; 64 << 10];
         let (low, high) = memory.split_at_mut(32 << 10);
-        // SAFETY (all): the memory outlives the claims and is not touched meanwhile.
+        // SAFETY: the memory outlives the claims and is not touched meanwhile.
         let first = unsafe { Claim::new(0, low.as_mut_ptr(), low.len()) }.unwrap();
         // SAFETY: as above.
         let again = unsafe { Claim::new(1, low.as_mut_ptr(), low.len()) };

@@ -36,6 +36,14 @@ pub(super) struct HalfOpen {
     challenge: ChallengeLimit,
 }
 
+/// What the stack chooses for a connection that a peer asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Initial {
+    pub(super) iss: SeqNum,
+    pub(super) timestamp_offset: u32,
+    pub(super) window: u16,
+}
+
 /// What to do with a half-open connection after a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -50,27 +58,29 @@ pub(super) enum Step {
 }
 
 impl HalfOpen {
-    /// Answers a SYN that a listener has accepted (RFC 9293 §3.10.7.2, third step), with the
-    /// sequence number and timestamp offset of `initial`.
+    /// Answers a SYN that a listener has accepted (RFC 9293 §3.10.7.2, third step).
     pub(super) fn new(
         key: FourTuple,
         listener: u32,
         segment: &Segment,
-        initial: (SeqNum, u32),
+        initial: &Initial,
         mtu: u16,
-        shared: &Shared,
+        params: &Params,
         now: Instant,
     ) -> Self {
-        let (iss, offset) = initial;
+        let Initial {
+            iss,
+            timestamp_offset: offset,
+            window,
+        } = *initial;
         let with_timestamps = segment.timestamps.is_some();
-        let window = shared.budget.window(shared.params.receive_buffer, 0, 0);
-        let ours = shared.params.window_scale;
+        let ours = params.window_scale;
         Self {
             key,
             listener,
             iss,
             irs: segment.seq,
-            rcv_wnd: u16::try_from(window).unwrap_or(u16::MAX),
+            rcv_wnd: window,
             smss: super::effective_mss(key.local, segment.mss, mtu, with_timestamps),
             mtu,
             scales: segment
@@ -150,7 +160,10 @@ impl HalfOpen {
             _ => false,
         };
         let offset = segment.seq.get().wrapping_sub(rcv_nxt.get());
-        let in_window = offset <= u32::from(self.rcv_wnd);
+        // The same rule as for connections, so that what opens one is also taken by it.
+        let len = segment.seq_len();
+        let in_window =
+            offset < u32::from(self.rcv_wnd) || (len == 0 && offset == u32::from(self.rcv_wnd));
         if segment.flags.contains(Flags::RST) {
             // RFC 5961 §3.2.
             if offset == 0 {
@@ -171,6 +184,11 @@ impl HalfOpen {
                 cx.counters.tcp_out_of_window += 1;
             }
             self.challenge_ack(cx, shared);
+            return Step::Stay;
+        }
+        if self.timestamps.is_some() && segment.timestamps.is_none() {
+            // RFC 7323 §3.2.
+            cx.counters.tcp_timestamp_missing += 1;
             return Step::Stay;
         }
         if segment.flags.contains(Flags::SYN) {

@@ -51,7 +51,7 @@ use crate::time::Instant;
 use crate::timer_wheel::TimerWheel;
 use crate::wire::tcp::{self as wire, ALIGNED_TIMESTAMPS_LEN, Flags, HEADER_LEN, TcpOptions};
 use core::net::IpAddr;
-use half_open::HalfOpen;
+use half_open::{HalfOpen, Initial};
 use isn::Secrets;
 use list::IndexList;
 use listener::Listener;
@@ -374,6 +374,7 @@ impl Tcp {
             self.shared.replies.push(cx, segment.reset(key));
             return;
         };
+        let window = self.initial_window();
         let Some(listener) = self.listeners.get_mut(index) else {
             return;
         };
@@ -385,7 +386,7 @@ impl Tcp {
             cx.counters.tcp_connections_full += 1;
             return;
         }
-        let (mut iss, offset) = self.secrets.initial(&key, cx.now);
+        let (mut iss, timestamp_offset) = self.secrets.initial(&key, cx.now);
         if let Some(after) = after
             && !iss.after(after)
         {
@@ -393,14 +394,37 @@ impl Tcp {
             iss = after + 0x1_0000;
         }
         let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
-        let initial = (iss, offset);
-        let half_open = HalfOpen::new(key, index, segment, initial, mtu, &self.shared, cx.now);
+        let initial = Initial {
+            iss,
+            timestamp_offset,
+            window,
+        };
+        let half_open = HalfOpen::new(
+            key,
+            index,
+            segment,
+            &initial,
+            mtu,
+            &self.shared.params,
+            cx.now,
+        );
         if let Some(place) = self.half_open.insert(half_open) {
             listener.half_open += 1;
             cx.counters.tcp_passive_opens += 1;
             self.enter(&key, Entry::HalfOpen(place));
             self.ready.push_back(self.first_half_open + place);
         }
+    }
+
+    /// The window of a SYN-ACK. All that are half-open share what one could get: they may all start
+    /// to send at once, yet none of them has anything reserved.
+    fn initial_window(&self) -> u16 {
+        let budget = &self.shared.budget;
+        let one = budget.window(self.shared.params.receive_buffer, 0, 0);
+        let sharing = u32::try_from(self.half_open.used())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
+        u16::try_from((one / sharing).max(budget.least_window()).min(one)).unwrap_or(u16::MAX)
     }
 
     fn half_open_segment(

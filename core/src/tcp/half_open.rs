@@ -232,8 +232,8 @@ impl HalfOpen {
         shared.replies.push(cx, Reply { head, timestamps });
     }
 
-    /// The control block of the connection that it becomes.
-    pub(super) fn open(&self, params: &Params, now: Instant) -> Tcb {
+    /// The control block of the connection that it becomes: `segment` has acknowledged our SYN.
+    pub(super) fn open(&self, params: &Params, segment: &Segment, now: Instant) -> Tcb {
         let (snd_scale, rcv_scale) = self.scales.unwrap_or((0, 0));
         let agreed = Agreed {
             iss: self.iss,
@@ -247,9 +247,8 @@ impl HalfOpen {
             syn_was_lost: self.retries > 0,
         };
         let mut tcb = Tcb::new(self.key, &agreed, params);
-        // SYN-RECEIVED: the segment that opens it acknowledges our SYN.
-        tcb.snd_una = self.iss;
-        tcb.state = State::SynReceived;
+        tcb.state = State::Established;
+        tcb.take_window(segment);
         tcb.listener = self.listener;
         tcb.flags |= TcbFlags::UNACCEPTED;
         if self.retries == 0 {

@@ -144,6 +144,8 @@ pub(crate) struct Tcp {
     listeners: Slab<Listener>,
     demux: Demux,
     demux_secret: [u8; 16],
+    /// The connection whose segment came last: often the next one's too.
+    latest: u32,
     secrets: Secrets,
     /// Connections, then half-open ones.
     wheel: TimerWheel,
@@ -189,6 +191,7 @@ impl Tcp {
             listeners: Slab::new(max_listeners),
             demux: Demux::new(connections + half_open + time_wait + max_listeners),
             demux_secret: rng.key(),
+            latest: u32::MAX,
             secrets: Secrets::new(rng),
             wheel: TimerWheel::new(connections + half_open),
             ready: IndexList::new(connections + half_open),
@@ -226,6 +229,21 @@ impl Tcp {
             candidate == Some(key)
         });
         found.map(Entry::from_bits)
+    }
+
+    /// [`Tcp::find`], with a look at the connection of the last segment first.
+    fn find_for_segment(&mut self, key: &FourTuple) -> Option<Entry> {
+        if let Some(tcb) = self.connections.get(self.latest)
+            && tcb.key == *key
+            && tcb.flags.contains(TcbFlags::IN_DEMUX)
+        {
+            return Some(Entry::Connection(self.latest));
+        }
+        let found = self.find(key);
+        if let Some(Entry::Connection(index)) = found {
+            self.latest = index;
+        }
+        found
     }
 
     /// The listener for an address and port: one bound to the address, or else to all of them.
@@ -310,7 +328,7 @@ impl Tcp {
         frame: Frame,
         mtu: usize,
     ) {
-        match self.find(&key) {
+        match self.find_for_segment(&key) {
             Some(Entry::Connection(index)) => {
                 let Some(tcb) = self.connections.get_mut(index) else {
                     return cx.pool.free(frame);
@@ -448,7 +466,7 @@ impl Tcp {
                 cx.pool.free(frame);
             }
             half_open::Step::Open => {
-                let tcb = half_open.open(&self.shared.params, cx.now);
+                let tcb = half_open.open(&self.shared.params, &segment, cx.now);
                 let (key, listener_index) = (tcb.key, tcb.listener);
                 let Some(place) = self.connections.insert(tcb) else {
                     // The peer repeats itself, or our SYN-ACK does.

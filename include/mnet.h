@@ -91,6 +91,13 @@
  */
 #define MNET_CONFIG_NODELAY 4
 
+/*
+ * mnet_config.flags: the arena is all zero, as the heap of Solo5 is at start, and mnet_open() need
+ * not clear it, which for a large arena is most of the work. Not true any more once mnet_open() was
+ * called with it.
+ */
+#define MNET_CONFIG_ARENA_ZERO 8
+
 /* Ready: a read gives data, the end of the stream or an error; a listener has a connection. */
 #define MNET_READABLE 1
 
@@ -326,8 +333,6 @@ struct mnet_usage {
     uint64_t half_open;
     /* TCP connections that are remembered in TIME-WAIT. */
     uint64_t time_wait;
-    /* TCP listeners. */
-    uint64_t listeners;
     /* UDP sockets. */
     uint64_t udp_sockets;
 };

@@ -10,8 +10,10 @@ use core::ops::Add;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum(u16);
 
-/// Bytes per round of the inner loop: wide enough for the compiler to use every SIMD lane.
-const BLOCK: usize = 32;
+/// Bytes that one chain of additions with carry takes.
+const CHAIN: usize = 32;
+/// Bytes per round of the inner loop.
+const BLOCK: usize = 128;
 
 impl Sum {
     /// The sum of nothing.
@@ -84,60 +86,112 @@ const fn add(a: u16, b: u16) -> u16 {
 }
 
 /// Folds a sum of native-endian words and puts it into network order.
+#[inline(always)]
 #[allow(
     clippy::cast_possible_truncation,
     reason = "the sum was folded to 16 bits"
 )]
-const fn fold(mut sum: u64) -> Sum {
-    sum = (sum >> 32) + (sum & 0xffff_ffff);
-    sum = (sum >> 32) + (sum & 0xffff_ffff);
-    sum = (sum >> 16) + (sum & 0xffff);
-    sum = (sum >> 16) + (sum & 0xffff);
+const fn fold(sum: u64) -> Sum {
+    let sum = add_end_around(sum, sum.rotate_right(32)) >> 32;
+    let sum = (sum >> 16) + (sum & 0xffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
     Sum(u16::from_be(sum as u16))
 }
 
-/// The native-endian 32-bit word at `at` of a block.
+/// One's complement addition of 64 bits.
 #[inline(always)]
-fn word(block: &[u8; BLOCK], at: usize) -> u64 {
-    u64::from(u32::from_ne_bytes([
-        block[at],
-        block[at + 1],
-        block[at + 2],
-        block[at + 3],
-    ]))
+const fn add_end_around(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum.wrapping_add(carry as u64)
 }
 
-/// Adds a block of eight words to four accumulators, each of which has room for 2^31 blocks.
+/// Adds words with the carry going from each to the next, which is one instruction for each where
+/// the processor has an addition with carry. The last carry is added to `carries`.
 #[inline(always)]
-fn add_block(lanes: &mut [u64; 4], block: &[u8; BLOCK]) {
-    for (i, lane) in lanes.iter_mut().enumerate() {
-        *lane += word(block, 4 * i) + word(block, 4 * i + 16);
+fn add_chain(sum: &mut u64, carries: &mut u64, chain: &[u8; CHAIN]) {
+    let mut carry = false;
+    for word in chain.as_chunks::<8>().0 {
+        (*sum, carry) = sum.carrying_add(u64::from_ne_bytes(*word), carry);
+    }
+    *carries += u64::from(carry);
+}
+
+/// What has been summed so far. The chains of a block do not wait for each other.
+#[derive(Default)]
+struct Sums {
+    chains: [u64; BLOCK / CHAIN],
+    carries: u64,
+}
+
+impl Sums {
+    #[inline(always)]
+    fn add_block(&mut self, block: &[u8; BLOCK]) {
+        for (sum, chain) in self.chains.iter_mut().zip(block.as_chunks().0) {
+            add_chain(sum, &mut self.carries, chain);
+        }
+    }
+
+    /// The sum of the blocks and of fewer than [`BLOCK`] bytes that follow.
+    #[inline(always)]
+    fn finish(self, tail: &[u8]) -> Sum {
+        let Self {
+            chains,
+            mut carries,
+        } = self;
+        let mut sum = chains.into_iter().fold(0, add_end_around);
+        let (more, tail) = tail.as_chunks();
+        for chain in more {
+            add_chain(&mut sum, &mut carries, chain);
+        }
+        let (words, tail) = tail.as_chunks();
+        for word in words {
+            sum = add_end_around(sum, u64::from_ne_bytes(*word));
+        }
+        sum = add_end_around(sum, sum_tail(tail));
+        fold(add_end_around(sum, carries))
     }
 }
 
-/// The sum of fewer than [`BLOCK`] bytes, an odd last one padded with zero.
+/// The sum of fewer than 8 bytes, an odd last one padded with zero.
 #[inline(always)]
-fn sum_tail(tail: &[u8]) -> u64 {
-    let (words, last) = tail.as_chunks::<2>();
-    let sum: u64 = words
-        .iter()
-        .map(|word| u64::from(u16::from_ne_bytes(*word)))
-        .sum();
-    match last {
+fn sum_tail(mut bytes: &[u8]) -> u64 {
+    let mut sum = 0;
+    if let [a, b, c, d, rest @ ..] = bytes {
+        sum = u64::from(u32::from_ne_bytes([*a, *b, *c, *d]));
+        bytes = rest;
+    }
+    if let [a, b, rest @ ..] = bytes {
+        sum += u64::from(u16::from_ne_bytes([*a, *b]));
+        bytes = rest;
+    }
+    match bytes {
         [byte] => sum + u64::from(u16::from_ne_bytes([*byte, 0])),
         _ => sum,
     }
+}
+
+/// The sum of a header of `N` bytes, a multiple of 4 up to 64: known when it is compiled, so there
+/// is no loop.
+#[must_use]
+#[inline(always)]
+pub fn sum_header<const N: usize>(header: &[u8; N]) -> Sum {
+    const { assert!(N % 4 == 0 && N <= 64) };
+    let mut sum = 0;
+    for word in header.as_chunks::<4>().0 {
+        sum += u64::from(u32::from_ne_bytes(*word));
+    }
+    fold(sum)
 }
 
 /// The sum of `data`. An odd last byte is padded with zero (RFC 1071 §1).
 #[must_use]
 pub fn sum(data: &[u8]) -> Sum {
     let (blocks, tail) = data.as_chunks::<BLOCK>();
-    let mut lanes = [0; 4];
+    let mut sums = Sums::default();
     for block in blocks {
-        add_block(&mut lanes, block);
+        sums.add_block(block);
     }
-    fold_lanes(lanes, tail)
+    sums.finish(tail)
 }
 
 /// Copies `src` to the start of `dst` and sums it on the way. Copies what fits if `dst` is
@@ -147,19 +201,13 @@ pub fn copy_and_sum(dst: &mut [u8], src: &[u8]) -> Sum {
     let len = dst.len().min(src.len());
     let (from_blocks, from_tail) = src[..len].as_chunks::<BLOCK>();
     let (to_blocks, to_tail) = dst[..len].as_chunks_mut::<BLOCK>();
-    let mut lanes = [0; 4];
+    let mut sums = Sums::default();
     for (to, from) in to_blocks.iter_mut().zip(from_blocks) {
         *to = *from;
-        add_block(&mut lanes, from);
+        sums.add_block(from);
     }
     to_tail.copy_from_slice(from_tail);
-    fold_lanes(lanes, from_tail)
-}
-
-#[inline(always)]
-fn fold_lanes(lanes: [u64; 4], tail: &[u8]) -> Sum {
-    let halves = lanes.iter().map(|lane| (lane >> 32) + (lane & 0xffff_ffff));
-    fold(halves.sum::<u64>() + sum_tail(tail))
+    sums.finish(from_tail)
 }
 
 /// The sum of a transport checksum's pseudo-header: RFC 9293 §3.1 for IPv4, RFC 8200 §8.1 for
@@ -169,9 +217,11 @@ fn fold_lanes(lanes: [u64; 4], tail: &[u8]) -> Sum {
 pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, len: usize) -> Sum {
     let addresses = match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            sum(&source.octets()) + sum(&destination.octets())
+            let (source, destination) = (source.octets(), destination.octets());
+            let source = u64::from(u32::from_ne_bytes(source));
+            fold(source + u64::from(u32::from_ne_bytes(destination)))
         }
-        (source, destination) => sum(&octets(source)) + sum(&octets(destination)),
+        (source, destination) => sum_header(&octets(source)) + sum_header(&octets(destination)),
     };
     #[allow(
         clippy::cast_possible_truncation,

@@ -7,7 +7,6 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
-use core::hash::Hasher;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use siphasher::sip::SipHasher13;
 
@@ -51,25 +50,30 @@ impl FourTuple {
 
     /// A keyed hash of all four parts.
     pub(crate) fn hash(&self, secret: &[u8; 16]) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(secret);
+        let hasher = SipHasher13::new_with_key(secret);
         let [a, b] = self.local_port.to_be_bytes();
         let [c, d] = self.remote_port.to_be_bytes();
         match (self.local, self.remote) {
             (IpAddr::V4(local), IpAddr::V4(remote)) => {
                 let ([e, f, g, h], [i, j, k, l]) = (local.octets(), remote.octets());
-                hasher.write(&[a, b, c, d, e, f, g, h, i, j, k, l]);
+                hasher.hash(&[a, b, c, d, e, f, g, h, i, j, k, l])
             }
             (local, remote) => {
-                hasher.write(&[a, b, c, d]);
-                for address in [local, remote] {
-                    match address {
-                        IpAddr::V4(v4) => hasher.write(&v4.octets()),
-                        IpAddr::V6(v6) => hasher.write(&v6.octets()),
-                    }
-                }
+                let mut bytes = [0; 36];
+                bytes[..4].copy_from_slice(&[a, b, c, d]);
+                bytes[4..20].copy_from_slice(&mapped(local));
+                bytes[20..].copy_from_slice(&mapped(remote));
+                hasher.hash(&bytes)
             }
         }
-        hasher.finish()
+    }
+}
+
+/// The bytes of an address of either family.
+fn mapped(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
     }
 }
 

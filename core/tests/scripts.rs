@@ -685,6 +685,7 @@ scripts! {
     data_window_scale,
     fast_retransmit,
     fast_retransmit_not_for_other_acks,
+    handshake_ack_without_timestamp,
     handshake_active,
     handshake_active_bad_ack,
     handshake_active_lost,

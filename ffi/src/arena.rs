@@ -9,7 +9,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ops::Range;
-use core::ptr;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use spin::Mutex;
@@ -20,11 +20,109 @@ use talc::source::Manual;
 use crate::error::Error;
 use crate::registry::MAX_STACKS;
 
-/// The memory of one stack.
+/// The memory of one stack: a heap that grows from the low end, and large blocks of zeroes that are
+/// cut off at the high end.
+///
+/// The latter are apart because a stack consists of little else, and memory that the caller says is
+/// zero need not be touched for them: clearing takes longer than all the rest of a start.
 struct Arena {
     heap: Talc<Manual, DefaultBinning>,
+    /// Where the heap ends.
+    heap_end: NonNull<u8>,
+    /// Where the blocks of zeroes begin. What lies between the two is free.
+    top: *mut u8,
+    /// Free memory below this address is still as the caller gave it.
+    untouched: usize,
+    /// The caller gave memory that is zero.
+    zeroed: bool,
     /// The addresses that it covers.
     range: Range<usize>,
+}
+
+// SAFETY: the pointers lead into memory that belongs to the arena alone.
+unsafe impl Send for Arena {}
+
+/// How much the heap has at first and grows by at least.
+const GRANULE: usize = 16 << 10;
+/// Blocks of zeroes of this size and more are cut off at the high end.
+const LARGE: usize = 64 << 10;
+
+impl Arena {
+    /// # Safety
+    /// The memory is readable and writable, and belongs to the arena for as long as it exists. It
+    /// is zero if `zeroed` says so.
+    unsafe fn new(base: *mut u8, len: usize, zeroed: bool) -> Option<Self> {
+        let mut heap = Talc::new(Manual);
+        // SAFETY: the caller grants the memory.
+        let heap_end = unsafe { heap.claim(base, len.min(GRANULE)) }?;
+        let top = base.wrapping_add(len);
+        let range = base.addr()..top.addr();
+        Some(Self {
+            heap,
+            heap_end,
+            top,
+            untouched: top.addr(),
+            zeroed,
+            range,
+        })
+    }
+
+    /// # Safety
+    /// The layout's size is not 0.
+    unsafe fn allocate(&mut self, layout: Layout) -> *mut u8 {
+        loop {
+            // SAFETY: the caller says that the layout has a size.
+            if let Some(block) = unsafe { self.heap.allocate(layout) } {
+                return block.as_ptr();
+            }
+            let wanted = layout.size().saturating_add(layout.align()).max(GRANULE);
+            let free = self.top.addr() - self.heap_end.addr().get();
+            let end = self
+                .heap_end
+                .as_ptr()
+                .wrapping_add(wanted.saturating_add(64).min(free));
+            // SAFETY: the heap's end is the one that it gave last; behind it, up to `top`, the
+            // memory is the arena's and free.
+            let grown = unsafe { self.heap.extend(self.heap_end, end) };
+            if grown == self.heap_end {
+                return ptr::null_mut();
+            }
+            self.heap_end = grown;
+        }
+    }
+
+    /// # Safety
+    /// The layout's size is not 0.
+    unsafe fn allocate_zeroed(&mut self, layout: Layout) -> *mut u8 {
+        let size = layout.size();
+        let start = self.top.addr().saturating_sub(size) & !(layout.align() - 1);
+        let (block, clear) = if size >= LARGE && start >= self.heap_end.addr().get() {
+            let is_zero = self.zeroed && start + size <= self.untouched;
+            self.top = self.top.with_addr(start);
+            self.untouched = self.untouched.min(start);
+            (self.top, !is_zero)
+        } else {
+            // SAFETY: the caller says that the layout has a size.
+            (unsafe { self.allocate(layout) }, true)
+        };
+        if clear && !block.is_null() {
+            // SAFETY: the block has this size and belongs to nobody else.
+            unsafe { block.write_bytes(0, size) };
+        }
+        block
+    }
+
+    /// # Safety
+    /// The block was allocated here with this layout, and nobody uses it any more.
+    unsafe fn free(&mut self, block: *mut u8, layout: Layout) {
+        if block.addr() < self.heap_end.addr().get() {
+            // SAFETY: below its end the heap has all memory, so the block is one of its own.
+            unsafe { self.heap.deallocate(block, layout) };
+        } else if block == self.top {
+            self.top = self.top.wrapping_add(layout.size());
+        }
+        // Other blocks of zeroes come back with the arena.
+    }
 }
 
 /// All arenas, by the slot of their stack.
@@ -56,8 +154,14 @@ impl Claim {
     /// Takes `len` bytes at `base` for the stack in `slot`.
     ///
     /// # Safety
-    /// The memory is readable and writable, and nobody else uses it until the claim is dropped.
-    pub(crate) unsafe fn new(slot: usize, base: *mut u8, len: usize) -> Result<Self, Error> {
+    /// The memory is readable and writable, and nobody else uses it until the claim is dropped. It
+    /// is zero if `zeroed` says so.
+    pub(crate) unsafe fn new(
+        slot: usize,
+        base: *mut u8,
+        len: usize,
+        zeroed: bool,
+    ) -> Result<Self, Error> {
         let start = base.addr();
         let end = start.checked_add(len).ok_or(Error::INVALID)?;
         if base.is_null() || len > isize::MAX.unsigned_abs() {
@@ -68,16 +172,10 @@ impl Claim {
             return Err(Error::BUSY);
         }
         let place = arenas.slots.get_mut(slot).ok_or(Error::LIMIT)?;
-        let mut heap = Talc::new(Manual);
-        // SAFETY: the caller grants the memory for as long as the claim lives, and the heap is
+        // SAFETY: the caller grants the memory for as long as the claim lives, and the arena is
         // forgotten when the claim is dropped.
-        if unsafe { heap.claim(base, len) }.is_none() {
-            return Err(Error::NO_MEMORY);
-        }
-        *place = Some(Arena {
-            heap,
-            range: start..end,
-        });
+        let arena = unsafe { Arena::new(base, len, zeroed) }.ok_or(Error::NO_MEMORY)?;
+        *place = Some(arena);
         LOWEST.fetch_min(start, Ordering::Relaxed);
         HIGHEST.fetch_max(end, Ordering::Relaxed);
         Ok(Self { slot })
@@ -101,6 +199,13 @@ impl Drop for Claim {
 }
 
 impl Arenas {
+    /// A block from the arena of the stack that is being opened; null if there is none.
+    fn current(&mut self, allocate: impl FnOnce(&mut Arena) -> *mut u8) -> *mut u8 {
+        self.current
+            .and_then(|slot| self.slots.get_mut(slot)?.as_mut())
+            .map_or(ptr::null_mut(), allocate)
+    }
+
     fn overlaps(&self, range: &Range<usize>) -> bool {
         self.slots
             .iter()
@@ -142,13 +247,17 @@ impl ArenaAllocator {
 // keep blocks apart. Nothing here unwinds.
 unsafe impl GlobalAlloc for ArenaAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let mut arenas = ARENAS.lock();
-        let Arenas { slots, current } = &mut *arenas;
-        current
-            .and_then(|slot| slots.get_mut(slot)?.as_mut())
-            // SAFETY: a global allocator is never asked for a block of size 0.
-            .and_then(|arena| unsafe { arena.heap.allocate(layout) })
-            .map_or(ptr::null_mut(), ptr::NonNull::as_ptr)
+        // SAFETY: a global allocator is never asked for a block of size 0.
+        ARENAS
+            .lock()
+            .current(|arena| unsafe { arena.allocate(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: a global allocator is never asked for a block of size 0.
+        ARENAS
+            .lock()
+            .current(|arena| unsafe { arena.allocate_zeroed(layout) })
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -159,9 +268,9 @@ unsafe impl GlobalAlloc for ArenaAllocator {
             .flatten()
             .find(|arena| arena.range.contains(&block.addr()));
         if let Some(arena) = owner {
-            // SAFETY: the block lies in this arena, so it was allocated from its heap, and the
-            // caller says that it has this layout.
-            unsafe { arena.heap.deallocate(block, layout) };
+            // SAFETY: the block lies in this arena, so it was allocated there, and the caller says
+            // that it has this layout.
+            unsafe { arena.free(block, layout) };
         }
     }
 }
@@ -182,7 +291,7 @@ mod tests {
         let layout = Layout::from_size_align(40 << 10, 64).unwrap();
         for _ in 0..3 {
             // SAFETY: the memory outlives the claim and is not touched meanwhile.
-            let claim = unsafe { Claim::new(0, memory.as_mut_ptr(), memory.len()) }.unwrap();
+            let claim = unsafe { Claim::new(0, memory.as_mut_ptr(), memory.len(), false) }.unwrap();
             // SAFETY: the layout has a size; the block is given up with the claim.
             let block = claim.provide(|| unsafe { ArenaAllocator.alloc(layout) });
             assert!(ArenaAllocator::owns(block) && block.addr() % 64 == 0);
@@ -196,7 +305,7 @@ mod tests {
         let _turn = TURN.lock();
         let mut memory = std::vec![0_u8; 64 << 10];
         // SAFETY: the memory outlives the claim and is not touched meanwhile.
-        let claim = unsafe { Claim::new(0, memory.as_mut_ptr(), memory.len()) }.unwrap();
+        let claim = unsafe { Claim::new(0, memory.as_mut_ptr(), memory.len(), false) }.unwrap();
         let layout = Layout::from_size_align(40 << 10, 8).unwrap();
         claim.provide(|| {
             for _ in 0..100 {
@@ -218,23 +327,66 @@ mod tests {
         let _turn = TURN.lock();
         let mut memory = std::vec![0_u8; 64 << 10];
         let (low, high) = memory.split_at_mut(32 << 10);
-        // SAFETY (all): the memory outlives the claims and is not touched meanwhile.
-        let first = unsafe { Claim::new(0, low.as_mut_ptr(), low.len()) }.unwrap();
+        // SAFETY: the memory outlives the claims and is not touched meanwhile.
+        let first = unsafe { Claim::new(0, low.as_mut_ptr(), low.len(), false) }.unwrap();
         // SAFETY: as above.
-        let again = unsafe { Claim::new(1, low.as_mut_ptr(), low.len()) };
+        let again = unsafe { Claim::new(1, low.as_mut_ptr(), low.len(), false) };
         assert_eq!(again.err(), Some(Error::BUSY));
         // SAFETY: as above.
-        let reaching = unsafe { Claim::new(1, low.as_mut_ptr().add(100), 8) };
+        let reaching = unsafe { Claim::new(1, low.as_mut_ptr().add(100), 8, false) };
         assert_eq!(reaching.err(), Some(Error::BUSY));
         // SAFETY: as above.
-        let second = unsafe { Claim::new(1, high.as_mut_ptr(), high.len()) };
+        let second = unsafe { Claim::new(1, high.as_mut_ptr(), high.len(), false) };
         assert!(second.is_ok());
         drop((first, second));
         // SAFETY: as above.
-        let small = unsafe { Claim::new(0, low.as_mut_ptr(), 64) };
+        let small = unsafe { Claim::new(0, low.as_mut_ptr(), 64, false) };
         assert_eq!(small.err(), Some(Error::NO_MEMORY));
         // SAFETY: refused before it is used.
-        let wrapping = unsafe { Claim::new(0, low.as_mut_ptr(), usize::MAX) };
+        let wrapping = unsafe { Claim::new(0, low.as_mut_ptr(), usize::MAX, false) };
         assert_eq!(wrapping.err(), Some(Error::INVALID));
+    }
+
+    #[test]
+    fn zeroes_are_made_unless_the_caller_says_that_they_are_there() {
+        let _turn = TURN.lock();
+        let layout = Layout::from_size_align(100 << 10, 4_096).unwrap();
+        for zeroed in [false, true] {
+            // Not zero at all, which shows whether anybody looks.
+            let mut memory = std::vec![7_u8; 400 << 10];
+            // SAFETY: the memory outlives the claim and is not touched meanwhile.
+            let claim =
+                unsafe { Claim::new(0, memory.as_mut_ptr(), memory.len(), zeroed) }.unwrap();
+            claim.provide(|| {
+                // SAFETY: the layouts have a size, blocks are freed with their own, and read only
+                // while they are allocated.
+                unsafe {
+                    let first = ArenaAllocator.alloc_zeroed(layout);
+                    let second = ArenaAllocator.alloc_zeroed(layout);
+                    assert!(second < first && second.addr().is_multiple_of(4_096));
+                    let as_given = if zeroed { 7 } else { 0 };
+                    for at in [0, 50_000, layout.size() - 1] {
+                        assert_eq!(second.add(at).read(), as_given);
+                    }
+                    second.write_bytes(9, layout.size());
+                    ArenaAllocator.dealloc(second, layout);
+                    let again = ArenaAllocator.alloc_zeroed(layout);
+                    assert_eq!(again, second);
+                    assert_eq!(
+                        again.add(layout.size() - 1).read(),
+                        0,
+                        "it was used meanwhile"
+                    );
+                    // Small blocks are always cleared, and the heap grows up to the large ones.
+                    let small = Layout::from_size_align(1_000, 8).unwrap();
+                    let block = ArenaAllocator.alloc_zeroed(small);
+                    assert_eq!((block.read(), block.add(999).read()), (0, 0));
+                    let rest = Layout::from_size_align(150 << 10, 8).unwrap();
+                    assert!(!ArenaAllocator.alloc(rest).is_null());
+                    assert!(ArenaAllocator.alloc(rest).is_null());
+                    assert!(ArenaAllocator.alloc_zeroed(layout).is_null());
+                }
+            });
+        }
     }
 }

@@ -15,8 +15,8 @@ use crate::error::{Error, length, status, value};
 use crate::pointer::{self, Out};
 use crate::registry::{self, Host, Opened, Place, Tables};
 use crate::types::{
-    MNET_CONFIG_MANUAL, MNET_CONFIG_NODELAY, MNET_CONFIG_NONBLOCKING, MNET_NEVER, mnet_addr,
-    mnet_config, mnet_stack,
+    MNET_CONFIG_ARENA_ZERO, MNET_CONFIG_MANUAL, MNET_CONFIG_NODELAY, MNET_CONFIG_NONBLOCKING,
+    MNET_NEVER, mnet_addr, mnet_config, mnet_stack,
 };
 
 /// Bytes of an Ethernet header.
@@ -107,7 +107,8 @@ pub unsafe extern "C" fn mnet_open(config: *const mnet_config) -> mnet_stack {
 /// # Safety
 /// What `config` points to exists, and the arena belongs to the stack until it is closed.
 unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim), Error> {
-    const FLAGS: u32 = MNET_CONFIG_MANUAL | MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY;
+    const FLAGS: u32 =
+        MNET_CONFIG_MANUAL | MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY | MNET_CONFIG_ARENA_ZERO;
     if config.flags & !FLAGS != 0 || config.reserved != [0; 2] {
         return Err(Error::INVALID);
     }
@@ -135,8 +136,9 @@ unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim
 
     let mut core_config = core_config(config, mtu);
     let tables = reserve(&mut core_config, config.arena_size)?;
+    let zeroed = config.flags & MNET_CONFIG_ARENA_ZERO != 0;
     // SAFETY: the caller grants the arena.
-    let claim = unsafe { Claim::new(place.slot, config.arena.cast(), config.arena_size) }?;
+    let claim = unsafe { Claim::new(place.slot, config.arena.cast(), config.arena_size, zeroed) }?;
     let stack = claim.provide(|| {
         let host = Host {
             manual: manual.then(|| Instant::from_nanos(config.now)),

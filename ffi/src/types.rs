@@ -47,6 +47,11 @@ pub const MNET_CONFIG_NONBLOCKING: u32 = 2;
 /// (Nagle's algorithm off, RFC 9293 section 3.7.4).
 pub const MNET_CONFIG_NODELAY: u32 = 4;
 
+/// mnet_config.flags: the arena is all zero, as the heap of Solo5 is at start, and mnet_open() need
+/// not clear it, which for a large arena is most of the work. Not true any more once mnet_open() was
+/// called with it.
+pub const MNET_CONFIG_ARENA_ZERO: u32 = 8;
+
 /// How to open a stack. Fill it with mnet_config_default(), change what is to be different, and
 /// pass it to mnet_open(), which copies it: nothing it points to but the arena is used afterwards.
 #[repr(C)]

@@ -45,6 +45,16 @@ unsafe impl GlobalAlloc for Both {
         unsafe { ArenaAllocator.alloc(layout) }
     }
 
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if !TESTING.get() || !ArenaAllocator::is_providing() {
+            let block = unsafe { self.alloc(layout) };
+            unsafe { block.write_bytes(0, layout.size()) };
+            return block;
+        }
+        IN_ARENAS[0].fetch_add(1, Ordering::Relaxed);
+        unsafe { ArenaAllocator.alloc_zeroed(layout) }
+    }
+
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if !ArenaAllocator::owns(block) {
             return unsafe { System.dealloc(block, layout) };

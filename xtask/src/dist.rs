@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use mnet_relocatable::{Recipe, Workspace, recipes};
+use mnet_relocatable::{Workspace, recipes};
 
 use crate::cargo::{cargo, succeed, workspace};
 
@@ -36,15 +36,6 @@ const PROGRAMS: &[&str] = &[
 /// Targets with a linker script `solo5_NAME.lds`.
 const TARGETS: &[&str] = &["stub", "spt"];
 
-/// `libmnet.a` (design section 5): only `mnet_*` visible, nothing needed but `solo5_*`.
-const LIBMNET: Recipe<'static> = Recipe {
-    package: "mnet-ffi",
-    library: "mnet_ffi",
-    features: &["freestanding"],
-    exports: &["mnet_*"],
-    imports: &["solo5_*"],
-};
-
 /// Builds everything and installs it below `prefix`.
 pub(crate) fn install(prefix: &Path) -> Result<()> {
     let workspace = workspace();
@@ -56,7 +47,7 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
     let library = prefix.join("lib").join(TRIPLE);
     recipes::SOLO5_SPT.object(&workspace, &library.join("solo5_spt.o"))?;
     recipes::SOLO5_STUB.object(&workspace, &library.join("solo5_stub.o"))?;
-    LIBMNET.archive(&workspace, &library.join("libmnet.a"))?;
+    recipes::LIBMNET.archive(&workspace, &library.join("libmnet.a"))?;
     for target in TARGETS {
         let script = format!("solo5_{target}.lds");
         let scripts = workspace.root().join("solo5-toolchain/guest/lds");

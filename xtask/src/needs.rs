@@ -9,11 +9,13 @@ use anyhow::{Result, bail};
 use nix::unistd::Uid;
 
 use crate::cargo::{cargo, succeed};
+use crate::suites::Suite;
 
-/// Something to look for, and the Debian package that has it.
+/// Something to look for, the Debian package that has it, and the suites that use it.
 struct Need {
     what: What,
     package: &'static str,
+    suites: &'static [Suite],
 }
 
 enum What {
@@ -25,38 +27,47 @@ const NEEDS: &[Need] = &[
     Need {
         what: What::Program("gcc"),
         package: "gcc",
+        suites: &[Suite::Headers, Suite::Units, Suite::Images],
     },
     Need {
         what: What::Program("g++"),
         package: "g++",
+        suites: &[Suite::Headers, Suite::Units],
     },
     Need {
         what: What::Program("objcopy"),
         package: "binutils",
+        suites: &[Suite::Units, Suite::Images],
     },
     Need {
         what: What::LibClang, // bindgen reads solo5.h with it.
         package: "libclang-dev",
+        suites: &[Suite::Generated, Suite::Units],
     },
     Need {
         what: What::Program("ip"),
         package: "iproute2",
+        suites: &[Suite::Units, Suite::Images],
     },
     Need {
         what: What::Program("ping"),
         package: "iputils-ping",
+        suites: &[Suite::Images],
     },
     Need {
         what: What::Program("nc"),
         package: "netcat-openbsd",
+        suites: &[Suite::Images],
     },
 ];
 
-/// Installs what is missing, as root on a Debian system. Otherwise says what is.
-pub(crate) fn provide() -> Result<()> {
-    provide_components()?;
+/// Installs what these suites need and is missing, as root on a Debian system. Otherwise says what
+/// is missing.
+pub(crate) fn provide(suites: &[Suite]) -> Result<()> {
+    provide_components(suites)?;
     let missing: Vec<&str> = NEEDS
         .iter()
+        .filter(|need| need.suites.iter().any(|suite| suites.contains(suite)))
         .filter(|need| !need.is_there())
         .map(|need| need.package)
         .collect();
@@ -80,8 +91,16 @@ pub(crate) fn provide() -> Result<()> {
 }
 
 /// rustfmt and clippy are parts of the toolchain that a minimal installation leaves out.
-fn provide_components() -> Result<()> {
-    for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+fn provide_components(suites: &[Suite]) -> Result<()> {
+    let components = [
+        (Suite::Fmt, "fmt", "rustfmt"),
+        (Suite::Generated, "fmt", "rustfmt"),
+        (Suite::Lint, "clippy", "clippy"),
+    ];
+    for (suite, subcommand, component) in components {
+        if !suites.contains(&suite) {
+            continue;
+        }
         let works = cargo(&[subcommand, "--version"])
             .output()
             .is_ok_and(|output| output.status.success());

@@ -55,8 +55,8 @@ const ALL: &[Suite] = &[
 
 /// Runs suites, all of them when none is named. Whether everything passed.
 pub(crate) fn run_all(suites: &[Suite]) -> Result<bool> {
-    needs::provide()?;
     let suites = if suites.is_empty() { ALL } else { suites };
+    needs::provide(suites)?;
     let mut total = Outcome::default();
     for suite in suites {
         print!("{:14}", suite.name());

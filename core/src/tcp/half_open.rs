@@ -37,6 +37,14 @@ pub(super) struct HalfOpen {
     challenge: ChallengeLimit,
 }
 
+/// What the stack chooses for a connection that a peer asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Initial {
+    pub(super) iss: SeqNum,
+    pub(super) timestamp_offset: u32,
+    pub(super) window: u16,
+}
+
 /// What to do with a half-open connection after a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -51,27 +59,29 @@ pub(super) enum Step {
 }
 
 impl HalfOpen {
-    /// Answers a SYN that a listener has accepted (RFC 9293 §3.10.7.2, third step), with the
-    /// sequence number and timestamp offset of `initial`.
+    /// Answers a SYN that a listener has accepted (RFC 9293 §3.10.7.2, third step).
     pub(super) fn new(
         key: FourTuple,
         listener: u32,
         segment: &Segment,
-        initial: (SeqNum, u32),
+        initial: &Initial,
         mtu: u16,
-        shared: &Shared,
+        params: &Params,
         now: Instant,
     ) -> Self {
-        let (iss, offset) = initial;
+        let Initial {
+            iss,
+            timestamp_offset: offset,
+            window,
+        } = *initial;
         let with_timestamps = segment.timestamps.is_some();
-        let window = shared.budget.window(shared.params.receive_buffer, 0, 0);
-        let ours = shared.params.window_scale;
+        let ours = params.window_scale;
         Self {
             key,
             listener,
             iss,
             irs: segment.seq,
-            rcv_wnd: u16::try_from(window).unwrap_or(u16::MAX),
+            rcv_wnd: window,
             smss: super::effective_mss(key.local, segment.mss, mtu, with_timestamps),
             mtu,
             scales: segment
@@ -153,7 +163,10 @@ impl HalfOpen {
             _ => false,
         };
         let offset = segment.seq.get().wrapping_sub(rcv_nxt.get());
-        let in_window = offset <= u32::from(self.rcv_wnd);
+        // The same rule as for connections, so that what opens one is also taken by it.
+        let len = segment.seq_len();
+        let in_window =
+            offset < u32::from(self.rcv_wnd) || (len == 0 && offset == u32::from(self.rcv_wnd));
         if segment.flags.contains(Flags::RST) {
             // RFC 5961 §3.2.
             if offset == 0 {
@@ -174,6 +187,11 @@ impl HalfOpen {
                 cx.counters.tcp_out_of_window += 1;
             }
             self.challenge_ack(cx, shared);
+            return Step::Stay;
+        }
+        if self.timestamps.is_some() && segment.timestamps.is_none() {
+            // RFC 7323 §3.2.
+            cx.counters.tcp_timestamp_missing += 1;
             return Step::Stay;
         }
         if segment.flags.contains(Flags::SYN) {
@@ -217,8 +235,8 @@ impl HalfOpen {
         shared.replies.push(cx, Reply { head, timestamps });
     }
 
-    /// The control block of the connection that it becomes.
-    pub(super) fn open(&self, params: &Params, now: Instant) -> Tcb {
+    /// The control block of the connection that it becomes: `segment` has acknowledged our SYN.
+    pub(super) fn open(&self, params: &Params, segment: &Segment, now: Instant) -> Tcb {
         let (snd_scale, rcv_scale) = self.scales.unwrap_or((0, 0));
         let agreed = Agreed {
             iss: self.iss,
@@ -233,9 +251,8 @@ impl HalfOpen {
             syn_was_lost: self.retries > 0,
         };
         let mut tcb = Tcb::new(self.key, &agreed, params);
-        // SYN-RECEIVED: the segment that opens it acknowledges our SYN.
-        tcb.snd_una = self.iss;
-        tcb.state = State::SynReceived;
+        tcb.state = State::Established;
+        tcb.take_window(segment);
         tcb.listener = self.listener;
         tcb.flags |= TcbFlags::UNACCEPTED;
         if self.retries == 0 {

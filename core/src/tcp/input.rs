@@ -138,6 +138,14 @@ impl Tcb {
         self.congestion = NewReno::new(self.smss(), lost);
     }
 
+    /// SND.WND as the segment says that completes the handshake.
+    pub(super) fn take_window(&mut self, segment: &Segment) {
+        self.snd_wnd = u32::from(segment.window) << self.snd_scale;
+        self.max_snd_wnd = self.snd_wnd;
+        self.snd_wl1 = segment.seq;
+        self.snd_wl2 = segment.ack;
+    }
+
     /// The handshake is complete.
     fn established(&mut self) {
         self.state = State::Established;
@@ -311,10 +319,7 @@ impl Tcb {
                 return false;
             }
             self.snd_una = ack;
-            self.snd_wl1 = segment.seq;
-            self.snd_wl2 = ack;
-            self.snd_wnd = u32::from(segment.window) << self.snd_scale;
-            self.max_snd_wnd = self.snd_wnd;
+            self.take_window(segment);
             self.established();
         }
         if ack.after(self.snd_max) || ack.before(self.snd_una - self.max_snd_wnd) {

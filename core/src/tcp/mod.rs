@@ -52,7 +52,7 @@ use crate::time::Instant;
 use crate::timer_wheel::TimerWheel;
 use crate::wire::tcp::{self as wire, ALIGNED_TIMESTAMPS_LEN, Flags, HEADER_LEN, TcpOptions};
 use core::net::IpAddr;
-use half_open::HalfOpen;
+use half_open::{HalfOpen, Initial};
 use isn::Secrets;
 use list::IndexList;
 use listener::Listener;
@@ -145,6 +145,8 @@ pub(crate) struct Tcp {
     listeners: Slab<Listener>,
     demux: Demux,
     demux_secret: [u8; 16],
+    /// The connection whose segment came last: often the next one's too.
+    latest: u32,
     secrets: Secrets,
     /// Connections, then half-open ones.
     wheel: TimerWheel,
@@ -190,6 +192,7 @@ impl Tcp {
             listeners: Slab::new(max_listeners),
             demux: Demux::new(connections + half_open + time_wait + max_listeners),
             demux_secret: rng.key(),
+            latest: u32::MAX,
             secrets: Secrets::new(rng),
             wheel: TimerWheel::new(connections + half_open),
             ready: IndexList::new(connections + half_open),
@@ -227,6 +230,21 @@ impl Tcp {
             candidate == Some(key)
         });
         found.map(Entry::from_bits)
+    }
+
+    /// [`Tcp::find`], with a look at the connection of the last segment first.
+    fn find_for_segment(&mut self, key: &FourTuple) -> Option<Entry> {
+        if let Some(tcb) = self.connections.get(self.latest)
+            && tcb.key == *key
+            && tcb.flags.contains(TcbFlags::IN_DEMUX)
+        {
+            return Some(Entry::Connection(self.latest));
+        }
+        let found = self.find(key);
+        if let Some(Entry::Connection(index)) = found {
+            self.latest = index;
+        }
+        found
     }
 
     /// The listener for an address and port: one bound to the address, or else to all of them.
@@ -311,7 +329,7 @@ impl Tcp {
         frame: Frame,
         mtu: usize,
     ) {
-        match self.find(&key) {
+        match self.find_for_segment(&key) {
             Some(Entry::Connection(index)) => {
                 let Some(tcb) = self.connections.get_mut(index) else {
                     return cx.pool.free(frame);
@@ -375,6 +393,7 @@ impl Tcp {
             self.shared.replies.push(cx, segment.reset(key));
             return;
         };
+        let window = self.initial_window();
         let Some(listener) = self.listeners.get_mut(index) else {
             return;
         };
@@ -386,7 +405,7 @@ impl Tcp {
             cx.counters.tcp_connections_full += 1;
             return;
         }
-        let (mut iss, offset) = self.secrets.initial(&key, cx.now);
+        let (mut iss, timestamp_offset) = self.secrets.initial(&key, cx.now);
         if let Some(after) = after
             && !iss.after(after)
         {
@@ -394,14 +413,37 @@ impl Tcp {
             iss = after + 0x1_0000;
         }
         let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
-        let initial = (iss, offset);
-        let half_open = HalfOpen::new(key, index, segment, initial, mtu, &self.shared, cx.now);
+        let initial = Initial {
+            iss,
+            timestamp_offset,
+            window,
+        };
+        let half_open = HalfOpen::new(
+            key,
+            index,
+            segment,
+            &initial,
+            mtu,
+            &self.shared.params,
+            cx.now,
+        );
         if let Some(place) = self.half_open.insert(half_open) {
             listener.half_open += 1;
             cx.counters.tcp_passive_opens += 1;
             self.enter(&key, Entry::HalfOpen(place));
             self.ready.push_back(self.first_half_open + place);
         }
+    }
+
+    /// The window of a SYN-ACK. All that are half-open share what one could get: they may all start
+    /// to send at once, yet none of them has anything reserved.
+    fn initial_window(&self) -> u16 {
+        let budget = &self.shared.budget;
+        let one = budget.window(self.shared.params.receive_buffer, 0, 0);
+        let sharing = u32::try_from(self.half_open.used())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
+        u16::try_from((one / sharing).max(budget.least_window()).min(one)).unwrap_or(u16::MAX)
     }
 
     fn half_open_segment(
@@ -425,7 +467,7 @@ impl Tcp {
                 cx.pool.free(frame);
             }
             half_open::Step::Open => {
-                let tcb = half_open.open(&self.shared.params, cx.now);
+                let tcb = half_open.open(&self.shared.params, &segment, cx.now);
                 let (key, listener_index) = (tcb.key, tcb.listener);
                 let Some(place) = self.connections.insert(tcb) else {
                     // The peer repeats itself, or our SYN-ACK does.

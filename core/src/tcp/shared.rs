@@ -82,6 +82,11 @@ impl Budget {
         pool.free_frames() > self.reserved
     }
 
+    /// The window that a connection with nothing unread always gets.
+    pub(super) fn least_window(&self) -> u32 {
+        MIN_WINDOW_SEGMENTS * self.frame_payload
+    }
+
     /// The window that a connection may announce, which holds `unread` bytes and has announced
     /// `announced` bytes so far, within its own limit.
     pub(super) fn window(&self, limit: u32, unread: u32, announced: u32) -> u32 {
@@ -92,11 +97,7 @@ impl Budget {
         let share = u32::try_from(left / 2)
             .unwrap_or(u32::MAX)
             .saturating_sub(unread);
-        let least = if unread == 0 {
-            MIN_WINDOW_SEGMENTS * self.frame_payload
-        } else {
-            0
-        };
+        let least = if unread == 0 { self.least_window() } else { 0 };
         room.min(share.max(least))
     }
 }

@@ -1,6 +1,6 @@
 //! IPv4 headers (RFC 791 §3.1).
 
-use crate::checksum;
+use crate::checksum::{self, Sum};
 use core::fmt;
 use core::net::Ipv4Addr;
 use core::ops::Range;
@@ -128,8 +128,14 @@ impl Ipv4Header {
             source: source.octets(),
             destination: destination.octets(),
         };
-        header.checksum = U16::new(checksum::sum(header.as_bytes()).finish());
+        header.checksum = U16::new(header.sum().finish());
         header
+    }
+
+    /// The sum of the 20 bytes.
+    fn sum(&self) -> Sum {
+        let bytes: &[u8; HEADER_LEN] = zerocopy::transmute_ref!(self);
+        checksum::sum_header(bytes)
     }
 
     /// Bytes of the header, options included, as its length field says: 0 to 60.
@@ -186,14 +192,19 @@ pub fn parse(packet: &[u8]) -> Result<(&Ipv4Header, &[u8], Range<usize>), Ipv4Er
     if total_len < header_len || total_len > packet.len() {
         return Err(Ipv4Error::TotalLength);
     }
-    let sum = checksum::sum(header.as_bytes()) + checksum::sum(options);
+    let mut sum = header.sum();
+    if !options.is_empty() {
+        sum = sum + checksum::sum(options);
+    }
     if !sum.is_valid() {
         return Err(Ipv4Error::Checksum);
     }
     if header.flags_and_offset.get() & RESERVED != 0 {
         return Err(Ipv4Error::Flags);
     }
-    check_options(options)?;
+    if !options.is_empty() {
+        check_options(options)?;
+    }
     Ok((header, options, header_len..total_len))
 }
 

@@ -51,3 +51,13 @@ pub const SOLO5_STUB: Recipe<'static> = Recipe {
     exports: BINDINGS_EXPORTS,
     imports: &[],
 };
+
+/// `libmnet.a`: the library for C (design section 5). Only `mnet_*` is visible, and nothing is
+/// needed but `solo5_*`.
+pub const LIBMNET: Recipe<'static> = Recipe {
+    package: "mnet-ffi",
+    library: "mnet_ffi",
+    features: &["freestanding"],
+    exports: &["mnet_*"],
+    imports: &["solo5_*"],
+};

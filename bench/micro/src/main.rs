@@ -1,0 +1,105 @@
+//! Counts the instructions that the stack spends on a packet, and compares or checks the counts.
+
+mod count;
+mod limits;
+
+use clap::{Parser, Subcommand};
+use mnet_bench_micro::Operation;
+use mnet_bench_micro::mnet::Mnet;
+use std::process::ExitCode;
+
+/// Counts user instructions per packet, round trip and connection.
+#[derive(Parser)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Prints the counts of mnet.
+    Count,
+    /// Prints the counts of mnet and of smoltcp, and their ratios.
+    Compare,
+    /// Fails if a count lies above its limit in `bench/micro/limits`.
+    Check,
+    /// Prints the functions in which an operation spends its instructions.
+    Profile {
+        /// `receive`, `send`, `round-trip` or `connection`.
+        #[arg(value_parser = operation)]
+        operation: Operation,
+    },
+    /// Does an operation: what the other commands run under valgrind.
+    Run {
+        /// Its name.
+        #[arg(value_parser = operation)]
+        operation: Operation,
+        /// How often.
+        times: usize,
+    },
+}
+
+/// What can go wrong is told in words: the caller is a person.
+type Result<T> = std::result::Result<T, String>;
+
+fn operation(name: &str) -> Result<Operation> {
+    Operation::named(name).ok_or_else(|| "no such operation".to_owned())
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench-micro: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Run { operation, times } => operation.run::<Mnet>(*times),
+        Command::Count => {
+            let mnet = count::build_mnet()?;
+            for operation in Operation::ALL {
+                let count = count::instructions(&mnet, operation)?;
+                println!("{:12}{count:>8}", operation.name());
+            }
+        }
+        Command::Compare => {
+            let (mnet, smoltcp) = (count::build_mnet()?, count::build_smoltcp()?);
+            println!("| instructions per | mnet | smoltcp | ratio |\n|---|---|---|---|");
+            for operation in Operation::ALL {
+                let ours = count::instructions(&mnet, operation)?;
+                let theirs = count::instructions(&smoltcp, operation)?;
+                let percent = ours * 100 / theirs.max(1);
+                let (whole, hundredths) = (percent / 100, percent % 100);
+                let name = operation.name();
+                println!("| {name} | {ours} | {theirs} | {whole}.{hundredths:02} |");
+            }
+        }
+        Command::Check => {
+            if !count::valgrind_is_there() {
+                println!("skipped: valgrind is not installed");
+                return Ok(());
+            }
+            let mnet = count::build_mnet()?;
+            let mut exceeded = Vec::new();
+            for (operation, limit) in limits::all()? {
+                let count = count::instructions(&mnet, operation)?;
+                let name = operation.name();
+                println!("{name:12}{count:>8}   limit {limit:>6}");
+                if count > limit {
+                    exceeded.push(name);
+                }
+            }
+            if !exceeded.is_empty() {
+                return Err(format!("above the limit: {}", exceeded.join(", ")));
+            }
+        }
+        Command::Profile { operation } => {
+            print!("{}", count::profile(&count::build_mnet()?, *operation)?);
+        }
+    }
+    Ok(())
+}

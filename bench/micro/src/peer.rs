@@ -1,0 +1,202 @@
+//! The other end: a client that says what Linux would say, and checks what it gets.
+
+use crate::wire::Wire;
+use mnet_core::checksum;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// The Ethernet address of the stack.
+pub const SERVER_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const PEER_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 2];
+const SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const PEER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+/// Where the server listens.
+pub const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(SERVER_ADDRESS), 80);
+/// Payload of a full segment: MTU 1500 with timestamps.
+pub const MSS: usize = 1448;
+
+const ETHERNET: usize = 14;
+const IP: usize = 20;
+const TCP: usize = 20;
+
+/// Flags of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(u8);
+
+impl Flags {
+    /// FIN and ACK.
+    pub const FIN: Self = Self(0x11);
+    /// SYN alone.
+    pub const SYN: Self = Self(0x02);
+    /// ACK alone.
+    pub const ACK: Self = Self(0x10);
+    /// PSH and ACK.
+    pub const PUSH: Self = Self(0x18);
+}
+
+/// One connection after the other, from a new port each time.
+#[derive(Debug)]
+pub struct Peer {
+    port: u16,
+    next: u32,
+    expected: u32,
+    /// The stack's last timestamp, if it uses them.
+    echo: Option<u32>,
+    clock: u32,
+    payload: Vec<u8>,
+    /// Bytes that the stack has sent on this connection.
+    pub received: usize,
+    /// Whether the stack has closed.
+    pub finished: bool,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self {
+            port: 32_767,
+            next: 0,
+            expected: 0,
+            echo: None,
+            clock: 1,
+            payload: (0..=255).cycle().take(MSS).collect(),
+            received: 0,
+            finished: false,
+        }
+    }
+}
+
+impl Peer {
+    /// A SYN from the next port, with the options of Linux.
+    pub fn syn(&mut self, wire: &mut Wire) {
+        self.port = self.port.checked_add(1).unwrap_or(32_768);
+        self.next = u32::from(self.port) << 8;
+        (self.received, self.finished, self.echo) = (0, false, None);
+        let [a, b, c, d] = self.clock.to_be_bytes();
+        #[rustfmt::skip]
+        let options = [2, 4, 5, 0xb4, 4, 2, 8, 10, a, b, c, d, 0, 0, 0, 0, 1, 3, 3, 7];
+        self.emit(wire, Flags::SYN, &options, 0);
+        self.next += 1;
+    }
+
+    /// A segment with `len` bytes of data and the newest acknowledgement.
+    pub fn segment(&mut self, wire: &mut Wire, flags: Flags, len: usize) {
+        match self.echo {
+            Some(echo) => {
+                let [a, b, c, d] = self.clock.to_be_bytes();
+                let [e, f, g, h] = echo.to_be_bytes();
+                self.emit(wire, flags, &[1, 1, 8, 10, a, b, c, d, e, f, g, h], len);
+            }
+            None => self.emit(wire, flags, &[], len),
+        }
+        let len = u32::try_from(len).expect("at most MSS");
+        self.next = self.next.wrapping_add(len + u32::from(flags == Flags::FIN));
+    }
+
+    /// Takes what the stack has sent; answers its ARP requests. `ack_every`: how many data
+    /// segments one acknowledgement answers; 0: none is sent.
+    ///
+    /// # Panics
+    /// If a frame is not what a correct stack sends here.
+    pub fn take(&mut self, from: &mut Wire, to: &mut Wire, ack_every: usize) {
+        let mut unacknowledged = 0;
+        while let Some(frame) = from.pop() {
+            match frame[12..14] {
+                [8, 6] => arp_reply(to),
+                [8, 0] => unacknowledged += usize::from(self.take_segment(&frame[ETHERNET..])),
+                _ => panic!("neither ARP nor IPv4"),
+            }
+            if ack_every > 0 && unacknowledged == ack_every {
+                self.segment(to, Flags::ACK, 0);
+                unacknowledged = 0;
+            }
+        }
+        if ack_every > 0 && unacknowledged > 0 {
+            self.segment(to, Flags::ACK, 0);
+        }
+        self.clock = self.clock.wrapping_add(1);
+    }
+
+    /// Whether the segment had data.
+    fn take_segment(&mut self, packet: &[u8]) -> bool {
+        let tcp = &packet[IP..];
+        let sum = checksum::pseudo_header(SERVER.ip(), PEER_ADDRESS.into(), 6, tcp.len());
+        assert!(checksum::sum(&packet[..IP]).is_valid());
+        assert!((sum + checksum::sum(tcp)).is_valid());
+        let number = |at: usize| u32::from_be_bytes(tcp[at..at + 4].try_into().expect("4 bytes"));
+        let header = usize::from(tcp[12] >> 4) * 4;
+        let (flags, len) = (tcp[13], tcp.len() - header);
+        assert_eq!(flags & 4, 0, "a reset");
+        if flags & 2 != 0 {
+            self.expected = number(4).wrapping_add(1);
+            self.echo = timestamp(&tcp[TCP..header]);
+            return false;
+        }
+        if self.echo.is_some() {
+            self.echo = timestamp(&tcp[TCP..header]);
+        }
+        if len > 0 || flags & 1 != 0 {
+            assert_eq!(number(4), self.expected, "in order, and nothing twice");
+        }
+        self.received += len;
+        self.finished |= flags & 1 != 0;
+        let ends = u32::try_from(len).expect("a frame") + u32::from(flags & 1);
+        self.expected = self.expected.wrapping_add(ends);
+        len > 0
+    }
+
+    fn emit(&self, wire: &mut Wire, flags: Flags, options: &[u8], len: usize) {
+        let segment = TCP + options.len() + len;
+        let frame = wire.push(ETHERNET + IP + segment);
+        frame.fill(0);
+        frame[..6].copy_from_slice(&SERVER_HARDWARE);
+        frame[6..12].copy_from_slice(&PEER_HARDWARE);
+        frame[12] = 8;
+        let (ip, tcp) = frame[ETHERNET..].split_at_mut(IP);
+        let total = u16::try_from(IP + segment).expect("a frame");
+        ip[0] = 0x45;
+        ip[2..4].copy_from_slice(&total.to_be_bytes());
+        (ip[6], ip[8], ip[9]) = (0x40, 64, 6);
+        ip[12..16].copy_from_slice(&PEER_ADDRESS.octets());
+        ip[16..20].copy_from_slice(&SERVER_ADDRESS.octets());
+        let sum = checksum::sum(ip).finish();
+        ip[10..12].copy_from_slice(&sum.to_be_bytes());
+        tcp[..2].copy_from_slice(&self.port.to_be_bytes());
+        tcp[2..4].copy_from_slice(&SERVER.port().to_be_bytes());
+        tcp[4..8].copy_from_slice(&self.next.to_be_bytes());
+        if flags != Flags::SYN {
+            tcp[8..12].copy_from_slice(&self.expected.to_be_bytes());
+        }
+        tcp[12] = u8::try_from((TCP + options.len()) / 4).expect("a header") << 4;
+        tcp[13] = flags.0;
+        tcp[14..16].copy_from_slice(&0xf000u16.to_be_bytes());
+        tcp[TCP..TCP + options.len()].copy_from_slice(options);
+        tcp[TCP + options.len()..].copy_from_slice(&self.payload[..len]);
+        let sum = checksum::pseudo_header(PEER_ADDRESS.into(), SERVER.ip(), 6, segment)
+            + checksum::sum(tcp);
+        tcp[16..18].copy_from_slice(&sum.finish().to_be_bytes());
+    }
+}
+
+/// The value of the timestamps option, if there is one.
+fn timestamp(mut options: &[u8]) -> Option<u32> {
+    loop {
+        match *options {
+            [8, 10, a, b, c, d, ..] => return Some(u32::from_be_bytes([a, b, c, d])),
+            [] | [0, ..] => return None,
+            [1, ..] => options = &options[1..],
+            [_, len, ..] => options = &options[usize::from(len)..],
+            [_] => return None,
+        }
+    }
+}
+
+/// Where the peer is: the answer to the only question that the stack can have.
+fn arp_reply(wire: &mut Wire) {
+    let frame = wire.push(42);
+    frame[..6].copy_from_slice(&SERVER_HARDWARE);
+    frame[6..12].copy_from_slice(&PEER_HARDWARE);
+    frame[12..22].copy_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 2]);
+    frame[22..28].copy_from_slice(&PEER_HARDWARE);
+    frame[28..32].copy_from_slice(&PEER_ADDRESS.octets());
+    frame[32..38].copy_from_slice(&SERVER_HARDWARE);
+    frame[38..42].copy_from_slice(&SERVER_ADDRESS.octets());
+}

@@ -1,0 +1,92 @@
+/*
+ * The binary layout of the header's structures, as programs that were compiled earlier know it. A line that fails here
+ * is a change of the ABI: append members instead, or raise MNET_ABI_VERSION and change the line.
+ */
+#include <mnet.h>
+
+#if defined(__cplusplus)
+#define LAYOUT(name, condition) static_assert(condition, #name)
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define LAYOUT(name, condition) _Static_assert(condition, #name)
+#else
+#define LAYOUT(name, condition) typedef char name[(condition) ? 1 : -1]
+#endif
+
+LAYOUT(abi_version, MNET_ABI_VERSION == 0);
+
+LAYOUT(addr_size, sizeof(struct mnet_addr) == 24);
+LAYOUT(addr_family, offsetof(struct mnet_addr, family) == 0);
+LAYOUT(addr_port, offsetof(struct mnet_addr, port) == 2);
+LAYOUT(addr_zone, offsetof(struct mnet_addr, zone) == 4);
+LAYOUT(addr_ip, offsetof(struct mnet_addr, ip) == 8);
+
+LAYOUT(config_size, sizeof(struct mnet_config) == 160);
+LAYOUT(config_size_, offsetof(struct mnet_config, size) == 0);
+LAYOUT(config_arena, offsetof(struct mnet_config, arena) == 8);
+LAYOUT(config_arena_size, offsetof(struct mnet_config, arena_size) == 16);
+LAYOUT(config_device, offsetof(struct mnet_config, device) == 24);
+LAYOUT(config_address, offsetof(struct mnet_config, address) == 32);
+LAYOUT(config_gateway, offsetof(struct mnet_config, gateway) == 56);
+LAYOUT(config_prefix_len, offsetof(struct mnet_config, prefix_len) == 80);
+LAYOUT(config_flags, offsetof(struct mnet_config, flags) == 84);
+LAYOUT(config_seed, offsetof(struct mnet_config, seed) == 88);
+LAYOUT(config_seed_len, offsetof(struct mnet_config, seed_len) == 96);
+LAYOUT(config_busy_poll_ns, offsetof(struct mnet_config, busy_poll_ns) == 104);
+LAYOUT(config_max_connections, offsetof(struct mnet_config, max_connections) == 112);
+LAYOUT(config_max_half_open, offsetof(struct mnet_config, max_half_open) == 116);
+LAYOUT(config_max_time_wait, offsetof(struct mnet_config, max_time_wait) == 120);
+LAYOUT(config_max_listeners, offsetof(struct mnet_config, max_listeners) == 124);
+LAYOUT(config_max_udp_sockets, offsetof(struct mnet_config, max_udp_sockets) == 128);
+LAYOUT(config_tcp_receive_buffer, offsetof(struct mnet_config, tcp_receive_buffer) == 132);
+LAYOUT(config_tcp_send_buffer, offsetof(struct mnet_config, tcp_send_buffer) == 136);
+LAYOUT(config_mtu, offsetof(struct mnet_config, mtu) == 140);
+LAYOUT(config_hardware_address, offsetof(struct mnet_config, hardware_address) == 144);
+LAYOUT(config_reserved, offsetof(struct mnet_config, reserved) == 150);
+LAYOUT(config_now, offsetof(struct mnet_config, now) == 152);
+
+LAYOUT(pollfd_size, sizeof(struct mnet_pollfd) == 16);
+LAYOUT(pollfd_fd, offsetof(struct mnet_pollfd, fd) == 0);
+LAYOUT(pollfd_events, offsetof(struct mnet_pollfd, events) == 8);
+LAYOUT(pollfd_revents, offsetof(struct mnet_pollfd, revents) == 12);
+
+LAYOUT(event_size, sizeof(struct mnet_event) == 16);
+LAYOUT(event_fd, offsetof(struct mnet_event, fd) == 0);
+LAYOUT(event_ready, offsetof(struct mnet_event, ready) == 8);
+
+LAYOUT(usage_size, sizeof(struct mnet_usage) == 72);
+LAYOUT(usage_frames, offsetof(struct mnet_usage, frames) == 0);
+LAYOUT(usage_frames_free, offsetof(struct mnet_usage, frames_free) == 8);
+LAYOUT(usage_frames_lowest, offsetof(struct mnet_usage, frames_lowest) == 16);
+LAYOUT(usage_connections, offsetof(struct mnet_usage, connections) == 24);
+LAYOUT(usage_orphaned, offsetof(struct mnet_usage, orphaned) == 32);
+LAYOUT(usage_max_connections, offsetof(struct mnet_usage, max_connections) == 40);
+LAYOUT(usage_half_open, offsetof(struct mnet_usage, half_open) == 48);
+LAYOUT(usage_time_wait, offsetof(struct mnet_usage, time_wait) == 56);
+LAYOUT(usage_udp_sockets, offsetof(struct mnet_usage, udp_sockets) == 64);
+
+/* Error codes are never renumbered. */
+LAYOUT(einval, MNET_EINVAL == -1);
+LAYOUT(ebadf, MNET_EBADF == -2);
+LAYOUT(eagain, MNET_EAGAIN == -3);
+LAYOUT(enomem, MNET_ENOMEM == -4);
+LAYOUT(elimit, MNET_ELIMIT == -5);
+LAYOUT(eaddrinuse, MNET_EADDRINUSE == -6);
+LAYOUT(eaddrnotavail, MNET_EADDRNOTAVAIL == -7);
+LAYOUT(econnrefused, MNET_ECONNREFUSED == -8);
+LAYOUT(econnreset, MNET_ECONNRESET == -9);
+LAYOUT(etimedout, MNET_ETIMEDOUT == -10);
+LAYOUT(ehostunreach, MNET_EHOSTUNREACH == -11);
+LAYOUT(enetunreach, MNET_ENETUNREACH == -12);
+LAYOUT(epipe, MNET_EPIPE == -13);
+LAYOUT(emsgsize, MNET_EMSGSIZE == -14);
+LAYOUT(enodev, MNET_ENODEV == -15);
+LAYOUT(ebusy, MNET_EBUSY == -16);
+LAYOUT(entropy, MNET_ENTROPY == -17);
+LAYOUT(eafnosupport, MNET_EAFNOSUPPORT == -18);
+LAYOUT(egateway, MNET_EGATEWAY == -19);
+
+int layout_is_compiled(void);
+int layout_is_compiled(void)
+{
+    return MNET_VERSION_NUMBER == MNET_VERSION_MAJOR * 1000000 + MNET_VERSION_MINOR * 1000 + MNET_VERSION_PATCH;
+}

@@ -1,0 +1,470 @@
+//! Writes the hand-made inputs of the corpora: `cargo run -p mnet-fuzz-harness --example seeds`.
+//!
+//! Each target starts from a few inputs that reach every branch of the usual case, so that the
+//! fuzzer need not guess magic numbers. What fuzzing finds is added beside them by hand.
+
+use mnet_core::wire::arp::{ArpPacket, Operation};
+use mnet_core::wire::ethernet::EthernetAddress;
+use mnet_core::wire::ipv4::{Ipv4Header, protocol};
+use mnet_core::wire::tcp::{Flags, TcpHeader, TcpOptions};
+use solo5_abi::constants::{AbiTarget, SPT_ABI_VERSION};
+use solo5_abi::manifest::ManifestEntry;
+use solo5_abi::note::{Abi1Note, Mft1Note};
+use solo5_tender::image::{PF_R, PF_W, PF_X, PT_LOAD, PT_NOTE, ProgramHeader};
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use zerocopy::IntoBytes;
+use zerocopy::byteorder::network_endian::{U16, U32};
+
+const A: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const B: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+const HW_A: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
+const HW_B: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 2]);
+
+fn write(target: &str, name: &str, bytes: &[u8]) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../corpus")
+        .join(target);
+    fs::create_dir_all(&directory).expect("the corpus can be written");
+    fs::write(directory.join(name), bytes).expect("the corpus can be written");
+}
+
+fn ethernet(ether_type: u16, payload: &[u8]) -> Vec<u8> {
+    [&HW_B.0[..], &HW_A.0, &ether_type.to_be_bytes(), payload].concat()
+}
+
+fn ip(protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let total = u16::try_from(20 + payload.len()).expect("small");
+    [
+        Ipv4Header::new(A, B, protocol, 64, total).as_bytes(),
+        payload,
+    ]
+    .concat()
+}
+
+fn with(bytes: &[u8], at: usize, value: u8) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[at] = value;
+    bytes
+}
+
+fn options(bytes: &[u8]) -> Vec<u8> {
+    let len = 20 + bytes.len();
+    let mut header = Ipv4Header::new(A, B, protocol::UDP, 64, u16::try_from(len).expect("small"));
+    header.version_and_len = 0x40 | u8::try_from(len / 4).expect("small");
+    header.checksum = U16::ZERO;
+    let sum = mnet_core::checksum::sum(header.as_bytes()) + mnet_core::checksum::sum(bytes);
+    header.checksum = U16::new(sum.finish());
+    [header.as_bytes(), bytes].concat()
+}
+
+fn wire() {
+    let request = ArpPacket::new(Operation::Request, (HW_A, A), (HW_B, B));
+    let reply = ArpPacket::new(Operation::Reply, (HW_A, A), (HW_B, B));
+    let datagram = [0x0f, 0xa0, 0, 53, 0, 12, 0, 0, b'd', b'a', b't', b'a'];
+
+    write(
+        "ethernet",
+        "ipv4",
+        &ethernet(0x0800, &ip(protocol::UDP, &datagram)),
+    );
+    write("ethernet", "arp", &ethernet(0x0806, request.as_bytes()));
+    write(
+        "ethernet",
+        "vlan",
+        &ethernet(0x8100, &[0x20, 7, 8, 0, 1, 2]),
+    );
+    write("ethernet", "short_vlan", &ethernet(0x8100, &[0x20]));
+    write("ethernet", "short", &[0xff; 13]);
+
+    write("arp", "request", request.as_bytes());
+    write("arp", "reply", reply.as_bytes());
+    write("arp", "padded", &[request.as_bytes(), &[0; 18]].concat());
+    write("arp", "rarp", &with(request.as_bytes(), 7, 3));
+    write("arp", "token_ring", &with(request.as_bytes(), 1, 6));
+    write("arp", "short", &request.as_bytes()[..27]);
+
+    let packet = ip(protocol::UDP, &datagram);
+    write("ipv4", "plain", &packet);
+    write("ipv4", "padded", &[&packet[..], &[0; 6]].concat());
+    write("ipv4", "short", &packet[..19]);
+    write("ipv4", "fragment", &with(&packet, 6, 0x20));
+    write("ipv4", "router_alert", &options(&[148, 4, 0, 0]));
+    write(
+        "ipv4",
+        "source_route",
+        &options(&[131, 7, 4, 10, 0, 0, 9, 0]),
+    );
+    write("ipv4", "option_length_0", &options(&[7, 0, 0, 0]));
+    write("ipv4", "all_options", &options(&[1; 40]));
+
+    let types: [(&str, [u8; 8]); 6] = [
+        ("echo_request", [8, 0, 0, 0, 1, 2, 3, 4]),
+        ("echo_reply", [0, 0, 0, 0, 1, 2, 3, 4]),
+        ("port_unreachable", [3, 3, 0, 0, 0, 0, 0, 0]),
+        ("fragmentation_needed", [3, 4, 0, 0, 0, 0, 5, 0]),
+        ("time_exceeded", [11, 0, 0, 0, 0, 0, 0, 0]),
+        ("parameter_problem", [12, 0, 0, 0, 20, 0, 0, 0]),
+    ];
+    for (name, header) in types {
+        write("icmp", name, &[&header[..], &packet].concat());
+    }
+
+    write("udp", "plain", &datagram);
+    write("udp", "behind", &[&datagram[..], b"more"].concat());
+    write("udp", "length_7", &with(&datagram, 5, 7));
+    write("udp", "length_beyond", &with(&datagram, 5, 13));
+    write("udp", "port_0", &with(&datagram, 3, 0));
+}
+
+fn tcp() {
+    let none = TcpOptions::default();
+    let syn = TcpOptions {
+        mss: Some(1460),
+        window_scale: Some(7),
+        sack_permitted: true,
+        timestamps: Some((1, 0)),
+        ..none.clone()
+    };
+    let sack = TcpOptions {
+        sack_blocks: [(1_000, 2_000), (3_000, 4_000), (5_000, 6_000)]
+            .into_iter()
+            .collect(),
+        timestamps: Some((2, 1)),
+        ..none.clone()
+    };
+    let cases = [
+        ("syn", Flags::SYN, syn),
+        (
+            "data",
+            Flags::ACK | Flags::PSH,
+            TcpOptions {
+                timestamps: Some((3, 2)),
+                ..none.clone()
+            },
+        ),
+        ("sack", Flags::ACK, sack),
+        ("reset", Flags::RST, none),
+    ];
+    for (name, flags, options) in cases {
+        let mut bytes = [0; 40];
+        let len = options.emit(&mut bytes);
+        let mut header = TcpHeader {
+            source_port: U16::new(4_000),
+            destination_port: U16::new(80),
+            sequence: U32::new(0xffff_fff0),
+            ..TcpHeader::default()
+        };
+        header.set_len_and_flags(20 + len, flags);
+        write("tcp_options", name, &bytes[..len]);
+        write(
+            "tcp_header",
+            name,
+            &[header.as_bytes(), &bytes[..len], b"payload"].concat(),
+        );
+    }
+    write("tcp_options", "length_0", &[2, 0, 0, 0]);
+    write("tcp_options", "length_1", &[2, 1, 0, 0]);
+    write("tcp_options", "length_beyond", &[8, 10, 0, 0]);
+    write("tcp_options", "end", &[1, 2, 4, 5, 180, 0, 99, 99]);
+    write(
+        "tcp_options",
+        "unknown",
+        &[253, 4, 1, 2, 254, 2, 30, 6, 1, 2, 3, 4],
+    );
+    write("tcp_header", "short", &[0; 19]);
+    write(
+        "tcp_header",
+        "offset_15",
+        &[&[0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0][..], &[0; 47]].concat(),
+    );
+}
+
+fn toolchain() {
+    let net = ManifestEntry::declare("service", 2);
+    let block = ManifestEntry::declare("storage", 1);
+    let note = Mft1Note::new([ManifestEntry::RESERVED, net, block]);
+    let note_bytes = [note.start.as_bytes(), note.entries.as_bytes()].concat();
+    let manifest = [note.start.manifest.as_bytes(), note.entries.as_bytes()].concat();
+    write("manifest_note", "two_devices", &manifest);
+    write(
+        "manifest_note",
+        "attached",
+        &with(&manifest, 8 + 104 + 96, 1),
+    );
+    write("manifest_note", "too_many", &with(&manifest, 4, 65));
+    write(
+        "manifest_note",
+        "no_end_of_name",
+        &with(&manifest, 8 + 104 + 67, b'x'),
+    );
+    write("manifest_note", "short", &manifest[..20]);
+
+    let header = |p_type, p_flags, p_offset, p_vaddr, bytes: &[u8], p_memsz| ProgramHeader {
+        p_type,
+        p_flags,
+        p_offset,
+        p_vaddr,
+        p_paddr: p_vaddr,
+        p_filesz: bytes.len() as u64,
+        p_memsz,
+        p_align: if p_type == PT_LOAD { 0x1000 } else { 4 },
+    };
+    let abi = Abi1Note::new(AbiTarget::Spt, SPT_ABI_VERSION);
+    let (code, data) = ([0xf4; 16], [7; 16]);
+    let at = |before: usize| (64 + 4 * 56 + before) as u64;
+    let headers = [
+        header(PT_LOAD, PF_R | PF_X, at(0), 0x10_0000, &code, 16),
+        header(PT_LOAD, PF_R | PF_W, at(16), 0x10_1000, &data, 0x1800),
+        header(PT_NOTE, PF_R, at(32), 0, abi.as_bytes(), 36),
+        header(
+            PT_NOTE,
+            PF_R,
+            at(32 + 36),
+            0,
+            &note_bytes,
+            note_bytes.len() as u64,
+        ),
+    ];
+    let mut image = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    image.extend([2, 0, 62, 0, 1, 0, 0, 0]);
+    image.extend(0x10_0000u64.to_le_bytes());
+    image.extend(64u64.to_le_bytes());
+    image.extend([0; 12]);
+    for field in [64u16, 56, 4, 0, 0, 0] {
+        image.extend(field.to_le_bytes());
+    }
+    image.extend(headers.as_bytes());
+    image.extend([&code[..], &data, abi.as_bytes(), &note_bytes].concat());
+    write("elf_image", "spt", &image);
+    write("elf_image", "entry_0", &with(&image, 26, 0));
+    write("elf_image", "write_and_execute", &with(&image, 64 + 4, 7));
+    write(
+        "elf_image",
+        "wraps",
+        &[&image[..64 + 40], &[0xff; 8], &image[64 + 48..]].concat(),
+    );
+    write("elf_image", "cut", &image[..300]);
+
+    let source = r#"{ "type": "solo5.manifest", "version": 1, "devices": [ { "name": "service", "type": "NET_BASIC" }, { "name": "storage", "type": "BLOCK_BASIC" } ] }"#;
+    write("manifest_source", "two_devices", source.as_bytes());
+    write(
+        "manifest_source",
+        "no_devices",
+        br#"{"type":"solo5.manifest","version":1,"devices":[]}"#,
+    );
+    write(
+        "manifest_source",
+        "bad_name",
+        source.replace("storage", "st-rage").as_bytes(),
+    );
+    write(
+        "manifest_source",
+        "same_name",
+        source.replace("storage", "service").as_bytes(),
+    );
+    write(
+        "manifest_source",
+        "unknown_key",
+        source.replace("version", "Version").as_bytes(),
+    );
+    write("manifest_source", "cut", &source.as_bytes()[..60]);
+    write("manifest_source", "deep", &[b'['; 500]);
+}
+
+/// A segment of peer `index` with nothing spoiled.
+fn segment(index: u8, flags: u8, payload: u8) -> [u8; 8] {
+    [0, index, flags, 0, 0, 0, 0, payload]
+}
+
+/// A call: which, for which peer, and a length.
+fn call(choice: u8, index: u8, len: u16) -> [u8; 5] {
+    let [a, b] = len.to_be_bytes();
+    [0x80, choice, index, a, b]
+}
+
+fn stack() {
+    const ACK: u8 = 0x00;
+    const SYN: u8 = 0x60;
+    const FIN: u8 = 0x80;
+    const RST: u8 = 0x90;
+    const SYN_ACK: u8 = 0x98;
+    const ACCEPT: u8 = 16;
+    const CONNECT: u8 = 12;
+    const SEND: u8 = 0;
+    const RECV: u8 = 4;
+    const SHUTDOWN: u8 = 8;
+    const CLOSE: u8 = 10;
+    const LATER: [u8; 3] = [0xe0, 0x03, 0xe8];
+    const DUE: [u8; 1] = [0xff];
+
+    let open = [
+        &segment(0, SYN, 0)[..],
+        &segment(0, ACK, 0),
+        &call(ACCEPT, 0, 0),
+    ]
+    .concat();
+    let connect = [
+        &call(CONNECT, 2, 0)[..],
+        &segment(2, SYN_ACK, 0),
+        &segment(2, ACK, 0),
+    ]
+    .concat();
+    let data = [&segment(0, ACK, 100)[..], &call(RECV, 0, 1_000)].concat();
+    let reply = [&call(SEND, 0, 3_000)[..], &segment(0, ACK, 0)].concat();
+    let out_of_order = [0, 0, ACK, 0x90, 0, 0, 0, 50];
+    let old = [0, 0, ACK, 0xd0, 0, 0, 0, 50];
+    let zero_window = [0, 0, ACK, 0, 0, 0x80, 0, 0, 0, 0];
+    let script = |name: &str, parts: &[&[u8]]| write("stack_frames", name, &parts.concat());
+    script(
+        "echo",
+        &[
+            &open,
+            &data,
+            &reply,
+            &segment(0, FIN, 0),
+            &call(CLOSE, 0, 0),
+        ],
+    );
+    script(
+        "active_open",
+        &[
+            &connect,
+            &call(SEND, 2, 5_000),
+            &segment(2, ACK, 0),
+            &DUE,
+            &DUE,
+        ],
+    );
+    script(
+        "out_of_order",
+        &[&open, &out_of_order, &data, &out_of_order, &old, &data],
+    );
+    script(
+        "retransmission",
+        &[&open, &call(SEND, 0, 9_000), &LATER, &DUE, &DUE, &DUE],
+    );
+    script(
+        "half_close",
+        &[
+            &open,
+            &call(SHUTDOWN, 0, 0),
+            &segment(0, ACK, 9),
+            &data,
+            &DUE,
+        ],
+    );
+    script(
+        "both_close",
+        &[
+            &open,
+            &call(SHUTDOWN, 0, 0),
+            &segment(0, FIN, 0),
+            &segment(0, ACK, 0),
+        ],
+    );
+    let syn_with_timestamps = [0, 1, SYN, 0, 0, 0, 0x40, 0];
+    script(
+        "timestamps",
+        &[
+            &syn_with_timestamps,
+            &segment(1, ACK, 0),
+            &call(ACCEPT, 0, 0),
+            &segment(1, ACK, 100),
+            &call(SEND, 1, 4_000),
+            &segment(1, ACK, 0),
+            &segment(1, FIN, 0),
+        ],
+    );
+    // The connection must not open with a segment that it then drops itself.
+    let without_timestamp = [0, 1, ACK, 0, 0, 0, 0x80, 0];
+    script(
+        "handshake_without_timestamp",
+        &[
+            &segment(1, SYN, 0),
+            &without_timestamp,
+            &syn_with_timestamps,
+            &[0, 1, ACK, 0, 0, 0, 0xb0],
+            &call(ACCEPT, 0, 0),
+        ],
+    );
+    script(
+        "reset",
+        &[&open, &data, &segment(0, RST, 0), &call(SEND, 0, 10)],
+    );
+    script(
+        "refused",
+        &[
+            &call(CONNECT, 3, 0),
+            &[0xc0, 0, 3, 0, 0, 8, 0, 0],
+            &call(RECV, 3, 9),
+        ],
+    );
+    script(
+        "zero_window",
+        &[&open, &zero_window, &call(SEND, 0, 9_000), &DUE, &DUE, &DUE],
+    );
+    script(
+        "mutations",
+        &[
+            &open,
+            &data,
+            &[0x70, 3, 0, 40, 9, 0, 46, 1, 0, 33, 2, 0, 50, 4],
+        ],
+    );
+    script(
+        "datagrams",
+        &[
+            &[0xd0, 1, 0, 99],
+            &call(15, 0, 50),
+            &call(14, 0, 99),
+            &[0xd0, 0xff, 0, 9],
+        ],
+    );
+    script(
+        "neighbours",
+        &[
+            &[0xc8, 0, 9, 9],
+            &[0xc8, 1, 8, 8],
+            &[0xc8, 0, 7, 1],
+            &call(14, 0, 9),
+            &DUE,
+        ],
+    );
+
+    let framed = |frame: Vec<u8>| {
+        let len = u16::try_from(frame.len()).expect("small") | 0x8000;
+        [&len.to_be_bytes()[..], &frame].concat()
+    };
+    let request = ArpPacket::new(Operation::Request, (HW_A, A), (HW_B, B));
+    let arp = framed(ethernet(0x0806, request.as_bytes()));
+    let echo = framed(ethernet(
+        0x0800,
+        &ip(protocol::ICMP, &[8, 0, 0, 0, 0, 1, 0, 1, 9, 9]),
+    ));
+    let datagram = |port| [0x0f, 0xa0, 0, port, 0, 10, 0, 0, 1, 2];
+    let udp = framed(ethernet(0x0800, &ip(protocol::UDP, &datagram(53))));
+    let closed = framed(ethernet(0x0800, &ip(protocol::UDP, &datagram(9))));
+    let mut header = TcpHeader {
+        source_port: U16::new(4_000),
+        destination_port: U16::new(80),
+        window: U16::new(1_000),
+        ..TcpHeader::default()
+    };
+    header.set_len_and_flags(20, Flags::SYN);
+    let syn = framed(ethernet(0x0800, &ip(protocol::TCP, header.as_bytes())));
+    write("stack_raw", "arp", &arp);
+    write("stack_raw", "echo", &[arp.clone(), echo].concat());
+    write("stack_raw", "udp", &udp);
+    write("stack_raw", "closed_port", &closed);
+    write("stack_raw", "syn", &[syn.clone(), syn].concat());
+    write("stack_raw", "all", &[arp, udp, closed].concat());
+}
+
+fn main() {
+    wire();
+    tcp();
+    toolchain();
+    stack();
+}

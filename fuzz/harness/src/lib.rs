@@ -1,0 +1,33 @@
+//! The bodies of the fuzz targets.
+//!
+//! Each is a function of bytes that panics if something is wrong: a property does not hold, or the
+//! code under test panics itself. `cargo fuzz` calls them with bytes of its own making, and the
+//! test `corpus` replays the committed corpora on stable Rust.
+
+mod image;
+mod packets;
+mod stack;
+mod wire;
+
+pub use image::{elf_image, manifest_note, manifest_source};
+pub use stack::{stack_frames, stack_raw};
+pub use wire::{arp, ethernet, icmp, ipv4, tcp_header, tcp_options, udp};
+
+/// A target's body.
+pub type Target = fn(&[u8]);
+
+/// All targets, under the names of their files and corpora.
+pub const TARGETS: [(&str, Target); 12] = [
+    ("arp", arp),
+    ("elf_image", elf_image),
+    ("ethernet", ethernet),
+    ("icmp", icmp),
+    ("ipv4", ipv4),
+    ("manifest_note", manifest_note),
+    ("manifest_source", manifest_source),
+    ("stack_frames", stack_frames),
+    ("stack_raw", stack_raw),
+    ("tcp_header", tcp_header),
+    ("tcp_options", tcp_options),
+    ("udp", udp),
+];

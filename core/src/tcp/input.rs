@@ -20,7 +20,7 @@
 //! (`output`), so a burst of frames that were queued already is acknowledged once. That goes
 //! beyond "every second segment" (RFC 9293 §3.8.6.3 SHLD-19) for such bursts only.
 
-use super::congestion::NewReno;
+use super::congestion::Congestion;
 use super::isn::timestamp_clock;
 use super::params::{ACK_EVERY, MAX_RANGES};
 use super::reassembly::{BlockId, push_or_merge, trim_front};
@@ -135,7 +135,7 @@ impl Tcb {
         let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS);
         self.smss = super::effective_mss(self.key.local, segment.mss, self.mtu, timestamps);
         let lost = self.flags.contains(TcbFlags::SYN_LOST);
-        self.congestion = NewReno::new(self.smss(), lost);
+        self.congestion = Congestion::new(shared.params.congestion, self.smss(), lost);
     }
 
     /// SND.WND as the segment says that completes the handshake.

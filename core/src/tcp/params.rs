@@ -1,6 +1,6 @@
 //! TCP's constants, each with its source, and the configuration in the units that TCP counts in.
 
-use crate::config::TcpConfig;
+use crate::config::{CongestionAlgorithm, TcpConfig};
 use crate::time::nanos;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -23,10 +23,21 @@ pub(super) const DUP_ACK_THRESHOLD: u8 = 3;
 /// (RFC 6928 §2).
 pub(super) const INITIAL_WINDOW_SEGMENTS: u32 = 10;
 pub(super) const INITIAL_WINDOW_BYTES: u32 = 14_600;
-/// Segments by which one acknowledgement opens the window in slow start. RFC 3465 §2.3 says 2;
-/// RFC 9406 §4.2 says 8 where the sender does not pace, which suits peers that acknowledge a whole
-/// burst at once, as mnet does.
+/// L, the segments by which one acknowledgement opens the window in slow start. RFC 3465 §2.3 says
+/// 2; RFC 9406 §4.3 says 8 where the sender does not pace, which suits peers that acknowledge a
+/// whole burst at once, as mnet does.
 pub(super) const SLOW_START_LIMIT: u32 = 8;
+
+/// HyStart++ (RFC 9406 §4.3): a rise of the round-trip time by this part of it, within these bounds
+/// in microseconds, is a queue;
+pub(super) const MIN_RTT_DIVISOR: u32 = 8;
+pub(super) const MIN_RTT_THRESH: u32 = 4_000;
+pub(super) const MAX_RTT_THRESH: u32 = 16_000;
+/// so many samples make a round's minimum;
+pub(super) const N_RTT_SAMPLE: u8 = 8;
+/// and conservative slow start grows by this part for so many rounds.
+pub(super) const CSS_GROWTH_DIVISOR: u32 = 4;
+pub(super) const CSS_ROUNDS: u8 = 5;
 
 /// Segments at a connection's start that are acknowledged at once, so that the peer's window opens
 /// quickly.
@@ -81,6 +92,7 @@ pub(super) struct Params {
     pub(super) receive_buffer: u32,
     pub(super) send_buffer: u32,
     pub(super) nodelay: bool,
+    pub(super) congestion: CongestionAlgorithm,
     pub(super) delayed_ack: Duration,
     pub(super) time_wait: Duration,
     pub(super) fin_wait_2: Duration,
@@ -98,6 +110,7 @@ impl Params {
             receive_buffer,
             send_buffer: u32::try_from(config.send_buffer).unwrap_or(1 << 30),
             nodelay: config.nodelay,
+            congestion: config.congestion,
             delayed_ack: config.delayed_ack,
             time_wait: Duration::from_nanos(nanos(config.time_wait)),
             fin_wait_2: config.fin_wait_2,

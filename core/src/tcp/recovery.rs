@@ -66,7 +66,6 @@ impl Tcb {
             self.congestion.on_ack(&Ack {
                 now: cx.now,
                 acked,
-                flight,
                 smss,
                 rtt,
                 snd_una: self.snd_una,

@@ -1,6 +1,6 @@
 //! The states of a connection and its control block (RFC 9293 §3.3.1, §3.3.2).
 
-use super::congestion::{CongestionControl, NewReno};
+use super::congestion::{Congestion, CongestionControl};
 use super::params::{CHALLENGE_ACKS_PER_SECOND, PAWS_IDLE_SECONDS, Params, QUICK_ACKS};
 use super::reassembly::BlockId;
 use super::rtt::RttEstimator;
@@ -257,7 +257,7 @@ pub(super) struct Tcb {
     pub(super) dup_acks: u8,
     pub(super) retries: u8,
     pub(super) rtt: RttEstimator,
-    pub(super) congestion: NewReno,
+    pub(super) congestion: Congestion,
     /// RFC 6582: behind what was sent when the last loss was detected.
     pub(super) recover: SeqNum,
     /// How much may be in flight during fast recovery.
@@ -326,7 +326,11 @@ impl Tcb {
             dup_acks: 0,
             retries: 0,
             rtt: RttEstimator::new(),
-            congestion: NewReno::new(u32::from(agreed.smss), agreed.syn_was_lost),
+            congestion: Congestion::new(
+                params.congestion,
+                u32::from(agreed.smss),
+                agreed.syn_was_lost,
+            ),
             recover: snd_una,
             recovery_window: 0,
             timed_seq: snd_una,

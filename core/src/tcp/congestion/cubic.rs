@@ -5,7 +5,7 @@
 //! all arithmetic is that of integers, wide enough to lose nothing but the last byte.
 
 use super::slow_start::SlowStart;
-use super::{Ack, CongestionControl, initial_window, starting_window};
+use super::{Ack, CongestionControl, initial_window, micros, starting_window};
 use crate::time::Instant;
 
 /// β_cubic, what a congestion event leaves of the window (§4.6): 7/10.
@@ -47,7 +47,7 @@ struct Undo {
 
 /// The algorithm's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cubic {
+pub(in crate::tcp) struct Cubic {
     cwnd: u32,
     ssthresh: u32,
     slow_start: SlowStart,
@@ -167,7 +167,10 @@ impl Cubic {
         if epoch.begun {
             // While the window is in use, acknowledgements come in every round trip. A longer gap
             // is a pause of the user, which is no time in which the window was found to fit (§5.8).
-            let pause = self.srtt.saturating_mul(2).max(1);
+            let pause = match self.srtt {
+                0 => u32::MAX,
+                srtt => srtt.saturating_mul(2),
+            };
             epoch.elapsed = epoch.elapsed.saturating_add(since_last.min(pause));
         } else {
             epoch.begin(self.cwnd, ack.smss);
@@ -220,7 +223,7 @@ impl CongestionControl for Cubic {
                 srtt => srtt - srtt / 8 + rtt / 8,
             };
         }
-        let since_last = super::micros(ack.now.saturating_since(self.last_ack));
+        let since_last = micros(ack.now.saturating_since(self.last_ack));
         self.last_ack = ack.now;
         if !ack.limited {
             return;
@@ -277,5 +280,377 @@ impl CongestionControl for Cubic {
         self.ssthresh = undo.ssthresh.max(undo.cwnd);
         self.epoch = undo.epoch;
         self.slow_start.left();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::seq::SeqNum;
+    use core::time::Duration;
+
+    const SMSS: u32 = 1448;
+    const RTT: Duration = Duration::from_millis(100);
+
+    fn ack(now: Instant, acked: u32) -> Ack {
+        Ack {
+            now,
+            acked,
+            smss: SMSS,
+            rtt: Some(RTT),
+            snd_una: SeqNum::new(0),
+            snd_nxt: SeqNum::new(0),
+            limited: true,
+        }
+    }
+
+    const fn ms(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    /// In congestion avoidance since `now`, after a loss at a window of `segments`.
+    fn after_loss(now: Instant, segments: u32) -> Cubic {
+        let mut cubic = Cubic::new(SMSS, false);
+        cubic.cwnd = segments * SMSS;
+        cubic.on_congestion_event(now, segments * SMSS, SMSS);
+        cubic.on_recovered(u32::MAX);
+        cubic.on_ack(&ack(now, 0));
+        cubic
+    }
+
+    /// A round trip later: the whole window was acknowledged, segment by segment.
+    fn round(cubic: &mut Cubic, now: &mut Instant, rtt: Duration) {
+        let segments = cubic.window() / SMSS;
+        for _ in 0..segments {
+            *now = *now + rtt / segments;
+            cubic.on_ack(&Ack {
+                rtt: Some(rtt),
+                ..ack(*now, SMSS)
+            });
+        }
+    }
+
+    #[test]
+    fn cube_roots_are_exact() {
+        let cube = |n: u64| u128::from(n) * u128::from(n) * u128::from(n);
+        let mut root = 1u64;
+        for step in 0..2_000u64 {
+            assert_eq!(cube_root(cube(root)), root);
+            assert_eq!(cube_root(cube(root) - 1), root - 1);
+            assert_eq!(cube_root(cube(root + 1) - 1), root);
+            root = (root + root / 75 + step) % (1 << 42) + 1;
+        }
+        assert_eq!(cube_root(0), 0);
+        assert_eq!(cube_root(u128::MAX), (1 << 42) - 1);
+    }
+
+    /// §4.2, figures 1 and 2, against floating point.
+    #[test]
+    fn the_curve_is_that_of_the_rfc_to_the_byte() {
+        for smss in [216, 536, 1448, 8_948, 65_495] {
+            for segments in [2u32, 3, 10, 77, 862, 10_000, 65_000] {
+                let w_max = segments * smss;
+                let cwnd = share(w_max, BETA);
+                let mut epoch = after_loss(Instant::ZERO, 2).epoch;
+                epoch.w_max = w_max;
+                epoch.begin(cwnd, smss);
+                let (mss, top) = (f64::from(smss), f64::from(w_max));
+                let k = ((top - f64::from(cwnd)) / mss / 0.4).cbrt();
+                assert!((f64::from(epoch.k) / 1e6 - k).abs() < 2e-6, "K {k}");
+                for elapsed in (0u32..60_000_000).step_by(777_777) {
+                    epoch.elapsed = elapsed;
+                    let t = f64::from(elapsed) / 1e6;
+                    let expected = 0.4 * (t - f64::from(epoch.k) / 1e6).powi(3) * mss + top;
+                    let got = f64::from(epoch.w_cubic(0, smss));
+                    let expected = expected.clamp(0.0, f64::from(u32::MAX));
+                    assert!((got - expected).abs() <= 1.0, "{got} {expected}");
+                }
+                epoch.elapsed = 0;
+                // K is rounded to a microsecond, in which a steep curve climbs some bytes.
+                let slack = 2 + w_max / 1_000_000;
+                assert!(epoch.w_cubic(0, smss).abs_diff(cwnd) <= slack, "W_cubic(0)");
+            }
+        }
+    }
+
+    /// The algorithm of §4.2 to §4.5 as the RFC writes it.
+    struct Model {
+        cwnd: f64,
+        w_max: f64,
+        k: f64,
+        w_est: f64,
+        cwnd_prior: f64,
+        begin: f64,
+    }
+
+    impl Model {
+        fn on_ack(&mut self, now: f64, segments_acked: f64, rtt: f64) {
+            let w_cubic = |t: f64| 0.4 * (t - self.k).powi(3) + self.w_max;
+            let t = now - self.begin;
+            let alpha = if self.w_est >= self.cwnd_prior {
+                1.0
+            } else {
+                3.0 * (1.0 - 0.7) / (1.0 + 0.7)
+            };
+            self.w_est += alpha * segments_acked / self.cwnd;
+            if w_cubic(t) < self.w_est {
+                self.cwnd = self.cwnd.max(self.w_est);
+                return;
+            }
+            let target = w_cubic(t + rtt).clamp(self.cwnd, 1.5 * self.cwnd);
+            self.cwnd += segments_acked * (target - self.cwnd) / self.cwnd;
+        }
+    }
+
+    #[test]
+    fn the_window_follows_a_model_in_floating_point() {
+        for (rtt_ms, segments) in [(1, 20u32), (10, 50), (100, 40), (100, 900), (300, 5_000)] {
+            let rtt = Duration::from_millis(rtt_ms);
+            let seconds = rtt.as_secs_f64();
+            let mut cubic = after_loss(Instant::ZERO, segments);
+            cubic.srtt = micros(rtt);
+            let top = f64::from(segments);
+            let cwnd = f64::from(cubic.cwnd) / f64::from(SMSS);
+            let mut model = Model {
+                cwnd,
+                w_max: top,
+                k: ((top - cwnd) / 0.4).cbrt(),
+                w_est: cwnd,
+                cwnd_prior: top,
+                begin: 0.0,
+            };
+            let mut now = 0;
+            for _ in 0..30_000_000 / rtt.as_micros().max(5_000) {
+                for _ in 0..10 {
+                    now += u64::try_from(rtt.as_nanos()).unwrap() / 10;
+                    let acked = cubic.window() / 10;
+                    cubic.on_ack(&Ack {
+                        rtt: Some(rtt),
+                        ..ack(Instant::from_nanos(now), acked)
+                    });
+                    let now = Duration::from_nanos(now).as_secs_f64();
+                    model.on_ack(now, f64::from(acked) / f64::from(SMSS), seconds);
+                    let (got, expected) = (f64::from(cubic.cwnd) / f64::from(SMSS), model.cwnd);
+                    assert!(
+                        (got - expected).abs() < 0.02 + expected * 1e-4,
+                        "{rtt_ms} ms {segments}: {got} {expected} at {now}"
+                    );
+                }
+            }
+            assert!(cubic.cwnd > segments * SMSS, "it has passed W_max");
+        }
+    }
+
+    /// §4.6.
+    #[test]
+    fn a_loss_leaves_seven_tenths_of_what_was_on_its_way() {
+        let mut cubic = Cubic::new(SMSS, false);
+        cubic.cwnd = 100 * SMSS;
+        cubic.on_congestion_event(ms(0), 90 * SMSS, SMSS);
+        assert_eq!((cubic.ssthresh(), cubic.window()), (63 * SMSS, 63 * SMSS));
+        cubic.on_recovered(10 * SMSS);
+        assert_eq!((cubic.ssthresh(), cubic.window()), (63 * SMSS, 10 * SMSS));
+        cubic.on_recovered(u32::MAX);
+        assert_eq!(cubic.window(), 63 * SMSS);
+        (0..20).for_each(|_| cubic.on_congestion_event(ms(0), 0, SMSS));
+        assert_eq!(cubic.window(), 2 * SMSS, "two segments at least");
+    }
+
+    /// §4.7.
+    #[test]
+    fn who_lost_before_it_was_back_aims_lower() {
+        let mut cubic = after_loss(ms(0), 100);
+        assert_eq!(cubic.epoch.w_max, 100 * SMSS);
+        cubic.on_congestion_event(ms(0), cubic.cwnd, SMSS);
+        assert_eq!(cubic.epoch.w_max, 70 * SMSS * 17 / 20);
+        cubic.cwnd = 80 * SMSS;
+        cubic.on_congestion_event(ms(0), cubic.cwnd, SMSS);
+        assert_eq!(cubic.epoch.w_max, 80 * SMSS, "it was back");
+    }
+
+    /// §4.3: on short round trips the window is Reno's, with 9/17 of a segment per round trip
+    /// until it is back where it was, then one.
+    #[test]
+    fn where_reno_would_be_faster_the_window_is_reno_s() {
+        let rtt = Duration::from_millis(1);
+        let mut now = ms(0);
+        let mut cubic = after_loss(now, 40);
+        cubic.srtt = micros(rtt);
+        let start = cubic.window();
+        assert_eq!(start, 28 * SMSS);
+        (0..17).for_each(|_| round(&mut cubic, &mut now, rtt));
+        let gained = cubic.window() - start;
+        assert!(gained.abs_diff(9 * SMSS) < SMSS / 2, "{gained}");
+        while cubic.window() < 40 * SMSS {
+            round(&mut cubic, &mut now, rtt);
+        }
+        let start = cubic.window();
+        (0..5).for_each(|_| round(&mut cubic, &mut now, rtt));
+        let gained = cubic.window() - start;
+        assert!(gained.abs_diff(5 * SMSS) < SMSS / 2, "{gained}");
+    }
+
+    /// §4.2: at most by half in a round trip.
+    #[test]
+    fn the_target_is_at_most_half_above_the_window() {
+        let mut now = ms(0);
+        let mut cubic = after_loss(now, 10);
+        cubic.epoch.elapsed = 600_000_000;
+        let start = cubic.window();
+        round(&mut cubic, &mut now, RTT);
+        let grown = cubic.window() - start;
+        // Each acknowledgement adds half of what it acknowledged.
+        assert!(grown.abs_diff(start / 2) < 8, "{grown} {start}");
+    }
+
+    /// §5.8.
+    #[test]
+    fn time_and_acknowledgements_of_an_unused_window_do_not_count() {
+        let mut now = ms(0);
+        let mut cubic = after_loss(now, 500);
+        (0..5).for_each(|_| round(&mut cubic, &mut now, RTT));
+        let before = cubic;
+        // A minute in which the user sends little.
+        for _ in 0..600 {
+            now = now + RTT;
+            cubic.on_ack(&Ack {
+                limited: false,
+                ..ack(now, SMSS)
+            });
+        }
+        assert_eq!((cubic.cwnd, cubic.epoch), (before.cwnd, before.epoch));
+        // And one in which nothing is sent, but the window is used at once afterwards.
+        now = now + Duration::from_secs(60);
+        cubic.on_ack(&ack(now, SMSS));
+        let counted = cubic.epoch.elapsed - before.epoch.elapsed;
+        assert!(counted <= 200_000, "{counted}");
+        assert!(cubic.cwnd - before.cwnd < SMSS);
+    }
+
+    /// §4.8.
+    #[test]
+    fn after_a_timeout_the_curve_starts_at_its_plateau() {
+        let mut cubic = after_loss(ms(0), 100);
+        cubic.on_timeout(ms(0), 70 * SMSS, SMSS, true);
+        assert_eq!((cubic.window(), cubic.ssthresh()), (SMSS, 49 * SMSS));
+        cubic.on_timeout(ms(0), SMSS, SMSS, false);
+        assert_eq!((cubic.window(), cubic.ssthresh()), (SMSS, 49 * SMSS));
+        while cubic.window() < cubic.ssthresh() {
+            let before = cubic.window();
+            cubic.on_ack(&ack(ms(100), 4 * SMSS));
+            assert_eq!(cubic.window(), before + SMSS, "RFC 3465 §2.3");
+        }
+        cubic.on_ack(&ack(ms(200), SMSS));
+        let epoch = cubic.epoch;
+        assert_eq!((epoch.w_max, epoch.k), (49 * SMSS, 0));
+    }
+
+    /// §4.10.
+    #[test]
+    fn when_slow_start_ends_without_a_loss_the_curve_starts_at_its_plateau() {
+        let mut cubic = Cubic::new(SMSS, false);
+        cubic.ssthresh = cubic.cwnd;
+        cubic.on_ack(&ack(ms(0), SMSS));
+        let epoch = cubic.epoch;
+        assert_eq!((epoch.w_max, epoch.k), (10 * SMSS, 0));
+        assert!(epoch.w_est < 11 * SMSS && cubic.cwnd < 11 * SMSS);
+    }
+
+    /// §4.9.1 and §4.9.2.
+    #[test]
+    fn a_reduction_without_a_cause_is_taken_back_with_the_place_on_the_curve() {
+        let mut now = ms(0);
+        let mut cubic = after_loss(now, 100);
+        (0..10).for_each(|_| round(&mut cubic, &mut now, RTT));
+        let before = cubic;
+        let same = |cubic: &Cubic| {
+            (cubic.cwnd, cubic.epoch) == (before.cwnd, before.epoch)
+                && cubic.ssthresh() <= cubic.window()
+        };
+        cubic.on_congestion_event(now, cubic.cwnd, SMSS);
+        assert!(!same(&cubic));
+        cubic.undo(u32::MAX);
+        assert!(same(&cubic));
+        cubic.on_timeout(now, cubic.cwnd, SMSS, true);
+        cubic.on_timeout(now, SMSS, SMSS, false);
+        cubic.undo(u32::MAX);
+        assert!(same(&cubic));
+        cubic.undo(u32::MAX);
+        assert!(same(&cubic), "there is nothing more to take back");
+        // With little on its way, slow start leads back without a burst (RFC 4015 §3.2).
+        cubic.on_timeout(now, cubic.cwnd, SMSS, true);
+        cubic.undo(20 * SMSS);
+        assert_eq!(cubic.window(), 20 * SMSS);
+        assert!(cubic.ssthresh() >= before.cwnd);
+    }
+
+    #[test]
+    fn the_restart_window_is_the_initial_one_and_slow_start_leads_back() {
+        let mut now = ms(0);
+        let mut cubic = after_loss(now, 100);
+        (0..10).for_each(|_| round(&mut cubic, &mut now, RTT));
+        cubic.on_idle(now, SMSS);
+        assert_eq!((cubic.window(), cubic.ssthresh()), (10 * SMSS, 70 * SMSS));
+        while cubic.window() < cubic.ssthresh() {
+            assert!(!cubic.epoch.begun);
+            cubic.on_ack(&ack(now, SMSS));
+        }
+        cubic.on_ack(&ack(now, SMSS));
+        assert_eq!((cubic.epoch.w_max, cubic.epoch.elapsed), (100 * SMSS, 0));
+        cubic.cwnd = 3 * SMSS;
+        cubic.on_idle(now, SMSS);
+        assert_eq!(cubic.window(), 3 * SMSS, "never more than before");
+    }
+
+    #[test]
+    fn slow_start_ends_by_hystart_in_the_first_slow_start_only() {
+        let mut cubic = Cubic::new(SMSS, false);
+        let mut una = 0;
+        let mut slow = |cubic: &mut Cubic| {
+            let start = cubic.window();
+            for n in 0..1_000u32 {
+                una += SMSS;
+                let rtt = Duration::from_millis(u64::from(100 + n / 2));
+                cubic.on_ack(&Ack {
+                    rtt: Some(rtt),
+                    snd_una: SeqNum::new(una),
+                    snd_nxt: SeqNum::new(una + cubic.window()),
+                    ..ack(ms(0), SMSS)
+                });
+            }
+            cubic.window() - start
+        };
+        let gained = slow(&mut cubic);
+        assert_eq!(cubic.ssthresh(), cubic.epoch.w_max, "no loss was needed");
+        assert!(gained < 500 * SMSS, "{gained}");
+        cubic.on_timeout(ms(0), 0, SMSS, true);
+        cubic.ssthresh = 2_000 * SMSS;
+        let gained = slow(&mut cubic);
+        assert_eq!((gained, cubic.ssthresh()), (1_000 * SMSS, 2_000 * SMSS));
+    }
+
+    #[test]
+    fn nothing_overflows_at_the_limits_of_the_types() {
+        let huge = Ack {
+            acked: u32::MAX,
+            smss: u32::from(u16::MAX),
+            rtt: Some(Duration::MAX),
+            ..ack(Instant::FAR_FUTURE, 0)
+        };
+        let mut cubic = Cubic::new(huge.smss, false);
+        for n in 0..100_000u64 {
+            cubic.on_ack(&Ack {
+                now: Instant::from_nanos(n << 46),
+                ..huge
+            });
+            if n % 1_000 == 1 {
+                cubic.on_congestion_event(huge.now, u32::MAX, huge.smss);
+            }
+        }
+        cubic.on_recovered(0);
+        cubic.on_ack(&huge);
+        cubic.on_idle(huge.now, huge.smss);
+        cubic.undo(u32::MAX);
+        assert!(cubic.window() > 0);
     }
 }

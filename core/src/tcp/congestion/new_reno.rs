@@ -1,8 +1,8 @@
-//! The window of RFC 5681, with an initial window of ten segments (RFC 6928) and byte counting
-//! (RFC 3465).
+//! The window of RFC 5681: in congestion avoidance one segment more for each window that was
+//! acknowledged, counted in bytes (RFC 3465 §2.1), and half of it after a loss.
 
-use super::{Ack, CongestionControl, initial_window};
-use crate::tcp::params::SLOW_START_LIMIT;
+use super::slow_start::SlowStart;
+use super::{Ack, CongestionControl, initial_window, starting_window};
 use crate::time::Instant;
 
 /// The algorithm's state.
@@ -10,32 +10,24 @@ use crate::time::Instant;
 pub(in crate::tcp) struct NewReno {
     cwnd: u32,
     ssthresh: u32,
+    slow_start: SlowStart,
     /// cwnd and ssthresh before the last reduction; 0 when there is none to take back.
     prior_cwnd: u32,
     prior_ssthresh: u32,
     /// Bytes acknowledged in congestion avoidance since the window last grew.
     bytes_acked: u32,
-    /// In slow start after a timeout, one acknowledgement opens the window by one segment
-    /// (RFC 3465 §2.3).
-    after_timeout: bool,
 }
 
 impl NewReno {
-    /// The state of a new connection. If its SYN or SYN-ACK was lost, it starts with one segment
-    /// (RFC 5681 §3.1).
-    pub(in crate::tcp) fn new(smss: u32, syn_was_lost: bool) -> Self {
-        let cwnd = if syn_was_lost {
-            smss
-        } else {
-            initial_window(smss)
-        };
+    /// The state of a new connection.
+    pub(super) fn new(smss: u32, syn_was_lost: bool) -> Self {
         Self {
-            cwnd,
+            cwnd: starting_window(smss, syn_was_lost),
             ssthresh: u32::MAX,
+            slow_start: SlowStart::new(),
             prior_cwnd: 0,
             prior_ssthresh: 0,
             bytes_acked: 0,
-            after_timeout: false,
         }
     }
 
@@ -61,18 +53,14 @@ impl CongestionControl for NewReno {
             return;
         }
         if self.cwnd < self.ssthresh {
-            let limit = if self.after_timeout {
-                1
-            } else {
-                SLOW_START_LIMIT
-            };
-            self.cwnd = self
-                .cwnd
-                .saturating_add(ack.acked.min(limit * ack.smss))
-                .min(self.ssthresh);
+            let step = self.slow_start.on_ack(ack, self.ssthresh == u32::MAX);
+            self.cwnd = self.cwnd.saturating_add(step.growth).min(self.ssthresh);
+            if step.ends {
+                self.ssthresh = self.cwnd;
+            }
             return;
         }
-        self.after_timeout = false;
+        self.slow_start.left();
         self.bytes_acked = self.bytes_acked.saturating_add(ack.acked);
         if self.bytes_acked >= self.cwnd {
             self.bytes_acked -= self.cwnd;
@@ -94,7 +82,7 @@ impl CongestionControl for NewReno {
             self.reduce(flight, smss);
         }
         self.cwnd = smss;
-        self.after_timeout = true;
+        self.slow_start.timed_out();
     }
 
     fn on_idle(&mut self, _now: Instant, smss: u32) {
@@ -109,7 +97,7 @@ impl CongestionControl for NewReno {
         self.cwnd = self.cwnd.max(self.prior_cwnd.min(window));
         self.ssthresh = self.prior_ssthresh.max(self.prior_cwnd);
         self.prior_cwnd = 0;
-        self.after_timeout = false;
+        self.slow_start.left();
     }
 }
 
@@ -125,21 +113,12 @@ mod tests {
         Ack {
             now: NOW,
             acked,
-            flight: acked,
             smss: SMSS,
             rtt: None,
             snd_una: SeqNum::new(acked),
             snd_nxt: SeqNum::new(acked),
             limited: true,
         }
-    }
-
-    #[test]
-    fn the_initial_window_is_ten_segments_or_what_rfc_6928_allows() {
-        assert_eq!(NewReno::new(1448, false).window(), 14_480);
-        assert_eq!(NewReno::new(536, false).window(), 5_360);
-        assert_eq!(NewReno::new(8_948, false).window(), 17_896);
-        assert_eq!(NewReno::new(1448, true).window(), 1448);
     }
 
     #[test]

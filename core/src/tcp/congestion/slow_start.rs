@@ -113,8 +113,8 @@ impl SlowStart {
             }
             return;
         }
-        let thresh = (self.last_round_min_rtt / MIN_RTT_DIVISOR)
-            .clamp(MIN_RTT_THRESH, MAX_RTT_THRESH);
+        let thresh =
+            (self.last_round_min_rtt / MIN_RTT_DIVISOR).clamp(MIN_RTT_THRESH, MAX_RTT_THRESH);
         if self.current_round_min_rtt >= self.last_round_min_rtt.saturating_add(thresh) {
             self.css_baseline_min_rtt = self.current_round_min_rtt;
             // The rest of this round is the first one.
@@ -150,11 +150,10 @@ mod tests {
     /// Acknowledgements of a round.
     const ACKS: u32 = 10;
 
-    /// A sender that always sends what it may, a segment per acknowledgement.
+    /// A sender with a window of ten segments, which are acknowledged one by one.
     struct Sender {
         slow_start: SlowStart,
         snd_una: u32,
-        snd_nxt: u32,
     }
 
     impl Sender {
@@ -162,7 +161,6 @@ mod tests {
             Self {
                 slow_start: SlowStart::new(),
                 snd_una: 0,
-                snd_nxt: ACKS * SMSS,
             }
         }
 
@@ -171,14 +169,12 @@ mod tests {
             let ack = Ack {
                 now: Instant::ZERO,
                 acked: SMSS,
-                flight: ACKS * SMSS,
                 smss: SMSS,
                 rtt: (rtt_ms != 0).then(|| Duration::from_millis(rtt_ms)),
                 snd_una: SeqNum::new(self.snd_una),
-                snd_nxt: SeqNum::new(self.snd_nxt),
+                snd_nxt: SeqNum::new(self.snd_una + ACKS * SMSS),
                 limited: true,
             };
-            self.snd_nxt += SMSS;
             self.slow_start.on_ack(&ack, true)
         }
 
@@ -191,13 +187,18 @@ mod tests {
             (steps.iter().map(|step| step.growth).sum(), ends == 1)
         }
 
-        /// Two rounds without a queue.
+        /// Two rounds of 100 ms.
         fn settled() -> Self {
+            Self::settled_at(100)
+        }
+
+        /// Two rounds of this round-trip time.
+        fn settled_at(rtt_ms: u64) -> Self {
             let mut sender = Self::new();
-            // The first acknowledgement begins the first round, which nine more are too few for.
-            sender.ack(100);
-            assert_eq!(sender.round(100), (ACKS * SMSS, false));
-            assert_eq!(sender.round(100), (ACKS * SMSS, false));
+            // This one begins the first round.
+            sender.ack(rtt_ms);
+            assert_eq!(sender.round(rtt_ms), (ACKS * SMSS, false));
+            assert_eq!(sender.round(rtt_ms), (ACKS * SMSS, false));
             sender
         }
     }
@@ -221,15 +222,14 @@ mod tests {
             (400, 15, false),
             (400, 16, true),
         ] {
-            let mut sender = Sender::settled();
-            sender.round(base);
+            let mut sender = Sender::settled_at(base);
             sender.round(base + rise);
             let conservative = sender.slow_start.is_conservative();
             assert_eq!(conservative, starts, "{base} ms + {rise} ms");
         }
     }
 
-    /// §4.2: fewer than N_RTT_SAMPLE samples prove nothing, nor does one small sample fail to.
+    /// §4.2: fewer than N_RTT_SAMPLE samples prove nothing, and one small sample proves the contrary.
     #[test]
     fn the_minimum_of_eight_samples_counts() {
         let mut sender = Sender::settled();
@@ -282,7 +282,6 @@ mod tests {
         let ack = Ack {
             now: Instant::ZERO,
             acked: 30 * SMSS,
-            flight: 30 * SMSS,
             smss: SMSS,
             rtt: None,
             snd_una: SeqNum::new(0),

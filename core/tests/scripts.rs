@@ -712,6 +712,7 @@ scripts! {
     send_nagle,
     send_nagle_ends_with_shutdown,
     send_partial_ack_of_a_segment,
+    send_restart_after_idle,
     send_segments_and_windows,
     send_silly_window,
     send_window_override,

@@ -148,8 +148,8 @@ impl Cubic {
         }
     }
 
-    /// §4.6 and §4.8: the new ssthresh. What is on its way counts, but not what was sent before a
-    /// timeout and not repeated yet.
+    /// §4.6 and §4.8: the new ssthresh. What limited transmit has sent beyond the window does not
+    /// count (RFC 5681 §3.2 step 2).
     fn reduce(&mut self, flight: u32, smss: u32) {
         self.undo = Some(Undo {
             cwnd: self.cwnd,
@@ -445,8 +445,9 @@ mod tests {
     #[test]
     fn a_loss_leaves_seven_tenths_of_what_was_on_its_way() {
         let mut cubic = Cubic::new(SMSS, false);
-        cubic.cwnd = 100 * SMSS;
-        cubic.on_congestion_event(ms(0), 90 * SMSS, SMSS);
+        cubic.cwnd = 90 * SMSS;
+        // Two segments of limited transmit are on their way too.
+        cubic.on_congestion_event(ms(0), 92 * SMSS, SMSS);
         assert_eq!((cubic.ssthresh(), cubic.window()), (63 * SMSS, 63 * SMSS));
         cubic.on_recovered(10 * SMSS);
         assert_eq!((cubic.ssthresh(), cubic.window()), (63 * SMSS, 10 * SMSS));

@@ -31,10 +31,11 @@ impl NewReno {
         }
     }
 
-    /// RFC 5681 §3.1, equation 4.
+    /// RFC 5681 §3.1, equation 4. What limited transmit has sent beyond the window does not count
+    /// (§3.2 step 2).
     fn reduce(&mut self, flight: u32, smss: u32) {
         (self.prior_cwnd, self.prior_ssthresh) = (self.cwnd, self.ssthresh);
-        self.ssthresh = (flight / 2).max(2 * smss);
+        self.ssthresh = (flight.min(self.cwnd) / 2).max(2 * smss);
         self.bytes_acked = 0;
     }
 }
@@ -162,7 +163,8 @@ mod tests {
     #[test]
     fn recovery_ends_at_ssthresh_or_below_if_it_asks_for_less() {
         let mut reno = NewReno::new(SMSS, false);
-        reno.on_congestion_event(NOW, 10 * SMSS, SMSS);
+        // Two segments of limited transmit are on their way too.
+        reno.on_congestion_event(NOW, 12 * SMSS, SMSS);
         assert_eq!((reno.ssthresh(), reno.window()), (5 * SMSS, 5 * SMSS));
         reno.on_recovered(3 * SMSS);
         assert_eq!((reno.ssthresh(), reno.window()), (5 * SMSS, 3 * SMSS));

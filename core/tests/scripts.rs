@@ -75,6 +75,8 @@ struct Described {
     scale: Option<u8>,
     timestamps: Option<(Option<u32>, Option<u32>)>,
     no_timestamps: bool,
+    /// Milliseconds by which the echoed timestamp is older than our last one.
+    echo_age: u32,
     sack_permitted: bool,
     /// `None`: not mentioned.
     sack: Option<Vec<(u32, u32)>>,
@@ -104,6 +106,7 @@ fn describe(line: &mut Line<'_>) -> Described {
                 let block = (line.number(), line.number());
                 described.sack.get_or_insert_default().push(block);
             }
+            "echo-age" => described.echo_age = line.number(),
             "no-ts" => described.no_timestamps = true,
             "ts" => {
                 let mut value = || {
@@ -196,7 +199,8 @@ impl Script {
                 echo.unwrap_or(self.our_timestamp),
             )),
             None if self.peer_clock.is_some() && !described.no_timestamps => {
-                Some((self.peer_timestamp(), self.our_timestamp))
+                let echo = self.our_timestamp.wrapping_sub(described.echo_age);
+                Some((self.peer_timestamp(), echo))
             }
             None => None,
         };
@@ -699,6 +703,24 @@ scripts! {
     handshake_without_options,
     listen_backlog,
     listen_close_resets_unaccepted,
+    loss_dsack_undo,
+    loss_eifel_after_fast_retransmit,
+    loss_eifel_after_timeout,
+    loss_fin,
+    loss_frto_real,
+    loss_frto_spurious,
+    loss_limited_transmit,
+    loss_sack_bad_blocks,
+    loss_sack_lost_again,
+    loss_sack_reneged,
+    loss_sack_reordered_in_time,
+    loss_sack_reordering_timer,
+    loss_sack_three_segments,
+    loss_tail_probe,
+    loss_tail_probe_repairs,
+    loss_tail_probe_was_late,
+    loss_tail_probe_with_new_data,
+    loss_timeout_keeps_blocks,
     paws,
     reset_in_and_out_of_the_window,
     rto_backoff_and_failure,

@@ -11,7 +11,7 @@
 //! | second: RST; RFC 5961 §3 | `Tcb::reset_arrives` |
 //! | third: security | left out: IPsec compartments are not spoken |
 //! | fourth: SYN; RFC 5961 §4 | `Tcb::synchronized` |
-//! | fifth: ACK; RFC 5961 §5 | `Tcb::acknowledgment`, `Tcb::ack_advances` |
+//! | fifth: ACK; RFC 5961 §5 | `Tcb::acknowledgment`, `Tcb::take_acknowledgment` |
 //! | sixth: URG | left out: urgent data is delivered in line (RFC 6093 §6) |
 //! | seventh: text | `Tcb::text` |
 //! | eighth: FIN | `Tcb::fin` |
@@ -23,8 +23,11 @@
 use super::congestion::Congestion;
 use super::isn::timestamp_clock;
 use super::params::{ACK_EVERY, MAX_RANGES};
+use super::rack::micros;
 use super::reassembly::{BlockId, push_or_merge, trim_front};
+use super::recovery::Arrival;
 use super::reply::{Head, Reply};
+use super::scoreboard::{Delivered, Edges, Marks};
 use super::segment::Segment;
 use super::seq::SeqNum;
 use super::shared::Shared;
@@ -330,14 +333,12 @@ impl Tcb {
         let window = u32::from(segment.window) << self.snd_scale;
         let window_is_newer = self.snd_wl1.before(segment.seq)
             || (self.snd_wl1 == segment.seq && self.snd_wl2.before_or_at(ack));
-        if ack.after(self.snd_una) {
-            self.ack_advances(shared, cx, segment);
-        } else if ack == self.snd_una
+        let duplicate = ack == self.snd_una
             && segment.seq_len() == 0
             && self.flight() > 0
-            && window == self.snd_wnd
-        {
-            self.duplicate_ack(cx);
+            && window == self.snd_wnd;
+        if duplicate || ack.after(self.snd_una) || !segment.sack_blocks().is_empty() {
+            self.take_acknowledgment(shared, cx, segment, duplicate);
         }
         if window_is_newer {
             if window > self.snd_wnd {
@@ -358,23 +359,72 @@ impl Tcb {
         true
     }
 
-    /// The acknowledgement covers something new.
-    fn ack_advances(&mut self, shared: &mut Shared, cx: &mut Context<'_>, segment: &Segment) {
+    /// Takes what the acknowledgement says of data that was sent, in order or selectively.
+    /// `duplicate`: it moves nothing, while data is on its way (RFC 5681 §2).
+    fn take_acknowledgment(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        segment: &Segment,
+        duplicate: bool,
+    ) {
         let ack = segment.ack;
-        let acked = ack.since(self.snd_una);
+        let advances = ack.after(self.snd_una);
         let flight = self.flight();
-        let rtt = self.measure_rtt(cx, segment);
-        self.snd_una = ack;
-        let freed = self.send.acknowledge(cx.pool, ack);
-        shared.budget.tx_used -= freed;
-        if self.snd_nxt.before(ack) {
-            self.snd_nxt = ack;
-            self.send.rewind();
+        let rtt = advances.then(|| self.measure_rtt(cx, segment)).flatten();
+        let echo = segment
+            .timestamps
+            .map(|(_, echo)| echo)
+            .filter(|echo| *echo != 0 && self.flags.contains(TcbFlags::TIMESTAMPS));
+        let clock = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
+        let echo_age = echo.map(|echo| clock.wrapping_sub(echo));
+        let first = self.send.frames.first().filter(|_| advances);
+        let mut delivered = Delivered::new(&mut self.rack, micros(cx.now), echo_age, self.recover);
+        delivered.news.first_retransmitted = first.is_some_and(|first| {
+            Marks::of(cx.pool.descriptor_at(first)).contains(Marks::RETRANSMITTED)
+        });
+        if advances {
+            self.snd_una = ack;
+            shared.budget.tx_used -= self.send.acknowledge(cx.pool, ack, &mut delivered);
+            self.snd_nxt = self.snd_nxt.latest(ack);
+            self.snd_sml = self.snd_sml.latest(ack);
         }
-        if !self.snd_sml.after(ack) {
-            self.snd_sml = ack;
+        let blocks = if self.flags.contains(TcbFlags::SACK) {
+            segment.sack_blocks()
+        } else {
+            &[]
+        };
+        let edges = Edges {
+            snd_una: self.snd_una,
+            snd_nxt: self.snd_nxt,
+            snd_max: self.snd_max,
+            oldest: self.snd_una - self.max_snd_wnd,
+        };
+        let twice = self
+            .send
+            .take_blocks(cx, blocks, ack, &edges, &mut delivered);
+        let news = delivered.news;
+        let arrival = Arrival {
+            news,
+            advances,
+            duplicate,
+            has_blocks: !blocks.is_empty(),
+            twice,
+            echo,
+            flight,
+            rtt,
+        };
+        let restart_timer = self.acknowledged(cx, &arrival);
+        if advances {
+            self.send_queue_advanced(shared, cx, restart_timer);
         }
-        let restart_timer = self.acked_for_recovery(cx, acked, flight, rtt);
+        if advances || news.sacked > 0 {
+            self.schedule_probe(cx.now);
+        }
+    }
+
+    /// SND.UNA has moved.
+    fn send_queue_advanced(&mut self, shared: &Shared, cx: &mut Context<'_>, restart_timer: bool) {
         self.rtt.reset_backoff();
         self.retries = 0;
         self.flags.remove(TcbFlags::UNREACHABLE);
@@ -396,6 +446,7 @@ impl Tcb {
             self.flags |= TcbFlags::EVENT;
         }
         if self.fin_acknowledged() {
+            self.flags.remove(TcbFlags::FIN_LOST);
             match self.state {
                 State::FinWait1 => {
                     self.state = State::FinWait2;

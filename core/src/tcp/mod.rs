@@ -17,6 +17,7 @@
 //! cookies; `congestion` and `recovery` are their places. What is not used is not negotiated.
 
 mod congestion;
+mod frto;
 mod half_open;
 mod input;
 mod isn;
@@ -24,11 +25,14 @@ mod list;
 mod listener;
 mod output;
 mod params;
+mod prr;
+mod rack;
 mod reassembly;
 mod recovery;
 mod reply;
 mod rtt;
 mod sack;
+mod scoreboard;
 mod segment;
 mod send_queue;
 mod seq;

@@ -19,6 +19,23 @@ pub(super) const MAX_RTO: Duration = Duration::from_secs(60);
 
 /// Duplicate acknowledgements that start a fast retransmit (RFC 5681 §3.2).
 pub(super) const DUP_ACK_THRESHOLD: u8 = 3;
+/// Duplicate acknowledgements that let new segments go, one each (RFC 3042 §2).
+pub(super) const LIMITED_TRANSMIT: u8 = 2;
+
+/// For how long the smallest round-trip time is remembered, in microseconds: 5 minutes. Routes
+/// change (RFC 8985 §6.2 step 1 leaves the filter open).
+pub(super) const MIN_RTT_WINDOW: u32 = 300_000_000;
+/// Recoveries after which a widened reordering window narrows again (RFC 8985 §6.2 step 4).
+pub(super) const REORDERING_PERSIST: u8 = 16;
+/// TLP.max_ack_delay (RFC 8985 §5.3): how long a peer may delay the acknowledgement of a single
+/// segment.
+pub(super) const TLP_MAX_ACK_DELAY: Duration = Duration::from_millis(200);
+/// What is added to a probe timeout, for deadlines are rounded to ticks of the timing wheel: two of
+/// them.
+pub(super) const TLP_MARGIN: Duration = Duration::from_millis(2);
+/// The probe timeout before the first measurement (RFC 8985 §7.2).
+pub(super) const TLP_WITHOUT_RTT: Duration = Duration::from_secs(1);
+
 /// Initial window in segments, and the bytes that it shall not exceed if segments are large
 /// (RFC 6928 §2).
 pub(super) const INITIAL_WINDOW_SEGMENTS: u32 = 10;

@@ -68,6 +68,11 @@ impl RttEstimator {
         (self.srtt != 0).then(|| Duration::from_micros(u64::from(self.srtt)))
     }
 
+    /// The smoothed round-trip time in microseconds; 0 before there is a measurement.
+    pub(super) fn srtt_micros(&self) -> u32 {
+        self.srtt
+    }
+
     /// The timeout to use now, backoff included.
     pub(super) fn rto(&self) -> Duration {
         let rto = u64::from(self.rto) << self.backoff.min(16);

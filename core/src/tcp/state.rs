@@ -1,7 +1,10 @@
 //! The states of a connection and its control block (RFC 9293 §3.3.1, §3.3.2).
 
 use super::congestion::{Congestion, CongestionControl};
+use super::frto::{Doubt, Frto};
 use super::params::{CHALLENGE_ACKS_PER_SECOND, PAWS_IDLE_SECONDS, Params, QUICK_ACKS};
+use super::prr::Prr;
+use super::rack::Rack;
 use super::reassembly::BlockId;
 use super::rtt::RttEstimator;
 use super::send_queue::SendQueue;
@@ -96,7 +99,7 @@ bitflags! {
         const SEND_SYN = 1 << 5;
         /// An acknowledgement is due with the next batch.
         const ACK_NOW = 1 << 6;
-        /// The first unacknowledged segment is to be sent again.
+        /// The next segment to be sent again goes whatever the congestion window says.
         const RETRANSMIT = 1 << 7;
         /// A zero-window probe is due.
         const PROBE = 1 << 8;
@@ -130,6 +133,20 @@ bitflags! {
         const UNREACHABLE = 1 << 22;
         /// Both sides sent SACK-permitted in their SYN (RFC 2018 §2).
         const SACK = 1 << 23;
+        /// What a timeout has lost is being repaired.
+        const LOSS_RECOVERY = 1 << 24;
+        /// A FIN is taken for lost.
+        const FIN_LOST = 1 << 25;
+        /// `doubt` is about the last reduction.
+        const DOUBT = 1 << 26;
+        /// `loss_at` is the probe timer's, not the reordering timer's (RFC 8985).
+        const TLP_TIMER = 1 << 27;
+        /// A loss probe is due.
+        const TLP_DUE = 1 << 28;
+        /// A loss probe was sent; `tlp_end` is not acknowledged yet.
+        const TLP_SENT = 1 << 29;
+        /// That probe was no new data.
+        const TLP_RETRANSMITTED = 1 << 30;
     }
 }
 
@@ -212,9 +229,9 @@ pub(super) struct Tcb {
     // Send sequence variables. SYN and FIN have numbers too; FIN's is `send.end`.
     pub(super) iss: SeqNum,
     pub(super) snd_una: SeqNum,
-    /// The next number to send; goes back to `snd_una` after a timeout.
+    /// The next number to send for the first time.
     pub(super) snd_nxt: SeqNum,
-    /// Behind the last number that was ever sent.
+    /// Behind the last number that was ever sent: beyond `snd_nxt` by what probed a closed window.
     pub(super) snd_max: SeqNum,
     pub(super) snd_wnd: u32,
     pub(super) snd_wl1: SeqNum,
@@ -262,6 +279,12 @@ pub(super) struct Tcb {
     pub(super) recover: SeqNum,
     /// How much may be in flight during fast recovery.
     pub(super) recovery_window: u32,
+    pub(super) prr: Prr,
+    pub(super) rack: Rack,
+    /// TLP.end_seq of RFC 8985 §7.3.
+    pub(super) tlp_end: SeqNum,
+    pub(super) frto: Frto,
+    pub(super) doubt: Doubt,
     pub(super) timed_seq: SeqNum,
     pub(super) timed_at: Instant,
     pub(super) last_sent: Instant,
@@ -269,6 +292,8 @@ pub(super) struct Tcb {
     // Deadlines; FAR_FUTURE when not running.
     /// Retransmission or persist timer.
     pub(super) rtx_at: Instant,
+    /// Reordering or loss probe.
+    pub(super) loss_at: Instant,
     /// Delayed acknowledgement.
     pub(super) ack_at: Instant,
     /// FIN-WAIT-2 of an orphan.
@@ -333,10 +358,16 @@ impl Tcb {
             ),
             recover: snd_una,
             recovery_window: 0,
+            prr: Prr::default(),
+            rack: Rack::new(snd_una),
+            tlp_end: snd_una,
+            frto: Frto::Off,
+            doubt: Doubt::new(snd_una),
             timed_seq: snd_una,
             timed_at: Instant::ZERO,
             last_sent: Instant::ZERO,
             rtx_at: Instant::FAR_FUTURE,
+            loss_at: Instant::FAR_FUTURE,
             ack_at: Instant::FAR_FUTURE,
             close_at: Instant::FAR_FUTURE,
             stalled_since: Instant::FAR_FUTURE,
@@ -403,11 +434,15 @@ impl Tcb {
 
     /// The earliest deadline.
     pub(super) fn deadline(&self) -> Instant {
-        self.rtx_at.min(self.ack_at).min(self.close_at)
+        self.rtx_at
+            .min(self.loss_at)
+            .min(self.ack_at)
+            .min(self.close_at)
     }
 
     pub(super) fn stop_timers(&mut self) {
         self.rtx_at = Instant::FAR_FUTURE;
+        self.loss_at = Instant::FAR_FUTURE;
         self.ack_at = Instant::FAR_FUTURE;
         self.close_at = Instant::FAR_FUTURE;
         self.stalled_since = Instant::FAR_FUTURE;
@@ -511,6 +546,6 @@ mod tests {
     /// the demultiplexer, the wheel and the lists).
     #[test]
     fn a_control_block_stays_small() {
-        assert!(size_of::<Tcb>() <= 400, "{}", size_of::<Tcb>());
+        assert!(size_of::<Tcb>() <= 512, "{}", size_of::<Tcb>());
     }
 }

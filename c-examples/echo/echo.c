@@ -282,7 +282,7 @@ static int fail(const char *what, int64_t error)
 
 int solo5_app_main(const struct solo5_start_info *info)
 {
-    struct options options = { .port = 7 };
+    static struct options options = { .port = 7 };
     struct mnet_config config;
     char address[64];
     mnet_stack stack;

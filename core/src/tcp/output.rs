@@ -14,6 +14,10 @@ use crate::context::{Context, Outgoing, OutgoingFrame};
 use crate::pool::Descriptor;
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, TcpOptions};
+use core::time::Duration;
+
+/// How long at least to wait for a frame when the pool is empty.
+const MIN_RETRY: Duration = Duration::from_millis(1);
 
 impl Tcb {
     /// The next segment; `None` when nothing is due, or the pool is empty.
@@ -140,10 +144,18 @@ impl Tcb {
         flags: Flags,
     ) -> Option<Outgoing> {
         if cx.pool.free_frames() == 0 {
+            self.try_again_soon(shared, cx.now);
             return None;
         }
         let head = self.head(shared, seq, flags);
         head.segment(&self.options(cx.now), cx)
+    }
+
+    /// The pool is empty, so what is due cannot be built: the timer of delayed acknowledgements
+    /// brings it up again.
+    fn try_again_soon(&mut self, shared: &Shared, now: Instant) {
+        let soon = shared.params.delayed_ack.max(MIN_RETRY);
+        self.ack_at = self.ack_at.min(now + soon);
     }
 
     /// The window to announce now, as it stands in the header. The right edge never moves back
@@ -270,6 +282,7 @@ impl Tcb {
     /// Cuts the frame at SND.NXT behind `bytes` bytes. Fails when the pool is empty.
     fn split(&mut self, shared: &mut Shared, cx: &mut Context<'_>, index: u32, bytes: u32) -> bool {
         let Some(rest) = cx.pool.allocate() else {
+            self.try_again_soon(shared, cx.now);
             return false;
         };
         shared.budget.tx_used += 1;
@@ -384,5 +397,84 @@ impl Tcb {
             .snd_max
             .latest(self.snd_nxt + sent + u32::from(with_fin));
         Some(outgoing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Limits, TcpConfig};
+    use crate::counters::Counters;
+    use crate::demux::FourTuple;
+    use crate::pool::FramePool;
+    use crate::rng::Rng;
+    use crate::tcp::params::Params;
+    use crate::tcp::reassembly::Reassembly;
+    use crate::tcp::reply::Replies;
+    use crate::tcp::shared::Budget;
+    use crate::tcp::state::Agreed;
+    use core::net::{IpAddr, Ipv4Addr};
+
+    /// Nothing else would bring up a FIN, or the acknowledgement that a peer waits for.
+    #[test]
+    fn what_an_empty_pool_prevents_is_tried_again() {
+        let limits = Limits {
+            frames: 64,
+            frame_size: 1_664,
+            reserved_frames: 32,
+            connections: 1,
+            half_open: 1,
+            time_wait: 1,
+        };
+        let params = Params::new(&TcpConfig::default());
+        let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
+        let key = FourTuple {
+            local: address(1),
+            remote: address(2),
+            local_port: 80,
+            remote_port: 9,
+        };
+        let agreed = Agreed {
+            iss: SeqNum::new(u32::MAX),
+            irs: SeqNum::new(7),
+            rcv_wnd: 1_000,
+            smss: 1_460,
+            mtu: 1_500,
+            snd_scale: 0,
+            rcv_scale: 0,
+            timestamps: None,
+            syn_was_lost: false,
+        };
+        let mut tcb = Tcb::new(key, &agreed, &params);
+        tcb.state = State::FinWait1;
+        tcb.flags |= TcbFlags::FIN_QUEUED | TcbFlags::ACK_NOW;
+        let mut shared = Shared {
+            params,
+            budget: Budget::new(&limits, 1_460),
+            reassembly: Reassembly::new(1),
+            replies: Replies::new(),
+        };
+        let (mut rng, mut counters) = (Rng::new([1; 32]), Counters::default());
+        let mut empty = FramePool::new(0, 1_664);
+        let now = Instant::from_millis(1);
+        let mut cx = Context {
+            now,
+            pool: &mut empty,
+            rng: &mut rng,
+            counters: &mut counters,
+        };
+        assert!(tcb.next_segment(&mut shared, &mut cx).is_none());
+        let mut pool = FramePool::new(1, 1_664);
+        let now = tcb.deadline();
+        assert!(now < Instant::from_millis(100), "{now}");
+        let mut cx = Context {
+            now,
+            pool: &mut pool,
+            rng: &mut rng,
+            counters: &mut counters,
+        };
+        tcb.timers_expired(&mut shared, &mut cx);
+        assert!(tcb.flags.contains(TcbFlags::OUTPUT));
+        assert!(tcb.next_segment(&mut shared, &mut cx).is_some());
     }
 }

@@ -175,7 +175,7 @@ fn sum_tail(mut bytes: &[u8]) -> u64 {
 #[must_use]
 #[inline(always)]
 pub fn sum_header<const N: usize>(header: &[u8; N]) -> Sum {
-    const { assert!(N % 4 == 0 && N <= 64) };
+    const { assert!(N.is_multiple_of(4) && N <= 64) };
     let mut sum = 0;
     for word in header.as_chunks::<4>().0 {
         sum += u64::from(u32::from_ne_bytes(*word));
@@ -214,6 +214,7 @@ pub fn copy_and_sum(dst: &mut [u8], src: &[u8]) -> Sum {
 /// IPv6. `len` is the length of the transport header and its payload. Addresses of different
 /// families have no pseudo-header: the callers never mix them.
 #[must_use]
+#[inline]
 pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, len: usize) -> Sum {
     let addresses = match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {

@@ -53,6 +53,8 @@ pub(crate) struct Interface {
     pub(crate) hardware: EthernetAddress,
     pub(crate) mtu: usize,
     addresses: heapless::Vec<LocalAddress, MAX_ADDRESSES>,
+    /// An address may have announcements left.
+    announcing: bool,
 }
 
 impl Interface {
@@ -61,6 +63,7 @@ impl Interface {
             hardware,
             mtu,
             addresses: heapless::Vec::new(),
+            announcing: false,
         }
     }
 
@@ -88,6 +91,7 @@ impl Interface {
         self.addresses
             .push(local)
             .map_err(|_| ConfigError::TooMany)?;
+        self.announcing = true;
         Ok(local)
     }
 
@@ -123,7 +127,11 @@ impl Interface {
     }
 
     /// When the next announcement is due.
+    #[inline]
     pub(crate) fn next_announcement(&self) -> Option<Instant> {
+        if !self.announcing {
+            return None;
+        }
         let left = self
             .addresses
             .iter()
@@ -132,7 +140,12 @@ impl Interface {
     }
 
     /// An address that is to be announced now.
+    #[inline]
     pub(crate) fn take_announcement(&mut self, now: Instant) -> Option<Ipv4Addr> {
+        if !self.announcing {
+            return None;
+        }
+        self.announcing = self.addresses.iter().any(|a| a.announcements_left > 0);
         let local = self
             .addresses
             .iter_mut()
@@ -158,6 +171,7 @@ impl Interface {
         local.defended = Some(now);
         local.announcements_left = local.announcements_left.max(1);
         local.announce_at = now;
+        self.announcing = true;
         true
     }
 }

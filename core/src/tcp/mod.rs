@@ -599,7 +599,15 @@ impl Tcp {
     }
 
     /// Announces memory to writers that were refused for want of it, oldest first.
+    #[inline(always)]
     fn wake_starved(&mut self) {
+        if self.starved.first().is_some() {
+            self.wake_some_starved();
+        }
+    }
+
+    #[cold]
+    fn wake_some_starved(&mut self) {
         while self.shared.budget.has_send_room()
             && let Some(index) = self.starved.pop_front()
         {
@@ -665,13 +673,14 @@ impl Tcp {
                 continue;
             }
             self.burst += 1;
-            if self.burst >= BURST {
+            if self.ready.first() != Some(user) {
+                // It was its last one.
+                self.burst = 0;
+            } else if self.burst >= BURST {
                 // The next one's turn.
                 self.burst = 0;
-                if self.ready.contains(user) {
-                    self.ready.remove(user);
-                    self.ready.push_back(user);
-                }
+                self.ready.remove(user);
+                self.ready.push_back(user);
             }
             return outgoing;
         }
@@ -683,6 +692,9 @@ impl Tcp {
         let outgoing = tcb.next_segment(&mut self.shared, cx);
         tcb.flags.remove(TcbFlags::OUTPUT);
         tcb.settle_promise(&mut self.shared);
+        if tcb.has_sent_all() {
+            self.ready.remove(index);
+        }
         let deadline = tcb.deadline();
         if deadline != Instant::FAR_FUTURE {
             self.wheel.schedule_no_later(index, deadline);

@@ -66,6 +66,18 @@ impl Tcb {
         None
     }
 
+    /// After a segment: whether [`Tcb::next_segment`] has no more, as far as that shows at a
+    /// glance.
+    pub(super) fn has_sent_all(&mut self) -> bool {
+        let due = TcbFlags::SEND_SYN | TcbFlags::RETRANSMIT | TcbFlags::PROBE | TcbFlags::ACK_NOW;
+        if self.send.next.is_some() || self.flags.intersects(due) || self.dup_acks_due > 0 {
+            return false;
+        }
+        // Its data is out, so it was not the congestion window that stopped it.
+        self.flags.remove(TcbFlags::CWND_LIMITED);
+        !self.flags.contains(TcbFlags::FIN_QUEUED) || self.snd_nxt != self.send.end
+    }
+
     /// SYN in SYN-SENT, SYN-ACK in SYN-RECEIVED.
     fn syn_segment(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
         let answers = self.state == State::SynReceived;
@@ -239,7 +251,7 @@ impl Tcb {
         }
         let len = u32::from(cx.pool.descriptor_at(index).len);
         let in_flight = self.snd_nxt.since(self.snd_una);
-        if self.flight() == 0 && cx.now.saturating_since(self.last_sent) > self.rtt.rto() {
+        if self.flight() == 0 && cx.now > self.rtt.expiry(self.last_sent) {
             self.congestion.on_idle(self.smss());
         }
         let usable = self.snd_wnd.saturating_sub(in_flight);

@@ -38,7 +38,7 @@ impl Tcb {
 
     /// Starts the retransmission timer over (RFC 6298 §5).
     pub(super) fn start_retransmission_timer(&mut self, now: Instant) {
-        self.rtx_at = now + self.rtt.rto();
+        self.rtx_at = self.rtt.expiry(now);
         if self.stalled_since == Instant::FAR_FUTURE {
             self.stalled_since = now;
         }

@@ -64,7 +64,11 @@ impl Routes {
     /// Adds a route. One to the same network over the same interface is replaced; among routes to
     /// the same network the first one is used.
     pub(crate) fn add(&mut self, route: Route) -> Result<(), ConfigError> {
-        if let Some(old) = self.routes.iter_mut().find(|old| old.is_replaced_by(&route)) {
+        if let Some(old) = self
+            .routes
+            .iter_mut()
+            .find(|old| old.is_replaced_by(&route))
+        {
             *old = route;
             return Ok(());
         }

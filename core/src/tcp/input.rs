@@ -349,6 +349,9 @@ impl Tcb {
             self.stalled_since = cx.now;
             if self.snd_wnd > 0 {
                 self.stop_persist();
+                if self.flight() > 0 {
+                    self.start_retransmission_timer(cx.now);
+                }
             }
         }
         true

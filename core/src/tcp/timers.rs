@@ -64,8 +64,9 @@ impl Tcb {
             return;
         }
         self.lost_everything(cx);
-        if self.snd_wnd == 0 {
-            // The peer has taken its window back: what is sent again is a probe.
+        if self.snd_wnd == 0 && self.send.next.is_some() {
+            // The peer has taken its window back: what is sent again is a probe. A FIN alone needs
+            // no window.
             self.start_persist(cx.now);
             self.flags |= TcbFlags::PROBE;
         } else {

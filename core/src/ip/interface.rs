@@ -21,6 +21,9 @@ const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct LocalAddress {
     pub(crate) address: Ipv4Addr,
     pub(crate) prefix_len: u8,
+    /// The network's broadcast address, and its all-zeros form (RFC 1122 §3.3.6). Networks of one
+    /// or two hosts have none (RFC 3021): 255.255.255.255, which is a broadcast anyhow.
+    broadcasts: [Ipv4Addr; 2],
     announcements_left: u8,
     announce_at: Instant,
     defended: Option<Instant>,
@@ -32,18 +35,17 @@ impl LocalAddress {
         (self.address.to_bits() ^ address.to_bits()) & mask(self.prefix_len) == 0
     }
 
-    /// The network's broadcast address. Networks of one or two hosts have none (RFC 3021).
-    fn broadcast(&self) -> Option<Ipv4Addr> {
-        (self.prefix_len < 31)
-            .then(|| Ipv4Addr::from_bits(self.address.to_bits() | !mask(self.prefix_len)))
+    fn broadcasts(address: Ipv4Addr, prefix_len: u8) -> [Ipv4Addr; 2] {
+        if prefix_len >= 31 {
+            return [Ipv4Addr::BROADCAST; 2];
+        }
+        let (address, mask) = (address.to_bits(), mask(prefix_len));
+        [address | !mask, address & mask].map(Ipv4Addr::from_bits)
     }
 
-    /// Whether `address` is a broadcast on this network: all ones, or the all-zeros form of
-    /// RFC 1122 §3.3.6.
+    /// Whether `address` is a broadcast on this network.
     fn is_broadcast(&self, address: Ipv4Addr) -> bool {
-        self.broadcast() == Some(address)
-            || (self.prefix_len < 31
-                && address.to_bits() == self.address.to_bits() & mask(self.prefix_len))
+        self.broadcasts.contains(&address)
     }
 }
 
@@ -77,6 +79,7 @@ impl Interface {
         let local = LocalAddress {
             address,
             prefix_len,
+            broadcasts: LocalAddress::broadcasts(address, prefix_len),
             announcements_left: ANNOUNCEMENTS,
             announce_at: now,
             defended: None,

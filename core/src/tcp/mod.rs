@@ -268,7 +268,9 @@ impl Tcp {
         self.demux.remove(hash, entry.to_bits());
     }
 
-    /// Takes a segment from IP: keeps its frame or frees it.
+    /// Takes a segment from IP: keeps its frame or frees it. Inlined, because the caller knows the
+    /// family of the addresses.
+    #[inline(always)]
     pub(crate) fn receive(&mut self, cx: &mut Context<'_>, packet: Incoming) {
         let Incoming {
             frame,
@@ -553,6 +555,7 @@ impl Tcp {
     }
 
     /// A connection has ended: what remains is TIME-WAIT, and what the user may still read or ask.
+    #[cold]
     fn detach(&mut self, cx: &mut Context<'_>, index: u32) {
         let Some(tcb) = self.connections.get_mut(index) else {
             return;

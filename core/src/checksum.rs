@@ -214,7 +214,7 @@ pub fn copy_and_sum(dst: &mut [u8], src: &[u8]) -> Sum {
 /// IPv6. `len` is the length of the transport header and its payload. Addresses of different
 /// families have no pseudo-header: the callers never mix them.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, len: usize) -> Sum {
     let addresses = match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -222,7 +222,7 @@ pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, len: usi
             let source = u64::from(u32::from_ne_bytes(source));
             fold(source + u64::from(u32::from_ne_bytes(destination)))
         }
-        (source, destination) => sum_header(&octets(source)) + sum_header(&octets(destination)),
+        (source, destination) => sum_v6_addresses(source, destination),
     };
     #[allow(
         clippy::cast_possible_truncation,
@@ -230,6 +230,11 @@ pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, len: usi
     )]
     let (high, low) = ((len >> 16) as u16, len as u16);
     addresses + Sum::word(u16::from(protocol)) + Sum::word(high) + Sum::word(low)
+}
+
+#[inline(never)]
+fn sum_v6_addresses(source: IpAddr, destination: IpAddr) -> Sum {
+    sum_header(&octets(source)) + sum_header(&octets(destination))
 }
 
 fn octets(address: IpAddr) -> [u8; 16] {

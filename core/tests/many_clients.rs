@@ -45,7 +45,7 @@ fn transmit(stack: &mut Stack, now: Instant, link: &mut Link) {
 
 fn receive(stack: &mut Stack, interface: InterfaceId, now: Instant, link: &mut Link) {
     for _ in 0..64 {
-        if !link.frames.front().is_some_and(|(at, _)| *at <= now) {
+        if link.frames.front().is_none_or(|(at, _)| *at > now) {
             break;
         }
         let Some((_, bytes)) = link.frames.pop_front() else {

@@ -10,7 +10,7 @@
 //! - `rtt`, `seq`, `isn`, `params`: arithmetic and constants.
 //!
 //! A connection's functions leave what they want from their surroundings in its flags;
-//! [`Tcp::settle`] then brings the lists, the timing wheel and the tables up to date. No cost in
+//! `Tcp::settle` then brings the lists, the timing wheel and the tables up to date. No cost in
 //! here depends on the number of connections, but for closing a listener.
 //!
 //! Not built yet: SACK (RFC 2018) and what stands on it, ECN, path MTU discovery, keep-alive, SYN
@@ -524,10 +524,9 @@ impl Tcp {
             && tcb.flags.contains(TcbFlags::IN_DEMUX)
         {
             self.detach(cx, index);
+            // It is not in the demultiplexer any more, if it is still there.
+            return self.settle(cx, index);
         }
-        let Some(tcb) = self.connections.get_mut(index) else {
-            return;
-        };
         tcb.settle_promise(&mut self.shared);
         if tcb.flags.contains(TcbFlags::OUTPUT) {
             tcb.flags.remove(TcbFlags::OUTPUT);

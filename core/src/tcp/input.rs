@@ -552,6 +552,7 @@ impl Tcb {
         }
     }
 
+    #[inline(always)]
     fn text_in_order(&mut self, shared: &mut Shared, cx: &mut Context<'_>, frame: Frame, len: u32) {
         if !shared.budget.may_keep(cx.pool) {
             // Data behind a hole was never acknowledged: it goes first.

@@ -218,9 +218,16 @@ impl Tcb {
             return false;
         }
         let announced = self.rcv_wnd();
-        let gain = self.window_offer(shared).saturating_sub(announced);
         let full = u32::from(super::announced_mss(self.key.local, self.mtu));
-        gain > 0 && (announced < 2 * full || gain >= (announced / 2).max(2 * full))
+        let enough = if announced < 2 * full {
+            1
+        } else {
+            (announced / 2).max(2 * full)
+        };
+        // No offer is larger than this, and mostly it is not enough.
+        let most = shared.params.receive_buffer.saturating_sub(self.unread);
+        most.saturating_sub(announced) >= enough
+            && self.window_offer(shared).saturating_sub(announced) >= enough
     }
 
     /// Fast retransmit, or the next hole in recovery: the first segment that is not acknowledged,

@@ -174,7 +174,7 @@ impl TcpOptions {
     ///
     /// # Errors
     /// [`TcpError::OptionLength`].
-    #[inline]
+    #[inline(always)]
     pub fn parse(bytes: &[u8]) -> Result<Self, TcpError> {
         // The usual layout of every segment but SYN.
         if let [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10, rest @ ..] = bytes
@@ -193,6 +193,7 @@ impl TcpOptions {
     }
 
     /// Reads options in any layout.
+    #[inline(never)]
     fn parse_each(mut bytes: &[u8]) -> Result<Self, TcpError> {
         let mut options = Self::default();
         while let [kind, rest @ ..] = bytes {

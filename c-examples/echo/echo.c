@@ -10,8 +10,8 @@
 
 /* The stack lives at the end of the heap and grows down; this much is left to it. */
 #define STACK_RESERVE ((size_t)256 << 10)
-/* Windows of a mebibyte for dozens of fast clients; more is of no use to an echo. */
-#define ARENA_MAX ((size_t)64 << 20)
+/* Thousands of connections, windows of a mebibyte for dozens of fast ones; more would only delay the start. */
+#define ARENA_MAX ((size_t)32 << 20)
 /* Connections that may wait to be accepted. */
 #define BACKLOG 512
 /* Events taken at a time. */
@@ -282,7 +282,7 @@ static int fail(const char *what, int64_t error)
 
 int solo5_app_main(const struct solo5_start_info *info)
 {
-    struct options options = { .port = 7 };
+    static struct options options = { .port = 7 };
     struct mnet_config config;
     char address[64];
     mnet_stack stack;

@@ -1,14 +1,17 @@
 //! The Internet checksum (RFC 1071): one's complement sums, taken once and combined.
 //!
-//! A [`Sum`] is the folded, not yet complemented sum of some bytes. Sums of neighbouring pieces
+//! A [`Sum`] is the not yet complemented sum of some bytes. Sums of neighbouring pieces
 //! combine with [`Sum::append`], so data is summed while it is copied and never read again.
 
 use core::net::IpAddr;
 use core::ops::Add;
 
-/// A one's complement sum of 16-bit words, folded to 16 bits and not complemented.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sum(u16);
+/// A one's complement sum of 16-bit words, not complemented.
+///
+/// It is kept 64 bits wide in the machine's byte order, and folded when it is asked for: to one's
+/// complement arithmetic four words side by side are as good as one (RFC 1071 §2(C)).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum(u64);
 
 /// Bytes that one chain of additions with carry takes.
 const CHAIN: usize = 32;
@@ -22,80 +25,81 @@ impl Sum {
     /// A sum that was stored with [`Sum::folded`].
     #[must_use]
     pub const fn from_folded(sum: u16) -> Self {
-        Self(sum)
+        Self(sum.to_be() as u64)
     }
 
-    /// The 16 bits, for storage in a frame's descriptor.
+    /// The sum in 16 bits, for storage in a frame's descriptor.
     #[must_use]
+    #[inline]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the sum was folded to 16 bits"
+    )]
     pub const fn folded(self) -> u16 {
-        self.0
+        let sum = add_end_around(self.0, self.0.rotate_right(32)) >> 32;
+        let sum = (sum >> 16) + (sum & 0xffff);
+        let sum = (sum >> 16) + (sum & 0xffff);
+        u16::from_be(sum as u16)
     }
 
     /// The sum of one big-endian 16-bit word.
     #[must_use]
     pub const fn word(word: u16) -> Self {
-        Self(word)
+        Self::from_folded(word)
     }
 
     /// The sum of this piece followed by `other`, where this piece ends at `len_so_far` bytes from
     /// the start of the summed data. After an odd number of bytes the other piece's bytes have
     /// swapped places (RFC 1071 §2(B)).
     #[must_use]
+    #[inline]
     pub const fn append(self, other: Self, len_so_far: usize) -> Self {
         let other = if len_so_far % 2 == 1 {
-            other.0.swap_bytes()
+            other.0.rotate_left(8)
         } else {
             other.0
         };
-        Self(add(self.0, other))
+        Self(add_end_around(self.0, other))
     }
 
     /// The sum without `part`, which was added to it before. It may come out as the other of the
     /// two representations of zero.
     #[must_use]
     pub const fn without(self, part: Self) -> Self {
-        Self(add(self.0, !part.0))
+        Self(add_end_around(self.0, !part.0))
     }
 
     /// The checksum field's value: the complement.
     #[must_use]
+    #[inline]
     pub const fn finish(self) -> u16 {
-        !self.0
+        !self.folded()
     }
 
     /// Whether data that includes its own checksum field is intact (RFC 1071 §1 (3)).
     #[must_use]
+    #[inline]
     pub const fn is_valid(self) -> bool {
-        self.0 == 0xffff
+        self.folded() == 0xffff
     }
 }
+
+impl PartialEq for Sum {
+    fn eq(&self, other: &Self) -> bool {
+        self.folded() == other.folded()
+    }
+}
+
+impl Eq for Sum {}
 
 impl Add for Sum {
     type Output = Self;
 
     /// The sum of two pieces that both start at an even offset.
+    #[inline]
     fn add(self, other: Self) -> Self {
-        Self(add(self.0, other.0))
+        Self(add_end_around(self.0, other.0))
     }
-}
-
-/// One's complement addition: the carry comes back in at the low end.
-const fn add(a: u16, b: u16) -> u16 {
-    let (sum, carry) = a.overflowing_add(b);
-    sum.wrapping_add(carry as u16)
-}
-
-/// Folds a sum of native-endian words and puts it into network order.
-#[inline(always)]
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "the sum was folded to 16 bits"
-)]
-const fn fold(sum: u64) -> Sum {
-    let sum = add_end_around(sum, sum.rotate_right(32)) >> 32;
-    let sum = (sum >> 16) + (sum & 0xffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    Sum(u16::from_be(sum as u16))
 }
 
 /// One's complement addition of 64 bits.
@@ -148,7 +152,7 @@ impl Sums {
             sum = add_end_around(sum, u64::from_ne_bytes(*word));
         }
         sum = add_end_around(sum, sum_tail(tail));
-        fold(add_end_around(sum, carries))
+        Sum(add_end_around(sum, carries))
     }
 }
 
@@ -175,12 +179,12 @@ fn sum_tail(mut bytes: &[u8]) -> u64 {
 #[must_use]
 #[inline(always)]
 pub fn sum_header<const N: usize>(header: &[u8; N]) -> Sum {
-    const { assert!(N % 4 == 0 && N <= 64) };
+    const { assert!(N.is_multiple_of(4) && N <= 64) };
     let mut sum = 0;
     for word in header.as_chunks::<4>().0 {
         sum += u64::from(u32::from_ne_bytes(*word));
     }
-    fold(sum)
+    Sum(sum)
 }
 
 /// The sum of `data`. An odd last byte is padded with zero (RFC 1071 §1).
@@ -214,14 +218,15 @@ pub fn copy_and_sum(dst: &mut [u8], src: &[u8]) -> Sum {
 /// IPv6. `len` is the length of the transport header and its payload. Addresses of different
 /// families have no pseudo-header: the callers never mix them.
 #[must_use]
+#[inline(always)]
 pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, len: usize) -> Sum {
     let addresses = match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let (source, destination) = (source.octets(), destination.octets());
             let source = u64::from(u32::from_ne_bytes(source));
-            fold(source + u64::from(u32::from_ne_bytes(destination)))
+            Sum(source + u64::from(u32::from_ne_bytes(destination)))
         }
-        (source, destination) => sum_header(&octets(source)) + sum_header(&octets(destination)),
+        (source, destination) => sum_v6_addresses(source, destination),
     };
     #[allow(
         clippy::cast_possible_truncation,
@@ -229,6 +234,11 @@ pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, len: usi
     )]
     let (high, low) = ((len >> 16) as u16, len as u16);
     addresses + Sum::word(u16::from(protocol)) + Sum::word(high) + Sum::word(low)
+}
+
+#[inline(never)]
+fn sum_v6_addresses(source: IpAddr, destination: IpAddr) -> Sum {
+    sum_header(&octets(source)) + sum_header(&octets(destination))
 }
 
 fn octets(address: IpAddr) -> [u8; 16] {

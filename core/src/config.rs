@@ -135,8 +135,18 @@ const MIN_FRAMES: usize = 96;
 const CONNECTION_BYTES: usize = 768;
 /// The same for half-open connections and TIME-WAIT.
 const SMALL_ENTRY_BYTES: usize = 128;
+/// The same for a neighbour, and for a UDP socket.
+const NEIGHBOUR_BYTES: usize = 128;
+const UDP_SOCKET_BYTES: usize = 256;
+/// Tables of a fixed size: destinations, rate limits.
+const FIXED_BYTES: usize = 16 << 10;
 /// Most entries of a kind: handles have 24 bits for them.
 const MAX_ENTRIES: usize = 1 << 20;
+
+/// Entries of the neighbour cache: one for each 16 KiB, 128 to 1,024.
+pub(crate) fn neighbours(config: &Config) -> usize {
+    (config.memory >> 14).clamp(128, 1_024)
+}
 
 impl Limits {
     /// Derives and checks the limits.
@@ -172,7 +182,11 @@ impl Limits {
         {
             return Err(ConfigError::LimitOutOfRange);
         }
-        let tables = connections * CONNECTION_BYTES + (half_open + time_wait) * SMALL_ENTRY_BYTES;
+        let tables = connections * CONNECTION_BYTES
+            + (half_open + time_wait + config.max_listeners) * SMALL_ENTRY_BYTES
+            + neighbours(config) * NEIGHBOUR_BYTES
+            + config.max_udp_sockets * UDP_SOCKET_BYTES
+            + FIXED_BYTES;
         let frames = config.memory.saturating_sub(tables) / (frame_size + 24);
         if frames < MIN_FRAMES {
             return Err(ConfigError::MemoryTooSmall);

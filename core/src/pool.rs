@@ -160,6 +160,7 @@ impl FramePool {
 
     /// The content, as the descriptor delimits it.
     #[must_use]
+    #[inline(always)]
     pub fn content(&self, frame: &Frame) -> &[u8] {
         let Descriptor { start, len, .. } = *self.descriptor(frame);
         let at = usize::from(start);

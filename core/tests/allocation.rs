@@ -16,12 +16,14 @@ struct Counting;
 
 std::thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
 // SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        BYTES.with(|bytes| bytes.set(bytes.get() + layout.size()));
         // SAFETY: the caller's promises are the ones that the system's allocator asks for.
         unsafe { System.alloc(layout) }
     }
@@ -86,6 +88,33 @@ fn exchange(now: Instant, a: &mut End, b: &mut End) {
         if !carried {
             return;
         }
+    }
+}
+
+#[test]
+fn a_stack_keeps_to_the_memory_that_it_was_granted() {
+    for (memory, max_connections) in [
+        (512 << 10, Some(64)),
+        (1 << 20, None),
+        (2 << 20, Some(200)),
+        (8 << 20, Some(4_000)),
+        (16 << 20, None),
+        (64 << 20, None),
+    ] {
+        let config = Config {
+            memory,
+            max_connections,
+            ..Config::default()
+        };
+        let before = BYTES.with(Cell::get);
+        let stack = Stack::new(&config, [1; 32], Instant::ZERO).unwrap();
+        let used = BYTES.with(Cell::get) - before;
+        let limits = stack.limits();
+        assert!(used <= memory, "{used} bytes of {memory}: {limits:?}");
+        assert!(
+            used > memory / 100 * 85,
+            "{used} bytes of {memory}: {limits:?}"
+        );
     }
 }
 

@@ -45,7 +45,10 @@ fn transmit(stack: &mut Stack, now: Instant, link: &mut Link) {
 
 fn receive(stack: &mut Stack, interface: InterfaceId, now: Instant, link: &mut Link) {
     for _ in 0..64 {
-        let Some((_, bytes)) = link.frames.pop_front_if(|(at, _)| *at <= now) else {
+        if link.frames.front().is_none_or(|(at, _)| *at > now) {
+            break;
+        }
+        let Some((_, bytes)) = link.frames.pop_front() else {
             break;
         };
         stack.receive_copy(now, interface, &bytes);

@@ -23,13 +23,11 @@ use crate::types::{
 const ETHERNET_HEADER: usize = 14;
 /// Longest device name of a manifest, without the NUL.
 const MAX_NAME: usize = 67;
-/// What an arena needs beside the memory that the core accounts for: the stack's own structures,
-/// the tables that every stack has, and the allocator's. Measured: 133 KiB at most.
-const BASE_OVERHEAD: usize = 176 << 10;
-/// Counted for each listener and UDP socket.
-const SOCKET_OVERHEAD: usize = 512;
+/// What an arena needs beside the memory that the core accounts for: the stack's own structures and
+/// the allocator's tables.
+const BASE_OVERHEAD: usize = 32 << 10;
 /// The core's account of its tables is an estimate: one part in so many is kept back.
-const ESTIMATE_MARGIN: usize = 16;
+const ESTIMATE_MARGIN: usize = 32;
 
 /// Fills a configuration with the defaults: no arena yet, device "service", no address, prefix
 /// length 24, seed from the processor, limits derived from the arena.
@@ -245,12 +243,7 @@ fn core_config(config: &mnet_config, mtu: usize) -> Config {
 /// Decides how much of the arena the core gets. An allocation that fails ends the program, so all
 /// that could fail for want of memory is refused here.
 fn reserve(core_config: &mut Config, arena_size: usize) -> Result<Tables, Error> {
-    let sockets = core_config
-        .max_listeners
-        .saturating_add(core_config.max_udp_sockets);
-    let fixed = BASE_OVERHEAD
-        .saturating_add(2 * core_config.max_mtu)
-        .saturating_add(sockets.saturating_mul(SOCKET_OVERHEAD));
+    let fixed = BASE_OVERHEAD + 2 * core_config.max_mtu;
     // First with everything, for the limits that follow; then less what they cost beside.
     core_config.memory = arena_size.saturating_sub(fixed) / ESTIMATE_MARGIN * (ESTIMATE_MARGIN - 1);
     let limits = Limits::derive(core_config)?;

@@ -1,6 +1,8 @@
 //! TCP: listeners and connections.
 
 use core::ffi::{c_int, c_void};
+use core::mem::MaybeUninit;
+use core::slice;
 
 use mnet::mnet_core::error::SendError;
 
@@ -255,16 +257,16 @@ unsafe fn write(fd: mnet_fd, start: *const u8, len: usize) -> Result<usize, Erro
     loop {
         let outcome = if inside {
             // The stack may not see its own memory as somebody else's buffer.
-            let mut bounce = [0; BOUNCE];
+            let mut bounce = MaybeUninit::<[u8; BOUNCE]>::uninit();
             let count = (len - done).min(BOUNCE);
-            // SAFETY: `done + count` bytes can be read at `start`; no reference into the stack
-            // exists now, and the copy is on our own stack.
-            unsafe {
-                start
-                    .add(done)
-                    .copy_to_nonoverlapping(bounce.as_mut_ptr(), count)
+            let copy = bounce.as_mut_ptr().cast::<u8>();
+            // SAFETY: `done + count` bytes can be read at `start`, and `count` written to the copy
+            // on our own stack; no reference into the network stack exists now.
+            let data = unsafe {
+                start.add(done).copy_to_nonoverlapping(copy, count);
+                slice::from_raw_parts(copy, count)
             };
-            send(bounce.get(..count).unwrap_or_default())
+            send(data)
         } else {
             // SAFETY: the caller's promise is the one asked for.
             let data = unsafe { pointer::input(start.cast(), len) }?;

@@ -19,6 +19,9 @@ use crate::platform::{Device, NoEntropy, Platform};
 /// small, and timers and other sockets would wait too long.
 const BATCH: usize = 64;
 
+/// At most so many frames in a batch are a trickle: after them the devices are empty for a while.
+const TRICKLE: usize = 2;
+
 /// Empty looks at the devices between two readings of the clock while busy-polling.
 const LOOKS_PER_CLOCK: usize = 8;
 
@@ -139,6 +142,9 @@ pub struct Runtime<P: Platform> {
     /// The clock when it was last read.
     now: Instant,
     busy_poll: Duration,
+    /// The last look of a turn found a trickle and saw the devices empty: one more look before
+    /// sleeping would find nothing, and a frame that has come meanwhile ends the sleep at once.
+    quiet: bool,
     /// For frames that arrive while the pool is empty: they must leave the device's queue, or the
     /// loop would wake for them again and again.
     scratch: Box<[u8]>,
@@ -180,6 +186,7 @@ impl<P: Platform> Runtime<P> {
             interfaces: Vec::new(),
             now,
             busy_poll: Duration::ZERO,
+            quiet: false,
             scratch: vec![0; config.max_mtu + ETHERNET_HEADER].into_boxed_slice(),
             counters: RuntimeCounters::default(),
         })
@@ -293,8 +300,9 @@ impl<P: Platform> Runtime<P> {
     /// [`Runtime::flush`], after the caller had the chance to add an answer to it.
     pub fn turn(&mut self, until: Instant) -> bool {
         self.flush();
-        if self.receive(true) == 0 {
-            self.idle(until);
+        let look = !self.quiet;
+        if !look || self.receive(true) == 0 {
+            self.idle(until, look);
         }
         self.stack.handle_timeout(self.now);
         self.is_early(until)
@@ -317,21 +325,25 @@ impl<P: Platform> Runtime<P> {
     /// waits that let others at the runtime between two turns.
     ///
     /// `Ready(Some(..))` is what `ready` gave, `Ready(None)` means that `until` has come, and
-    /// `Pending` asks for another round. What has arrived is taken in before `ready` is asked for
-    /// the first time: a caller that always has something to do still lets frames in.
+    /// `Pending` asks for another round. What has arrived is taken in by every round: a caller
+    /// that always has something to do still lets frames in.
     pub fn round<T>(
         &mut self,
         until: Instant,
         mut ready: impl FnMut(&mut Self) -> Option<T>,
     ) -> Poll<Option<T>> {
         self.flush();
-        if self.receive(true) == 0 {
+        let look = !self.quiet;
+        if !look || self.receive(true) == 0 {
             if let Some(result) = ready(self) {
+                if !look {
+                    self.receive(false);
+                }
                 self.read_clock();
                 self.stack.handle_timeout(self.now);
                 return Poll::Ready(Some(result));
             }
-            self.idle(until);
+            self.idle(until, look);
         }
         self.stack.handle_timeout(self.now);
         match ready(self) {
@@ -341,18 +353,25 @@ impl<P: Platform> Runtime<P> {
         }
     }
 
-    /// Nothing has arrived: looks and sleeps as the configuration says, then reads the clock.
-    fn idle(&mut self, until: Instant) {
+    /// Nothing has arrived: looks and sleeps as the configuration says, and sees to it that the
+    /// clock is read. `looked`: this turn has looked at the devices before.
+    fn idle(&mut self, until: Instant, looked: bool) {
         let due = self.stack.next_timeout().unwrap_or(Instant::FAR_FUTURE);
         let deadline = due.min(until);
         // The clock has not been read since the last turn, to save a system call. If the deadline
         // has passed meanwhile, the sleep returns at once.
-        if deadline > self.now && !self.busy_poll(deadline) {
+        let frames = if deadline <= self.now {
+            if looked { 0 } else { self.receive(true) }
+        } else if self.busy_poll(deadline) {
+            return;
+        } else {
             self.counters.sleeps += 1;
             self.platform.wait(&mut self.devices, deadline);
-            self.receive(true);
+            self.receive(true)
+        };
+        if frames == 0 {
+            self.read_clock();
         }
-        self.read_clock();
     }
 
     /// Whether it is before `until`. If not, the caller gives up waiting and may not come back
@@ -415,11 +434,12 @@ impl<P: Platform> Runtime<P> {
                 }
             }
         }
+        self.quiet = read_clock && frames <= TRICKLE;
         frames
     }
 
-    /// Looks for frames until one is there (true), the time for looking is over, or `deadline`
-    /// has come.
+    /// Looks for frames until one is there, the time for looking is over, or `deadline` has come.
+    /// Whether there is no reason to sleep; the clock has been read then.
     fn busy_poll(&mut self, deadline: Instant) -> bool {
         if self.busy_poll.is_zero() {
             return false;

@@ -3,6 +3,8 @@
 
 use crate::time::Instant;
 use crate::wire::ethernet::EthernetHeader;
+use alloc::boxed::Box;
+use alloc::vec;
 use core::net::Ipv4Addr;
 
 /// Places; each address has one. Two addresses that share a place only cost lookups.
@@ -29,13 +31,13 @@ struct Place {
 /// The cache.
 #[derive(Debug)]
 pub(crate) struct Destinations {
-    places: [Option<Place>; PLACES],
+    places: Box<[Option<Place>]>,
 }
 
 impl Destinations {
     pub(crate) fn new() -> Self {
         Self {
-            places: [None; PLACES],
+            places: vec![None; PLACES].into_boxed_slice(),
         }
     }
 

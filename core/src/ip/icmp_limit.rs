@@ -8,6 +8,8 @@
 
 use crate::rng::Rng;
 use crate::time::Instant;
+use alloc::boxed::Box;
+use alloc::vec;
 use core::hash::Hasher;
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -53,7 +55,7 @@ impl Bucket {
 pub(crate) struct IcmpLimit {
     key: [u8; 16],
     global: Bucket,
-    destinations: [Bucket; PLACES],
+    destinations: Box<[Bucket]>,
 }
 
 impl IcmpLimit {
@@ -61,7 +63,7 @@ impl IcmpLimit {
         Self {
             key,
             global: Bucket::full(GLOBAL_BURST),
-            destinations: [Bucket::full(DESTINATION_BURST); PLACES],
+            destinations: vec![Bucket::full(DESTINATION_BURST); PLACES].into_boxed_slice(),
         }
     }
 

@@ -21,6 +21,9 @@ const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct LocalAddress {
     pub(crate) address: Ipv4Addr,
     pub(crate) prefix_len: u8,
+    /// The network's broadcast address, and its all-zeros form (RFC 1122 §3.3.6). Networks of one
+    /// or two hosts have none (RFC 3021): 255.255.255.255, which is a broadcast anyhow.
+    broadcasts: [Ipv4Addr; 2],
     announcements_left: u8,
     announce_at: Instant,
     defended: Option<Instant>,
@@ -32,18 +35,17 @@ impl LocalAddress {
         (self.address.to_bits() ^ address.to_bits()) & mask(self.prefix_len) == 0
     }
 
-    /// The network's broadcast address. Networks of one or two hosts have none (RFC 3021).
-    fn broadcast(&self) -> Option<Ipv4Addr> {
-        (self.prefix_len < 31)
-            .then(|| Ipv4Addr::from_bits(self.address.to_bits() | !mask(self.prefix_len)))
+    fn broadcasts(address: Ipv4Addr, prefix_len: u8) -> [Ipv4Addr; 2] {
+        if prefix_len >= 31 {
+            return [Ipv4Addr::BROADCAST; 2];
+        }
+        let (address, mask) = (address.to_bits(), mask(prefix_len));
+        [address | !mask, address & mask].map(Ipv4Addr::from_bits)
     }
 
-    /// Whether `address` is a broadcast on this network: all ones, or the all-zeros form of
-    /// RFC 1122 §3.3.6.
+    /// Whether `address` is a broadcast on this network.
     fn is_broadcast(&self, address: Ipv4Addr) -> bool {
-        self.broadcast() == Some(address)
-            || (self.prefix_len < 31
-                && address.to_bits() == self.address.to_bits() & mask(self.prefix_len))
+        self.broadcasts.contains(&address)
     }
 }
 
@@ -53,6 +55,8 @@ pub(crate) struct Interface {
     pub(crate) hardware: EthernetAddress,
     pub(crate) mtu: usize,
     addresses: heapless::Vec<LocalAddress, MAX_ADDRESSES>,
+    /// An address may have announcements left.
+    announcing: bool,
 }
 
 impl Interface {
@@ -61,6 +65,7 @@ impl Interface {
             hardware,
             mtu,
             addresses: heapless::Vec::new(),
+            announcing: false,
         }
     }
 
@@ -74,6 +79,7 @@ impl Interface {
         let local = LocalAddress {
             address,
             prefix_len,
+            broadcasts: LocalAddress::broadcasts(address, prefix_len),
             announcements_left: ANNOUNCEMENTS,
             announce_at: now,
             defended: None,
@@ -88,6 +94,7 @@ impl Interface {
         self.addresses
             .push(local)
             .map_err(|_| ConfigError::TooMany)?;
+        self.announcing = true;
         Ok(local)
     }
 
@@ -123,7 +130,11 @@ impl Interface {
     }
 
     /// When the next announcement is due.
+    #[inline]
     pub(crate) fn next_announcement(&self) -> Option<Instant> {
+        if !self.announcing {
+            return None;
+        }
         let left = self
             .addresses
             .iter()
@@ -132,7 +143,12 @@ impl Interface {
     }
 
     /// An address that is to be announced now.
+    #[inline]
     pub(crate) fn take_announcement(&mut self, now: Instant) -> Option<Ipv4Addr> {
+        if !self.announcing {
+            return None;
+        }
+        self.announcing = self.addresses.iter().any(|a| a.announcements_left > 0);
         let local = self
             .addresses
             .iter_mut()
@@ -158,6 +174,7 @@ impl Interface {
         local.defended = Some(now);
         local.announcements_left = local.announcements_left.max(1);
         local.announce_at = now;
+        self.announcing = true;
         true
     }
 }

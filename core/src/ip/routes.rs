@@ -37,6 +37,12 @@ impl Route {
         destination.to_bits() & mask(self.prefix_len) == self.network
     }
 
+    /// Whether `other` leads to the same hosts over the same interface.
+    fn is_replaced_by(&self, other: &Self) -> bool {
+        (self.network, self.prefix_len, self.interface)
+            == (other.network, other.prefix_len, other.interface)
+    }
+
     /// Whom to hand a packet for `destination` to.
     pub(crate) fn next_hop(&self, destination: Ipv4Addr) -> Ipv4Addr {
         self.gateway.unwrap_or(destination)
@@ -50,14 +56,19 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
+    /// Whether [`Routes::add`] would take a route.
+    pub(crate) fn has_room_for(&self, route: &Route) -> bool {
+        !self.routes.is_full() || self.routes.iter().any(|old| old.is_replaced_by(route))
+    }
+
     /// Adds a route. One to the same network over the same interface is replaced; among routes to
     /// the same network the first one is used.
     pub(crate) fn add(&mut self, route: Route) -> Result<(), ConfigError> {
-        let same = |r: &&mut Route| {
-            (r.network, r.prefix_len, r.interface)
-                == (route.network, route.prefix_len, route.interface)
-        };
-        if let Some(old) = self.routes.iter_mut().find(same) {
+        if let Some(old) = self
+            .routes
+            .iter_mut()
+            .find(|old| old.is_replaced_by(&route))
+        {
             *old = route;
             return Ok(());
         }
@@ -141,6 +152,8 @@ mod tests {
                 .add(Route::new([10, i, 0, 0].into(), 16, None, 0))
                 .unwrap();
         }
+        assert!(table.has_room_for(&Route::new([10, 9, 0, 0].into(), 16, gateway(1), 0)));
+        assert!(!table.has_room_for(&Route::new([10, 99, 0, 0].into(), 16, None, 0)));
         let full = table.add(Route::new([10, 99, 0, 0].into(), 16, None, 0));
         assert_eq!(full, Err(ConfigError::TooMany));
     }

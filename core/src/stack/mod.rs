@@ -9,7 +9,7 @@ mod user;
 
 pub use user::UdpReceived;
 
-use crate::config::{Config, InterfaceConfig, Limits};
+use crate::config::{Config, InterfaceConfig, Limits, neighbours};
 use crate::counters::Counters;
 use crate::device::{InterfaceId, RxChecksum, RxInfo};
 use crate::error::ConfigError;
@@ -151,7 +151,7 @@ impl Stack {
             routes: Routes::default(),
             routes_generation: 0,
             destinations: Destinations::new(),
-            neighbours: Neighbours::new(rng.key(), max_pending),
+            neighbours: Neighbours::new(rng.key(), neighbours(config), max_pending),
             icmp_limit: IcmpLimit::new(rng.key()),
             udp: Udp::new(config, &limits, &mut rng),
             tcp: Tcp::new(&config.tcp, &limits, config.max_listeners, &mut rng),
@@ -214,9 +214,12 @@ impl Stack {
             .interfaces
             .get_mut(interface.index())
             .ok_or(ConfigError::NoSuchInterface)?;
-        let local = entry.add_address(self.now, address, prefix_len)?;
-        self.routes
-            .add(Route::new(address, local.prefix_len, None, interface.0))?;
+        let route = Route::new(address, prefix_len.min(32), None, interface.0);
+        if !self.routes.has_room_for(&route) {
+            return Err(ConfigError::TooMany);
+        }
+        entry.add_address(self.now, address, prefix_len)?;
+        self.routes.add(route)?;
         self.routes_generation = self.routes_generation.wrapping_add(1);
         Ok(())
     }

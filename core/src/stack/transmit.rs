@@ -116,6 +116,9 @@ impl Stack {
         };
         match self.way_to(destination) {
             Way::Direct(to) if len + ipv4::HEADER_LEN <= to.mtu => {
+                if let OutgoingFrame::Owned(frame) = payload {
+                    self.sent = Some(frame);
+                }
                 let header = ip_header(source, destination, protocol, len);
                 let at = start.checked_sub(ipv4::HEADER_LEN + HEADER_LEN)?;
                 let buffer = self.pool.buffer_at_mut(index);
@@ -123,9 +126,6 @@ impl Stack {
                 ethernet.copy_from_slice(to.header.as_bytes());
                 ip.copy_from_slice(header.as_bytes());
                 self.counters.ip_sent += 1;
-                if let OutgoingFrame::Owned(frame) = payload {
-                    self.sent = Some(frame);
-                }
                 Some(Place {
                     interface: to.interface,
                     index,

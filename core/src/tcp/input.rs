@@ -48,6 +48,9 @@ impl Tcb {
         segment: Segment,
         frame: Frame,
     ) {
+        if self.is_expected_data(&segment) {
+            return self.expected_data(shared, cx, &segment, frame);
+        }
         let mut frame = Some(frame);
         match self.state {
             State::Closed | State::Listen | State::TimeWait => {}
@@ -63,6 +66,45 @@ impl Tcb {
         if let Some(frame) = frame {
             cx.pool.free(frame);
         }
+    }
+
+    /// Header prediction: whether this is the next data of an open connection, acknowledges
+    /// nothing and says nothing new of the window. None of the steps of §3.10.7.4 before the
+    /// seventh finds anything to do then.
+    fn is_expected_data(&self, segment: &Segment) -> bool {
+        let control = Flags::FIN | Flags::SYN | Flags::RST | Flags::ACK;
+        let unusual = TcbFlags::PERSIST | TcbFlags::ORPHAN | TcbFlags::FIN_AHEAD;
+        let recent = match segment.timestamps {
+            Some((value, _)) => !SeqNum::new(value).before(SeqNum::new(self.timestamps.recent)),
+            None => !self.flags.contains(TcbFlags::TIMESTAMPS),
+        };
+        self.state == State::Established
+            && segment.flags.intersection(control) == Flags::ACK
+            && segment.seq == self.rcv_nxt
+            && segment.len > 0
+            && segment.len <= self.rcv_wnd()
+            && segment.ack == self.snd_una
+            && segment.sack_blocks().is_empty()
+            && u32::from(segment.window) << self.snd_scale == self.snd_wnd
+            && self.out_of_order == BlockId::NONE
+            && !self.flags.intersects(unusual)
+            && recent
+    }
+
+    /// Takes in what [`Tcb::is_expected_data`] has found to be so.
+    fn expected_data(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        segment: &Segment,
+        frame: Frame,
+    ) {
+        self.update_timestamp(cx, segment);
+        self.snd_wl1 = segment.seq;
+        self.snd_wl2 = segment.ack;
+        self.flags |= TcbFlags::OUTPUT;
+        cx.pool.descriptor_mut(&frame).seq = segment.seq.get();
+        self.text_in_order(shared, cx, frame, segment.len);
     }
 
     /// §3.10.7.3. Data and FIN of a SYN segment are left for the peer to repeat.
@@ -199,14 +241,7 @@ impl Tcb {
             cx.counters.tcp_no_ack += 1;
             return;
         }
-        // RFC 7323 §4.3 (2).
-        if let Some((value, _)) = segment.timestamps
-            && segment.seq.before_or_at(self.last_ack_sent)
-            && !SeqNum::new(value).before(SeqNum::new(self.timestamps.recent))
-        {
-            self.timestamps.recent = value;
-            self.timestamps.recent_at = seconds(cx.now);
-        }
+        self.update_timestamp(cx, &segment);
         if !self.acknowledgment(shared, cx, &segment) {
             return;
         }
@@ -217,6 +252,17 @@ impl Tcb {
         }
         if segment.flags.contains(Flags::FIN) {
             self.fin_arrives(&segment);
+        }
+    }
+
+    /// RFC 7323 §4.3 (2).
+    fn update_timestamp(&mut self, cx: &Context<'_>, segment: &Segment) {
+        if let Some((value, _)) = segment.timestamps
+            && segment.seq.before_or_at(self.last_ack_sent)
+            && !SeqNum::new(value).before(SeqNum::new(self.timestamps.recent))
+        {
+            self.timestamps.recent = value;
+            self.timestamps.recent_at = seconds(cx.now);
         }
     }
 
@@ -354,6 +400,9 @@ impl Tcb {
             self.stalled_since = cx.now;
             if self.snd_wnd > 0 {
                 self.stop_persist();
+                if self.flight() > 0 {
+                    self.start_retransmission_timer(cx.now);
+                }
             }
         }
         true
@@ -568,6 +617,7 @@ impl Tcb {
         }
     }
 
+    #[inline(always)]
     fn text_in_order(&mut self, shared: &mut Shared, cx: &mut Context<'_>, frame: Frame, len: u32) {
         if !shared.budget.may_keep(cx.pool) {
             // Data behind a hole was never acknowledged: it goes first.

@@ -49,7 +49,7 @@ impl IndexList {
         self.links[index as usize].prev != OUT
     }
 
-    /// Appends a number that is not in the list.
+    /// Appends a number unless it is in the list.
     pub(super) fn push_back(&mut self, index: u32) {
         if self.contains(index) {
             return;

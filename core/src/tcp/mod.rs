@@ -10,7 +10,7 @@
 //! - `rtt`, `seq`, `isn`, `params`: arithmetic and constants.
 //!
 //! A connection's functions leave what they want from their surroundings in its flags;
-//! [`Tcp::settle`] then brings the lists, the timing wheel and the tables up to date. No cost in
+//! `Tcp::settle` then brings the lists, the timing wheel and the tables up to date. No cost in
 //! here depends on the number of connections, but for closing a listener.
 //!
 //! Not built yet: SACK (RFC 2018) and what stands on it, ECN, path MTU discovery, keep-alive, SYN
@@ -273,7 +273,9 @@ impl Tcp {
         self.demux.remove(hash, entry.to_bits());
     }
 
-    /// Takes a segment from IP: keeps its frame or frees it.
+    /// Takes a segment from IP: keeps its frame or frees it. Inlined, because the caller knows the
+    /// family of the addresses.
+    #[inline(always)]
     pub(crate) fn receive(&mut self, cx: &mut Context<'_>, packet: Incoming) {
         let Incoming {
             frame,
@@ -527,10 +529,9 @@ impl Tcp {
             && tcb.flags.contains(TcbFlags::IN_DEMUX)
         {
             self.detach(cx, index);
+            // It is not in the demultiplexer any more, if it is still there.
+            return self.settle(cx, index);
         }
-        let Some(tcb) = self.connections.get_mut(index) else {
-            return;
-        };
         tcb.settle_promise(&mut self.shared);
         if tcb.flags.contains(TcbFlags::OUTPUT) {
             tcb.flags.remove(TcbFlags::OUTPUT);
@@ -558,6 +559,7 @@ impl Tcp {
     }
 
     /// A connection has ended: what remains is TIME-WAIT, and what the user may still read or ask.
+    #[cold]
     fn detach(&mut self, cx: &mut Context<'_>, index: u32) {
         let Some(tcb) = self.connections.get_mut(index) else {
             return;
@@ -604,7 +606,15 @@ impl Tcp {
     }
 
     /// Announces memory to writers that were refused for want of it, oldest first.
+    #[inline(always)]
     fn wake_starved(&mut self) {
+        if self.starved.first().is_some() {
+            self.wake_some_starved();
+        }
+    }
+
+    #[cold]
+    fn wake_some_starved(&mut self) {
         while self.shared.budget.has_send_room()
             && let Some(index) = self.starved.pop_front()
         {
@@ -670,13 +680,14 @@ impl Tcp {
                 continue;
             }
             self.burst += 1;
-            if self.burst >= BURST {
+            if self.ready.first() != Some(user) {
+                // It was its last one.
+                self.burst = 0;
+            } else if self.burst >= BURST {
                 // The next one's turn.
                 self.burst = 0;
-                if self.ready.contains(user) {
-                    self.ready.remove(user);
-                    self.ready.push_back(user);
-                }
+                self.ready.remove(user);
+                self.ready.push_back(user);
             }
             return outgoing;
         }
@@ -688,6 +699,9 @@ impl Tcp {
         let outgoing = tcb.next_segment(&mut self.shared, cx);
         tcb.flags.remove(TcbFlags::OUTPUT);
         tcb.settle_promise(&mut self.shared);
+        if tcb.has_sent_all() {
+            self.ready.remove(index);
+        }
         let deadline = tcb.deadline();
         if deadline != Instant::FAR_FUTURE {
             self.wheel.schedule_no_later(index, deadline);

@@ -17,6 +17,10 @@ use crate::context::{Context, Outgoing, OutgoingFrame};
 use crate::pool::Descriptor;
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, TcpOptions};
+use core::time::Duration;
+
+/// How long at least to wait for a frame when the pool is empty.
+const MIN_RETRY: Duration = Duration::from_millis(1);
 
 impl Tcb {
     /// The next segment; `None` when nothing is due, or the pool is empty.
@@ -71,6 +75,23 @@ impl Tcb {
             return self.control_segment(shared, cx, seq, Flags::ACK);
         }
         None
+    }
+
+    /// After a segment: whether [`Tcb::next_segment`] has no more, as far as that shows at a
+    /// glance.
+    pub(super) fn has_sent_all(&mut self) -> bool {
+        let due = TcbFlags::SEND_SYN
+            | TcbFlags::PROBE
+            | TcbFlags::TLP_DUE
+            | TcbFlags::FIN_LOST
+            | TcbFlags::ACK_NOW;
+        let data = self.send.next.is_some() || self.send.board.lost_out > 0;
+        if data || self.flags.intersects(due) || self.dup_acks_due > 0 {
+            return false;
+        }
+        // Its data is out, so it was not the congestion window that stopped it.
+        self.flags.remove(TcbFlags::CWND_LIMITED);
+        !self.flags.contains(TcbFlags::FIN_QUEUED) || self.snd_nxt != self.send.end
     }
 
     /// SYN in SYN-SENT, SYN-ACK in SYN-RECEIVED.
@@ -163,10 +184,18 @@ impl Tcb {
         flags: Flags,
     ) -> Option<Outgoing> {
         if cx.pool.free_frames() == 0 {
+            self.try_again_soon(shared, cx.now);
             return None;
         }
         let head = self.head(shared, seq, flags);
         head.segment(&self.options(shared, cx.now, 0), cx)
+    }
+
+    /// The pool is empty, so what is due cannot be built: the timer of delayed acknowledgements
+    /// brings it up again.
+    fn try_again_soon(&mut self, shared: &Shared, now: Instant) {
+        let soon = shared.params.delayed_ack.max(MIN_RETRY);
+        self.ack_at = self.ack_at.min(now + soon);
     }
 
     /// The window to announce now, as it stands in the header. The right edge never moves back
@@ -217,9 +246,16 @@ impl Tcb {
             return false;
         }
         let announced = self.rcv_wnd();
-        let gain = self.window_offer(shared).saturating_sub(announced);
         let full = u32::from(super::announced_mss(self.key.local, self.mtu));
-        gain > 0 && (announced < 2 * full || gain >= (announced / 2).max(2 * full))
+        let enough = if announced < 2 * full {
+            1
+        } else {
+            (announced / 2).max(2 * full)
+        };
+        // No offer is larger than this, and mostly it is not enough.
+        let most = shared.params.receive_buffer.saturating_sub(self.unread);
+        most.saturating_sub(announced) >= enough
+            && self.window_offer(shared).saturating_sub(announced) >= enough
     }
 
     /// The first segment that is taken for lost, as far as the windows allow; the first one of a
@@ -322,7 +358,7 @@ impl Tcb {
         }
         let len = u32::from(cx.pool.descriptor_at(index).len);
         let in_flight = self.snd_nxt.since(self.snd_una);
-        if self.flight() == 0 && cx.now.saturating_since(self.last_sent) > self.rtt.rto() {
+        if self.flight() == 0 && cx.now > self.rtt.expiry(self.last_sent) {
             self.congestion.on_idle(cx.now, self.smss());
         }
         let usable = self.snd_wnd.saturating_sub(in_flight);
@@ -369,6 +405,7 @@ impl Tcb {
     /// Cuts the frame at SND.NXT behind `bytes` bytes. Fails when the pool is empty.
     fn split(&mut self, shared: &mut Shared, cx: &mut Context<'_>, index: u32, bytes: u32) -> bool {
         let Some(rest) = cx.pool.allocate() else {
+            self.try_again_soon(shared, cx.now);
             return false;
         };
         shared.budget.tx_used += 1;
@@ -496,5 +533,85 @@ impl Tcb {
             self.flags.contains(TcbFlags::FIN_QUEUED) && cx.pool.next_in_queue(index).is_none();
         self.snd_max = self.snd_max.latest(seq + sent + u32::from(with_fin));
         Some(outgoing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Limits, TcpConfig};
+    use crate::counters::Counters;
+    use crate::demux::FourTuple;
+    use crate::pool::FramePool;
+    use crate::rng::Rng;
+    use crate::tcp::params::Params;
+    use crate::tcp::reassembly::Reassembly;
+    use crate::tcp::reply::Replies;
+    use crate::tcp::shared::Budget;
+    use crate::tcp::state::Agreed;
+    use core::net::{IpAddr, Ipv4Addr};
+
+    /// Nothing else would bring up a FIN, or the acknowledgement that a peer waits for.
+    #[test]
+    fn what_an_empty_pool_prevents_is_tried_again() {
+        let limits = Limits {
+            frames: 64,
+            frame_size: 1_664,
+            reserved_frames: 32,
+            connections: 1,
+            half_open: 1,
+            time_wait: 1,
+        };
+        let params = Params::new(&TcpConfig::default());
+        let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
+        let key = FourTuple {
+            local: address(1),
+            remote: address(2),
+            local_port: 80,
+            remote_port: 9,
+        };
+        let agreed = Agreed {
+            iss: SeqNum::new(u32::MAX),
+            irs: SeqNum::new(7),
+            rcv_wnd: 1_000,
+            smss: 1_460,
+            mtu: 1_500,
+            snd_scale: 0,
+            rcv_scale: 0,
+            timestamps: None,
+            sack: true,
+            syn_was_lost: false,
+        };
+        let mut tcb = Tcb::new(key, &agreed, &params);
+        tcb.state = State::FinWait1;
+        tcb.flags |= TcbFlags::FIN_QUEUED | TcbFlags::ACK_NOW;
+        let mut shared = Shared {
+            params,
+            budget: Budget::new(&limits, 1_460),
+            reassembly: Reassembly::new(1),
+            replies: Replies::new(),
+        };
+        let (mut rng, mut counters) = (Rng::new([1; 32]), Counters::default());
+        let mut empty = FramePool::new(0, 1_664);
+        let now = Instant::from_millis(1);
+        let mut cx = Context {
+            now,
+            pool: &mut empty,
+            rng: &mut rng,
+            counters: &mut counters,
+        };
+        assert!(tcb.next_segment(&mut shared, &mut cx).is_none());
+        let mut pool = FramePool::new(1, 1_664);
+        let now = tcb.deadline();
+        assert!(now < Instant::from_millis(100), "{now}");
+        let mut cx = Context {
+            now,
+            pool: &mut pool,
+            rng: &mut rng,
+            counters: &mut counters,
+        };
+        tcb.timers_expired(&mut shared, &mut cx);
+        assert!(tcb.flags.contains(TcbFlags::OUTPUT));
+        assert!(tcb.next_segment(&mut shared, &mut cx).is_some());
     }
 }

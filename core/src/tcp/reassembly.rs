@@ -248,6 +248,7 @@ fn trim_back(descriptor: &mut Descriptor, bytes: u32) {
 
 /// Appends a frame's data to a queue: behind the last frame's data if it fits there, otherwise the
 /// frame itself. Returns how many frames more the queue has.
+#[inline]
 pub(super) fn push_or_merge(queue: &mut FrameQueue, pool: &mut FramePool, frame: Frame) -> usize {
     if let Some(last) = queue.last() {
         let Descriptor { start, len, .. } = *pool.descriptor_at(last);

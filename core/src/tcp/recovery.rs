@@ -105,7 +105,8 @@ impl Tcb {
             }
         } else {
             if self.flags.contains(TcbFlags::LOSS_RECOVERY) && !self.snd_una.before(self.recover) {
-                self.flags.remove(TcbFlags::LOSS_RECOVERY);
+                self.flags
+                    .remove(TcbFlags::LOSS_RECOVERY | TcbFlags::RETRANSMIT);
                 self.frto = Frto::Off;
                 self.rack.recovered();
             }

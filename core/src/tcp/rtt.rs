@@ -1,6 +1,7 @@
 //! Round-trip time and retransmission timeout (RFC 6298).
 
 use super::params::{INITIAL_RTO, MAX_RTO, MIN_RTO, RTO_AFTER_LOST_SYN};
+use crate::time::Instant;
 use core::time::Duration;
 
 /// The clock's granularity G: deadlines are rounded up to a tick of the timing wheel.
@@ -77,6 +78,13 @@ impl RttEstimator {
     pub(super) fn rto(&self) -> Duration {
         let rto = u64::from(self.rto) << self.backoff.min(16);
         Duration::from_micros(rto).min(MAX_RTO)
+    }
+
+    /// When a timer that starts at `start` expires: [`RttEstimator::rto`] later.
+    pub(super) fn expiry(&self, start: Instant) -> Instant {
+        const MAX: u64 = MAX_RTO.as_secs() * 1_000_000;
+        let rto = (u64::from(self.rto) << self.backoff.min(16)).min(MAX);
+        Instant::from_nanos(start.as_nanos().saturating_add(rto * 1_000))
     }
 
     /// The timer expired (§5.5).

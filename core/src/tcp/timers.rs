@@ -41,7 +41,7 @@ impl Tcb {
 
     /// Starts the retransmission timer over (RFC 6298 §5).
     pub(super) fn start_retransmission_timer(&mut self, now: Instant) {
-        self.rtx_at = now + self.rtt.rto();
+        self.rtx_at = self.rtt.expiry(now);
         if self.stalled_since == Instant::FAR_FUTURE {
             self.stalled_since = now;
         }
@@ -67,8 +67,9 @@ impl Tcb {
             return;
         }
         self.lost_by_timeout(cx);
-        if self.snd_wnd == 0 {
-            // The peer has taken its window back: what is sent again is a probe.
+        if self.snd_wnd == 0 && self.send.board.lost_out > 0 {
+            // The peer has taken its window back: what is sent again is a probe. A FIN alone needs
+            // no window.
             self.start_persist(cx.now);
             self.flags |= TcbFlags::PROBE;
         } else {

@@ -174,18 +174,28 @@ impl TcpOptions {
     ///
     /// # Errors
     /// [`TcpError::OptionLength`].
-    pub fn parse(mut bytes: &[u8]) -> Result<Self, TcpError> {
-        let mut options = Self::default();
+    #[inline(always)]
+    pub fn parse(bytes: &[u8]) -> Result<Self, TcpError> {
         // The usual layout of every segment but SYN.
         if let [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10, rest @ ..] = bytes
             && let &[a, b, c, d, e, f, g, h] = rest
         {
-            options.timestamps = Some((
+            let timestamps = (
                 u32::from_be_bytes([a, b, c, d]),
                 u32::from_be_bytes([e, f, g, h]),
-            ));
-            return Ok(options);
+            );
+            return Ok(Self {
+                timestamps: Some(timestamps),
+                ..Self::default()
+            });
         }
+        Self::parse_each(bytes)
+    }
+
+    /// Reads options in any layout.
+    #[inline(never)]
+    fn parse_each(mut bytes: &[u8]) -> Result<Self, TcpError> {
+        let mut options = Self::default();
         while let [kind, rest @ ..] = bytes {
             match *kind {
                 kind::END => break,

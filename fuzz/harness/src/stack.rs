@@ -440,7 +440,8 @@ impl World {
             }
             (14, _) => {
                 if let Some(id) = self.udp {
-                    let to = SocketAddr::from((REMOTE, 1 + len as u16 % 9));
+                    let port = u16::try_from(len % 9).expect("small");
+                    let to = SocketAddr::from((REMOTE, 1 + port));
                     let _ = stack.udp_send_to(now, id, &data[..len % 2_000], to);
                 }
             }

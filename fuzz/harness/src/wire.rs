@@ -33,8 +33,22 @@ pub fn arp(data: &[u8]) {
     }
 }
 
-/// IPv4 headers, and headers as ICMP quotes them.
+/// IPv4 headers, and headers as ICMP quotes them: as they are, and with the checksum made right.
 pub fn ipv4(data: &[u8]) {
+    ipv4_packet(data);
+    let mut summed = data.to_vec();
+    let len = summed.first().map_or(0, |byte| usize::from(byte & 0xf) * 4);
+    if let Some(header) = summed.get_mut(..len)
+        && let Some(field) = header.get_mut(10..12)
+    {
+        field.fill(0);
+        let sum = checksum::sum(header).finish();
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        ipv4_packet(&summed);
+    }
+}
+
+fn ipv4_packet(data: &[u8]) {
     let quoted = ipv4_wire::parse_quoted(data);
     let Ok((header, options, payload)) = ipv4_wire::parse(data) else {
         return;

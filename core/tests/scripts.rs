@@ -718,6 +718,7 @@ scripts! {
     loss_sack_three_segments,
     loss_tail_probe,
     loss_tail_probe_repairs,
+    loss_tail_probe_timestamps,
     loss_tail_probe_was_late,
     loss_tail_probe_with_new_data,
     loss_timeout_keeps_blocks,

@@ -46,6 +46,8 @@ impl Random {
 #[derive(Clone, Copy, Debug)]
 struct Link {
     loss: u32,
+    /// Frames that are lost in a row.
+    burst: u32,
     repeat: u32,
     corrupt: u32,
     delay_us: u64,
@@ -194,6 +196,8 @@ struct World {
     random: Random,
     flights: BinaryHeap<Flight>,
     count: u64,
+    /// What is left of the burst of losses in each direction.
+    losing: [u32; 2],
 }
 
 impl World {
@@ -208,7 +212,11 @@ impl World {
                 let is_arp = bytes[12..14] == [8, 6];
                 let copies = if is_arp {
                     1
+                } else if self.losing[index] > 0 {
+                    self.losing[index] -= 1;
+                    0
                 } else if self.random.per_mille(self.link.loss) {
+                    self.losing[index] = self.link.burst - 1;
                     0
                 } else if self.random.per_mille(self.link.repeat) {
                     2
@@ -289,6 +297,7 @@ fn run(seed: u64) {
     let now = Instant::from_millis(start);
     let link = Link {
         loss: random.pick(&[0, 0, 10, 50, 150]),
+        burst: random.pick(&[1, 1, 1, 4]),
         repeat: random.pick(&[0, 20, 100]),
         corrupt: random.pick(&[0, 0, 30]),
         delay_us: random.pick(&[10, 1_000, 30_000]),
@@ -327,6 +336,7 @@ fn run(seed: u64) {
         random,
         flights: BinaryHeap::new(),
         count: 0,
+        losing: [0; 2],
     };
     let server = SocketAddr::from((SERVER, PORT));
     let listener = world.sides[0].stack.tcp_listen(server, 16).unwrap();

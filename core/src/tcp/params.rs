@@ -27,8 +27,8 @@ pub(super) const LIMITED_TRANSMIT: u8 = 2;
 pub(super) const MIN_RTT_WINDOW: u32 = 300_000_000;
 /// Recoveries after which a widened reordering window narrows again (RFC 8985 §6.2 step 4).
 pub(super) const REORDERING_PERSIST: u8 = 16;
-/// TLP.max_ack_delay (RFC 8985 §5.3): how long a peer may delay the acknowledgement of a single
-/// segment.
+/// TLP.max_ack_delay (RFC 8985 §5.3): how long a peer may delay the acknowledgement of less than
+/// two full segments.
 pub(super) const TLP_MAX_ACK_DELAY: Duration = Duration::from_millis(200);
 /// What is added to a probe timeout, for deadlines are rounded to ticks of the timing wheel: two of
 /// them.

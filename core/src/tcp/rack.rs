@@ -238,7 +238,8 @@ impl Tcb {
             0 => TLP_WITHOUT_RTT,
             srtt => Duration::from_micros(2 * u64::from(srtt)) + TLP_MARGIN,
         };
-        if self.flight() <= self.smss() {
+        if self.flight() < 2 * self.smss() {
+            // Less than what a peer acknowledges at once (RFC 9293 §3.8.6.3).
             timeout += TLP_MAX_ACK_DELAY;
         }
         self.loss_at = (now + timeout).min(self.rtx_at);

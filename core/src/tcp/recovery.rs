@@ -112,7 +112,7 @@ impl Tcb {
             }
             if duplicate && !self.flags.contains(TcbFlags::SACK) {
                 self.count_duplicate(cx);
-            } else if advances && news.bytes > 0 && !found {
+            } else if advances && !found {
                 // Only what arrives in order opens the window (RFC 5681 §3.1, RFC 3042 §2).
                 self.grow(cx, arrival);
             }
@@ -222,11 +222,17 @@ impl Tcb {
 
     /// Data was acknowledged while nothing is being repaired, or after a timeout.
     fn grow(&mut self, cx: &Context<'_>, arrival: &Arrival) {
+        // After a timeout, what is filled in may bring much along that had arrived before.
+        let acked = if self.flags.contains(TcbFlags::LOSS_RECOVERY) {
+            arrival.news.bytes
+        } else {
+            arrival.flight.saturating_sub(self.flight())
+        };
         let limited = self.flags.contains(TcbFlags::CWND_LIMITED)
             || (self.cwnd() < self.congestion.ssthresh() && arrival.flight >= self.cwnd() / 2);
         self.congestion.on_ack(&Ack {
             now: cx.now,
-            acked: arrival.news.bytes,
+            acked,
             smss: u32::from(self.smss),
             rtt: arrival.news.rtt.or(arrival.rtt),
             snd_una: self.snd_una,

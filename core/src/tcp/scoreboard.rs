@@ -94,7 +94,8 @@ impl<'a> Delivered<'a> {
     }
 
     /// A frame has arrived as a whole that was not known to have.
-    fn frame(&mut self, descriptor: &Descriptor) {
+    /// `echo_age`: how long ago the copy was sent that has, in milliseconds, if that is known.
+    fn frame(&mut self, descriptor: &Descriptor, echo_age: Option<u32>) {
         self.news.bytes += u32::from(descriptor.len);
         if Marks::of(descriptor).contains(Marks::RETRANSMITTED) {
             self.news.retransmitted = true;
@@ -103,7 +104,7 @@ impl<'a> Delivered<'a> {
             let micros = self.now.wrapping_sub(descriptor.time);
             self.news.rtt = Some(Duration::from_micros(u64::from(micros)));
         }
-        self.rack.delivered(descriptor, self.now, self.echo_age);
+        self.rack.delivered(descriptor, self.now, echo_age);
     }
 }
 
@@ -179,7 +180,9 @@ impl Scoreboard {
         if marks.contains(Marks::SACKED) {
             self.sacked_segments -= 1;
         } else {
-            delivered.frame(descriptor);
+            // What is echoed is the timestamp of the segment that filled the hole (RFC 7323 §4.3).
+            let echo_age = delivered.echo_age.take();
+            delivered.frame(descriptor, echo_age);
         }
         let next = next.unwrap_or(NONE);
         for hint in [&mut self.lost_from, &mut self.search_from] {
@@ -342,7 +345,7 @@ impl SendQueue {
                 continue;
             }
             if !seq.before(left) && !end.after(right) {
-                delivered.frame(&descriptor);
+                delivered.frame(&descriptor, None);
                 delivered.news.sacked += u32::from(descriptor.len);
                 self.mark_sacked(pool, index);
             }

@@ -32,6 +32,8 @@ pub(crate) enum Suite {
     Units,
     /// The corpora of the fuzzers.
     Corpora,
+    /// Instructions per packet, counted by valgrind, stay below their limits.
+    Instructions,
     /// Documentation builds without a warning.
     Docs,
     /// Whole images against Linux, bad input, and every command of the README.
@@ -49,6 +51,7 @@ const ALL: &[Suite] = &[
     Suite::Generated,
     Suite::Units,
     Suite::Corpora,
+    Suite::Instructions,
     Suite::Docs,
     Suite::Images,
 ];
@@ -95,6 +98,7 @@ impl Suite {
             Self::Generated => "generated",
             Self::Units => "units",
             Self::Corpora => "corpora",
+            Self::Instructions => "instructions",
             Self::Docs => "docs",
             Self::Images => "images",
         }
@@ -131,6 +135,14 @@ impl Suite {
                 "test",
                 "--locked",
                 "--package=mnet-fuzz-harness",
+            ])),
+            Self::Instructions => check(&mut cargo(&[
+                "run",
+                "--quiet",
+                "--locked",
+                "--package=mnet-bench-micro",
+                "--",
+                "check",
             ])),
             Self::Docs => check(
                 cargo(&["doc", "--quiet", "--locked", "--workspace", "--no-deps"])

@@ -11,9 +11,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use mnet_relocatable::{Workspace, recipes};
 
 use crate::cargo::{cargo, succeed, workspace};
@@ -56,7 +55,12 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
 
     let include = prefix.join("include");
     copy_tree(&workspace.root().join("include"), &include.join("solo5"))?;
-    copy_tree(&compiler_headers()?, &include.join(TRIPLE))
+    let headers = solo5_cc::compiler_headers(&solo5_cc::program("SOLO5_CC", "cc"))
+        .context("the C compiler (apt-get install gcc)")?;
+    for file in &headers.files {
+        copy(&headers.dir.join(file), &include.join(TRIPLE).join(file))?;
+    }
+    Ok(())
 }
 
 /// Builds the host's programs; the directory that they are in.
@@ -68,23 +72,6 @@ fn build_programs(workspace: &Workspace) -> Result<PathBuf> {
     command.arg("--target-dir").arg(workspace.target_dir());
     succeed(&mut command)?;
     Ok(workspace.target_dir().join("release"))
-}
-
-/// The directory of headers that belong to the C compiler and need no C library.
-fn compiler_headers() -> Result<PathBuf> {
-    let compiler = std::env::var_os("TARGET_CC").unwrap_or_else(|| OsString::from("gcc"));
-    let output = Command::new(&compiler)
-        .arg("-print-file-name=include")
-        .output()
-        .with_context(|| format!("cannot run {} (apt-get install gcc)", compiler.display()))?;
-    let path = PathBuf::from(String::from_utf8(output.stdout)?.trim_end());
-    ensure!(
-        path.join("stddef.h").is_file(),
-        "{} has no headers of its own at {}",
-        compiler.display(),
-        path.display()
-    );
-    Ok(path)
 }
 
 /// Copies a directory with all that is in it.

@@ -59,6 +59,11 @@ const NEEDS: &[Need] = &[
         package: "netcat-openbsd",
         suites: &[Suite::Images],
     },
+    Need {
+        what: What::Program("valgrind"),
+        package: "valgrind",
+        suites: &[Suite::Instructions],
+    },
 ];
 
 /// Installs what these suites need and is missing, as root on a Debian system. Otherwise says what

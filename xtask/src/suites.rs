@@ -32,6 +32,8 @@ pub(crate) enum Suite {
     Units,
     /// The corpora of the fuzzers.
     Corpora,
+    /// Instructions per packet, counted by valgrind, stay below their limits.
+    Instructions,
     /// Documentation builds without a warning.
     Docs,
     /// Whole images against Linux, bad input, and every command of the README.
@@ -49,8 +51,17 @@ const ALL: &[Suite] = &[
     Suite::Generated,
     Suite::Units,
     Suite::Corpora,
+    Suite::Instructions,
     Suite::Docs,
     Suite::Images,
+];
+
+/// What is linted: everything, and then what only images are built with.
+const LINTED: &[&[&str]] = &[
+    &["--workspace", "--all-targets"],
+    &["--package=solo5-guest", "--lib", "--features=spt"],
+    &["--package=solo5-guest", "--lib", "--features=stub"],
+    &["--package=mnet-ffi", "--lib", "--features=freestanding"],
 ];
 
 /// Runs suites, all of them when none is named. Whether everything passed.
@@ -87,6 +98,7 @@ impl Suite {
             Self::Generated => "generated",
             Self::Units => "units",
             Self::Corpora => "corpora",
+            Self::Instructions => "instructions",
             Self::Docs => "docs",
             Self::Images => "images",
         }
@@ -105,16 +117,11 @@ impl Suite {
             Self::Layers => rules::layers(&metadata(&["--no-deps"])?),
             Self::Deny => deny(),
             Self::Headers => headers(),
-            Self::Lint => check(
-                cargo(&[
-                    "clippy",
-                    "--quiet",
-                    "--locked",
-                    "--workspace",
-                    "--all-targets",
-                ])
-                .args(["--", "-D", "warnings"]),
-            ),
+            Self::Lint => check_all(LINTED.iter().map(|what| {
+                let mut command = cargo(&["clippy", "--quiet", "--locked"]);
+                command.args(*what).args(["--", "-D", "warnings"]);
+                command
+            })),
             Self::Generated => check_all(generators(true)),
             Self::Units => check(&mut cargo(&[
                 "test",
@@ -128,6 +135,14 @@ impl Suite {
                 "test",
                 "--locked",
                 "--package=mnet-fuzz-harness",
+            ])),
+            Self::Instructions => check(&mut cargo(&[
+                "run",
+                "--quiet",
+                "--locked",
+                "--package=mnet-bench-micro",
+                "--",
+                "check",
             ])),
             Self::Docs => check(
                 cargo(&["doc", "--quiet", "--locked", "--workspace", "--no-deps"])

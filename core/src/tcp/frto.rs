@@ -32,8 +32,9 @@ pub(super) struct Doubt {
     from: SeqNum,
     /// Bytes that were sent again since then and were not reported as duplicates.
     sent_again: u32,
-    /// The timestamp of the first segment that was sent again.
+    /// The timestamp of the first segment that was sent again, and when that was, in microseconds.
     stamp: u32,
+    first_at: u32,
 }
 
 impl Doubt {
@@ -42,6 +43,7 @@ impl Doubt {
             from: snd_una,
             sent_again: 0,
             stamp: 0,
+            first_at: 0,
         }
     }
 }
@@ -53,12 +55,19 @@ impl Tcb {
         self.flags |= TcbFlags::DOUBT;
     }
 
-    /// `bytes` were sent again, with the clock of the timestamps at `stamp`.
-    pub(super) fn doubt_sent_again(&mut self, bytes: u32, stamp: u32) {
+    /// `bytes` were sent again at `at`, in microseconds, with the clock of the timestamps at `stamp`.
+    pub(super) fn doubt_sent_again(&mut self, bytes: u32, stamp: u32, at: u32) {
         if self.doubt.sent_again == 0 {
             self.doubt.stamp = stamp;
+            self.doubt.first_at = at;
         }
         self.doubt.sent_again = self.doubt.sent_again.saturating_add(bytes);
+    }
+
+    /// Whether a segment that was last sent at `at` was sent again since the loss was detected: an
+    /// earlier repair says nothing about this one.
+    pub(super) fn was_repaired_in_doubt(&self, at: u32) -> bool {
+        self.doubt.sent_again > 0 && !SeqNum::new(at).before(SeqNum::new(self.doubt.first_at))
     }
 
     /// Whether everything that was sent again is now reported to have arrived twice

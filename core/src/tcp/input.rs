@@ -428,10 +428,13 @@ impl Tcb {
         let clock = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
         let echo_age = echo.map(|echo| clock.wrapping_sub(echo));
         let first = self.send.frames.first().filter(|_| advances);
-        let mut delivered = Delivered::new(&mut self.rack, micros(cx.now), echo_age, self.recover);
-        delivered.news.first_retransmitted = first.is_some_and(|first| {
-            Marks::of(cx.pool.descriptor_at(first)).contains(Marks::RETRANSMITTED)
+        let first_retransmitted = first.is_some_and(|first| {
+            let descriptor = cx.pool.descriptor_at(first);
+            Marks::of(descriptor).contains(Marks::RETRANSMITTED)
+                && self.was_repaired_in_doubt(descriptor.time)
         });
+        let mut delivered = Delivered::new(&mut self.rack, micros(cx.now), echo_age, self.recover);
+        delivered.news.first_retransmitted = first_retransmitted;
         if advances {
             self.snd_una = ack;
             shared.budget.tx_used -= self.send.acknowledge(cx.pool, ack, &mut delivered);

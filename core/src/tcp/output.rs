@@ -41,7 +41,11 @@ impl Tcb {
         }
         if self.flags.contains(TcbFlags::TLP_DUE) {
             self.flags.remove(TcbFlags::TLP_DUE);
-            if let Some(outgoing) = self.loss_probe(shared, cx) {
+            // What has arrived since the timer expired may have told already (RFC 8985 §7.1).
+            let board = &self.send.board;
+            if board.sacked_out + board.lost_out == 0
+                && let Some(outgoing) = self.loss_probe(shared, cx)
+            {
                 return Some(outgoing);
             }
         }
@@ -303,7 +307,7 @@ impl Tcb {
         let stamp = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
         let outgoing = self.frame_segment(shared, cx, index);
         self.send.sent_again(cx.pool, index);
-        self.doubt_sent_again(len, stamp);
+        self.doubt_sent_again(len, stamp, micros(cx.now));
         if is_last && self.flags.contains(TcbFlags::FIN_QUEUED) {
             // The FIN goes along, for the first time or once more.
             self.flags.remove(TcbFlags::FIN_LOST);
@@ -365,6 +369,8 @@ impl Tcb {
         let mut sent = len;
         let pipe = self.pipe();
         if len > usable {
+            // It is the peer's window that limits: cwnd is not in use (RFC 9438 §5.8).
+            self.flags.remove(TcbFlags::CWND_LIMITED);
             // Sender's silly window avoidance (RFC 9293 §3.8.6.2.1, condition 3).
             if usable == 0 || usable < self.max_snd_wnd / 2 {
                 if in_flight == 0 {

@@ -10,7 +10,8 @@ pub(super) const INITIAL_RTO: Duration = Duration::from_secs(1);
 /// Retransmission timeout for data when the handshake had to be repeated and nothing was measured
 /// (RFC 6298 §5.7).
 pub(super) const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);
-/// Smallest retransmission timeout. RFC 6298 §2.4 says 1 s, for clocks as coarse as those of its
+/// By how much the retransmission timeout exceeds the smoothed round-trip time, at least: the
+/// smallest timeout. RFC 6298 §2.4 says 1 s, for clocks as coarse as those of its
 /// time; Linux and FreeBSD use less, and so does every peer that we meet.
 pub(super) const MIN_RTO: Duration = Duration::from_millis(200);
 /// Largest retransmission timeout, and distance of zero-window probes (RFC 6298 §2.5: at least

@@ -264,15 +264,16 @@ impl Tcb {
         }
     }
 
-    /// TLP_process_ack (RFC 8985 §7.4.2), for an acknowledgement of `ack` that may be a mere
-    /// repetition, without blocks, and may report a duplicate.
+    /// TLP_process_ack (RFC 8985 §7.4.2), for an acknowledgement of SND.UNA that came with `flight`
+    /// bytes on their way, may be a mere repetition, without blocks, and may report a duplicate.
     pub(super) fn probe_acknowledged(
         &mut self,
         cx: &mut Context<'_>,
-        ack: SeqNum,
+        flight: u32,
         duplicate_ack: bool,
         duplicate: Option<(SeqNum, SeqNum)>,
     ) {
+        let ack = self.snd_una;
         if !self.flags.contains(TcbFlags::TLP_SENT) || ack.before(self.tlp_end) {
             return;
         }
@@ -292,7 +293,7 @@ impl Tcb {
         if repaired && !self.flags.intersects(repairing) {
             // The probe has repaired a loss that nobody saw: that is congestion all the same.
             cx.counters.tcp_tlp_recoveries += 1;
-            let (flight, smss) = (self.flight().max(self.smss()), self.smss());
+            let smss = self.smss();
             self.congestion.on_congestion_event(cx.now, flight, smss);
             self.congestion.on_recovered(u32::MAX);
         }

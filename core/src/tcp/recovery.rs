@@ -88,7 +88,7 @@ impl Tcb {
             self.rack.duplicate_reported(self.snd_nxt);
         }
         let repetition = duplicate && !arrival.has_blocks;
-        self.probe_acknowledged(cx, self.snd_una, repetition, arrival.twice);
+        self.probe_acknowledged(cx, arrival.flight, repetition, arrival.twice);
         if self.had_no_cause(cx, arrival) {
             let acked = arrival.flight.saturating_sub(self.flight());
             self.undo(cx, acked);
@@ -321,7 +321,8 @@ impl Tcb {
             self.mark_losses_on_timeout(cx);
         }
         // RFC 5682 §3.1 step 1: not if a loss was being repaired already.
-        self.frto = if self.flags.contains(TcbFlags::RECOVERY) || reneged {
+        let repairing = TcbFlags::RECOVERY | TcbFlags::LOSS_RECOVERY;
+        self.frto = if self.flags.intersects(repairing) || reneged {
             Frto::Off
         } else {
             Frto::Retransmitted

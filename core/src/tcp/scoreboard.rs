@@ -122,6 +122,8 @@ pub(super) struct Scoreboard {
     /// The highest frame that is `SACKED`, while there is one, and the number behind it.
     high_frame: u32,
     high_sacked: SeqNum,
+    /// From here up to `high_sacked` everything is `SACKED`.
+    high_left: SeqNum,
     /// No frame in front of this one is `LOST`.
     lost_from: u32,
     /// Where the search for losses goes on that was cut off; otherwise at the front.
@@ -137,6 +139,7 @@ impl Scoreboard {
             retrans_out: 0,
             high_frame: NONE,
             high_sacked: SeqNum::new(0),
+            high_left: SeqNum::new(0),
             lost_from: NONE,
             search_from: NONE,
         }
@@ -323,8 +326,15 @@ impl SendQueue {
         steps: &mut u32,
         delivered: &mut Delivered<'_>,
     ) -> bool {
+        // A block that extends the highest one, or is a part of it, needs no walk to its start.
         let board = &self.board;
-        let mut at = if board.sacked_out > 0 && !left.before(board.high_sacked) {
+        let known = board.sacked_out > 0 && !left.before(board.high_left);
+        if known && !right.after(board.high_sacked) {
+            return true;
+        }
+        let apart = board.sacked_out > 0 && !left.before(board.high_sacked);
+        let high_sacked = (board.sacked_out > 0).then_some(board.high_sacked);
+        let mut at = if known {
             pool.next_in_queue(board.high_frame)
         } else {
             self.frames.first()
@@ -336,6 +346,8 @@ impl SendQueue {
                 break;
             }
             if *steps == 0 {
+                // What lies in front of the last frame that was reached is not known.
+                self.board.high_left = self.board.high_sacked;
                 return false;
             }
             *steps -= 1;
@@ -350,6 +362,11 @@ impl SendQueue {
                 self.mark_sacked(pool, index);
             }
             at = pool.next_in_queue(index);
+        }
+        let board = &mut self.board;
+        let is_highest = high_sacked.is_none_or(|before| board.high_sacked.after(before));
+        if board.sacked_out > 0 && is_highest && (!known || apart) {
+            board.high_left = left;
         }
         true
     }
@@ -429,6 +446,9 @@ impl SendQueue {
     pub(super) fn sent_again(&mut self, pool: &mut FramePool, index: u32) {
         let descriptor = pool.descriptor_at_mut(index);
         let (marks, len) = (Marks::of(descriptor), u32::from(descriptor.len));
+        if marks.contains(Marks::SACKED) {
+            return;
+        }
         descriptor.flags = (marks | Marks::RETRANSMITTED)
             .difference(Marks::LOST)
             .bits();

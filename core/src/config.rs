@@ -57,6 +57,8 @@ pub struct TcpConfig {
     pub send_buffer: usize,
     /// Disables Nagle's algorithm (RFC 9293 §3.7.4). Default false.
     pub nodelay: bool,
+    /// What governs the rate of sending. Default CUBIC.
+    pub congestion: CongestionAlgorithm,
     /// How long an acknowledgement may wait for company: default 40 ms, at most 500 ms
     /// (RFC 9293 §3.8.6.3 MUST-59).
     pub delayed_ack: Duration,
@@ -78,6 +80,7 @@ impl Default for TcpConfig {
             receive_buffer: 1 << 20,
             send_buffer: 1 << 20,
             nodelay: false,
+            congestion: CongestionAlgorithm::default(),
             delayed_ack: Duration::from_millis(40),
             time_wait: Duration::from_secs(60),
             fin_wait_2: Duration::from_secs(60),
@@ -85,6 +88,18 @@ impl Default for TcpConfig {
             user_timeout: Duration::from_secs(300),
         }
     }
+}
+
+/// Congestion control algorithms. All start with ten segments (RFC 6928) and leave their first slow
+/// start by HyStart++ (RFC 9406).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CongestionAlgorithm {
+    /// RFC 9438: fills long and fast paths, and is as friendly as NewReno on others. What most hosts
+    /// use.
+    #[default]
+    Cubic,
+    /// RFC 5681: gives way more, and takes longer to come back.
+    NewReno,
 }
 
 /// One network interface.

@@ -250,6 +250,34 @@ counters! {
     tcp_delayed_acks,
     /// Segments received out of order and kept.
     tcp_out_of_order,
+    /// SACK blocks that were ignored: no room for them between what is acknowledged and what was
+    /// sent.
+    tcp_sack_bad,
+    /// Acknowledgements whose blocks, or whose losses, took more steps than one may cost: the rest
+    /// comes with later ones.
+    tcp_scan_limited,
+    /// Peers dropped what they had acknowledged selectively (RFC 2018 §8).
+    tcp_sack_reneged,
+    /// Reports of data that arrived twice (DSACK, RFC 2883).
+    tcp_dsack_received,
+    /// Segments that were found lost by time (RACK, RFC 8985).
+    tcp_rack_losses,
+    /// Reordering timers that expired (RFC 8985 §6.2).
+    tcp_reordering_timeouts,
+    /// Loss probes sent (TLP, RFC 8985 §7.3).
+    tcp_loss_probes,
+    /// Losses that a probe has repaired (RFC 8985 §7.4).
+    tcp_tlp_recoveries,
+    /// New segments that duplicate acknowledgements have let go (RFC 3042).
+    tcp_limited_transmits,
+    /// Timeouts without a loss, by what arrived afterwards (F-RTO, RFC 5682).
+    tcp_spurious_timeouts,
+    /// Recoveries without a loss, by timestamps (Eifel, RFC 3522).
+    tcp_spurious_eifel,
+    /// Recoveries without a loss, by reports of duplicates (RFC 3708).
+    tcp_spurious_dsack,
+    /// Data that arrived twice and was reported as such (DSACK, RFC 2883).
+    tcp_dsack_sent,
     /// Zero-window probes sent.
     tcp_zero_window_probes,
 }

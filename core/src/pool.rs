@@ -40,10 +40,14 @@ pub struct Descriptor {
     pub len: u16,
     /// Ones' complement sum of the content, where its owner keeps it (TCP's send queue), folded.
     pub sum: u16,
-    /// For the owner's use: TCP's segment flags.
+    /// For the owner's use: what became of the segment, in TCP's send queue.
     pub flags: u16,
     /// For the owner's use: the sequence number of the first byte in TCP's queues.
     pub seq: u32,
+    /// For the owner's use: when it was sent last, in microseconds, in TCP's send queue.
+    pub time: u32,
+    /// For the owner's use: another frame of the same queue.
+    pub link: u32,
 }
 
 #[derive(Clone, Copy, Debug)]

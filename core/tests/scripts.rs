@@ -75,6 +75,11 @@ struct Described {
     scale: Option<u8>,
     timestamps: Option<(Option<u32>, Option<u32>)>,
     no_timestamps: bool,
+    /// Milliseconds by which the echoed timestamp is older than our last one.
+    echo_age: u32,
+    sack_permitted: bool,
+    /// `None`: not mentioned.
+    sack: Option<Vec<(u32, u32)>>,
     urgent: u16,
     from: Option<u16>,
 }
@@ -95,6 +100,13 @@ fn describe(line: &mut Line<'_>) -> Described {
             "scale" => described.scale = Some(line.number().try_into().unwrap()),
             "urg" => described.urgent = line.number().try_into().unwrap(),
             "from" => described.from = Some(line.number().try_into().unwrap()),
+            "sack-ok" => described.sack_permitted = true,
+            "no-sack" => described.sack = Some(Vec::new()),
+            "sack" => {
+                let block = (line.number(), line.number());
+                described.sack.get_or_insert_default().push(block);
+            }
+            "echo-age" => described.echo_age = line.number(),
             "no-ts" => described.no_timestamps = true,
             "ts" => {
                 let mut value = || {
@@ -187,7 +199,8 @@ impl Script {
                 echo.unwrap_or(self.our_timestamp),
             )),
             None if self.peer_clock.is_some() && !described.no_timestamps => {
-                Some((self.peer_timestamp(), self.our_timestamp))
+                let echo = self.our_timestamp.wrapping_sub(described.echo_age);
+                Some((self.peer_timestamp(), echo))
             }
             None => None,
         };
@@ -195,7 +208,13 @@ impl Script {
             mss: described.mss,
             window_scale: described.scale,
             timestamps,
-            ..TcpOptions::default()
+            sack_permitted: described.sack_permitted,
+            sack_blocks: described
+                .sack
+                .iter()
+                .flatten()
+                .map(|(left, right)| (ours.wrapping_add(*left), ours.wrapping_add(*right)))
+                .collect(),
         };
         let _ = writeln!(
             self.log,
@@ -289,6 +308,21 @@ impl Script {
                 "scale {:?}, not {:?}",
                 described.scale, packet.options.window_scale
             ));
+        }
+        let blocks: Vec<(u32, u32)> = packet
+            .options
+            .sack_blocks
+            .iter()
+            .map(|(left, right)| {
+                let relative = |edge: &u32| edge.wrapping_sub(self.peer_isn);
+                (relative(left), relative(right))
+            })
+            .collect();
+        if described.sack.as_ref().is_some_and(|want| *want != blocks) {
+            fail(&format!("sack {:?}, not {blocks:?}", described.sack));
+        }
+        if described.sack_permitted && !packet.options.sack_permitted {
+            fail("sack-ok");
         }
         if described.no_timestamps && packet.options.timestamps.is_some() {
             fail("no timestamps");
@@ -669,14 +703,39 @@ scripts! {
     handshake_without_options,
     listen_backlog,
     listen_close_resets_unaccepted,
+    loss_dsack_undo,
+    loss_eifel_after_fast_retransmit,
+    loss_eifel_after_timeout,
+    loss_fin,
+    loss_frto_real,
+    loss_frto_spurious,
+    loss_limited_transmit,
+    loss_sack_bad_blocks,
+    loss_sack_lost_again,
+    loss_sack_reneged,
+    loss_sack_reordered_in_time,
+    loss_sack_reordering_timer,
+    loss_sack_three_segments,
+    loss_tail_probe,
+    loss_tail_probe_repairs,
+    loss_tail_probe_timestamps,
+    loss_tail_probe_was_late,
+    loss_tail_probe_with_new_data,
+    loss_timeout_keeps_blocks,
     paws,
     reset_in_and_out_of_the_window,
     rto_backoff_and_failure,
     rto_sends_everything_again,
+    sack_active,
+    sack_blocks_latest_first,
+    sack_duplicates,
+    sack_not_agreed,
+    sack_with_timestamps,
     send_buffer_is_bounded,
     send_nagle,
     send_nagle_ends_with_shutdown,
     send_partial_ack_of_a_segment,
+    send_restart_after_idle,
     send_segments_and_windows,
     send_silly_window,
     send_window_override,

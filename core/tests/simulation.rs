@@ -46,6 +46,8 @@ impl Random {
 #[derive(Clone, Copy, Debug)]
 struct Link {
     loss: u32,
+    /// Frames that are lost in a row.
+    burst: u32,
     repeat: u32,
     corrupt: u32,
     delay_us: u64,
@@ -194,6 +196,8 @@ struct World {
     random: Random,
     flights: BinaryHeap<Flight>,
     count: u64,
+    /// What is left of the burst of losses in each direction.
+    losing: [u32; 2],
 }
 
 impl World {
@@ -208,7 +212,11 @@ impl World {
                 let is_arp = bytes[12..14] == [8, 6];
                 let copies = if is_arp {
                     1
+                } else if self.losing[index] > 0 {
+                    self.losing[index] -= 1;
+                    0
                 } else if self.random.per_mille(self.link.loss) {
+                    self.losing[index] = self.link.burst - 1;
                     0
                 } else if self.random.per_mille(self.link.repeat) {
                     2
@@ -287,8 +295,13 @@ fn run(seed: u64) {
         random.next() % (1 << 40)
     };
     let now = Instant::from_millis(start);
+    let loss = random.pick(&[0, 0, 10, 50, 150]);
+    let burst = random.pick(&[1, 1, 1, 4]);
     let link = Link {
-        loss: random.pick(&[0, 0, 10, 50, 150]),
+        loss,
+        // More than a fifth of all frames lost is another question: there, a connection whose user
+        // has left rightly gives up on a window that stays closed.
+        burst: if loss > 50 { 1 } else { burst },
         repeat: random.pick(&[0, 20, 100]),
         corrupt: random.pick(&[0, 0, 30]),
         delay_us: random.pick(&[10, 1_000, 30_000]),
@@ -327,6 +340,7 @@ fn run(seed: u64) {
         random,
         flights: BinaryHeap::new(),
         count: 0,
+        losing: [0; 2],
     };
     let server = SocketAddr::from((SERVER, PORT));
     let listener = world.sides[0].stack.tcp_listen(server, 16).unwrap();

@@ -29,6 +29,7 @@ pub(super) struct HalfOpen {
     /// Of the peer, and of ours; `None` unless both sides scale.
     scales: Option<(u8, u8)>,
     timestamps: Option<Timestamps>,
+    sack: bool,
     /// SYN-ACKs sent by the timer.
     retries: u8,
     sent_at: Instant,
@@ -91,6 +92,7 @@ impl HalfOpen {
                 recent_at: seconds(now),
                 offset,
             }),
+            sack: segment.sack_permitted,
             retries: 0,
             sent_at: now,
             retransmit_at: Instant::FAR_FUTURE,
@@ -116,6 +118,7 @@ impl HalfOpen {
         let options = TcpOptions {
             mss: Some(super::announced_mss(self.key.local, self.mtu)),
             window_scale: self.scales.map(|(_, ours)| ours),
+            sack_permitted: self.sack,
             timestamps: self
                 .timestamps
                 .map(|ts| (clock.wrapping_add(ts.offset), ts.recent)),
@@ -244,6 +247,7 @@ impl HalfOpen {
             snd_scale,
             rcv_scale,
             timestamps: self.timestamps,
+            sack: self.sack,
             syn_was_lost: self.retries > 0,
         };
         let mut tcb = Tcb::new(self.key, &agreed, params);

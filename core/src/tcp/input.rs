@@ -11,7 +11,7 @@
 //! | second: RST; RFC 5961 §3 | `Tcb::reset_arrives` |
 //! | third: security | left out: IPsec compartments are not spoken |
 //! | fourth: SYN; RFC 5961 §4 | `Tcb::synchronized` |
-//! | fifth: ACK; RFC 5961 §5 | `Tcb::acknowledgment`, `Tcb::ack_advances` |
+//! | fifth: ACK; RFC 5961 §5 | `Tcb::acknowledgment`, `Tcb::take_acknowledgment` |
 //! | sixth: URG | left out: urgent data is delivered in line (RFC 6093 §6) |
 //! | seventh: text | `Tcb::text` |
 //! | eighth: FIN | `Tcb::fin` |
@@ -20,17 +20,20 @@
 //! (`output`), so a burst of frames that were queued already is acknowledged once. That goes
 //! beyond "every second segment" (RFC 9293 §3.8.6.3 SHLD-19) for such bursts only.
 
-use super::congestion::NewReno;
+use super::congestion::Congestion;
 use super::isn::timestamp_clock;
 use super::params::{ACK_EVERY, MAX_RANGES};
+use super::rack::micros;
 use super::reassembly::{BlockId, push_or_merge, trim_front};
+use super::recovery::Arrival;
 use super::reply::{Head, Reply};
+use super::scoreboard::{Delivered, Edges, Marks};
 use super::segment::Segment;
 use super::seq::SeqNum;
 use super::shared::Shared;
 use super::state::{Failure, State, Tcb, TcbFlags, Timestamps, seconds};
 use crate::context::Context;
-use crate::pool::Frame;
+use crate::pool::{Descriptor, Frame};
 use crate::time::Instant;
 use crate::wire::tcp::Flags;
 use core::time::Duration;
@@ -81,6 +84,7 @@ impl Tcb {
             && segment.len > 0
             && segment.len <= self.rcv_wnd()
             && segment.ack == self.snd_una
+            && segment.sack_blocks().is_empty()
             && u32::from(segment.window) << self.snd_scale == self.snd_wnd
             && self.out_of_order == BlockId::NONE
             && !self.flags.intersects(unusual)
@@ -172,10 +176,11 @@ impl Tcb {
         } else {
             self.flags.remove(TcbFlags::TIMESTAMPS);
         }
+        self.flags.set(TcbFlags::SACK, segment.sack_permitted);
         let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS);
         self.smss = super::effective_mss(self.key.local, segment.mss, self.mtu, timestamps);
         let lost = self.flags.contains(TcbFlags::SYN_LOST);
-        self.congestion = NewReno::new(self.smss(), lost);
+        self.congestion = Congestion::new(shared.params.congestion, self.smss(), lost);
     }
 
     /// SND.WND as the segment says that completes the handshake.
@@ -297,6 +302,9 @@ impl Tcb {
         }
         if old {
             cx.counters.tcp_old_segment += 1;
+            if segment.len > 0 {
+                self.arrived_twice(cx, segment.seq, segment.seq + segment.len);
+            }
         } else {
             cx.counters.tcp_out_of_window += 1;
         }
@@ -371,14 +379,12 @@ impl Tcb {
         let window = u32::from(segment.window) << self.snd_scale;
         let window_is_newer = self.snd_wl1.before(segment.seq)
             || (self.snd_wl1 == segment.seq && self.snd_wl2.before_or_at(ack));
-        if ack.after(self.snd_una) {
-            self.ack_advances(shared, cx, segment);
-        } else if ack == self.snd_una
+        let duplicate = ack == self.snd_una
             && segment.seq_len() == 0
             && self.flight() > 0
-            && window == self.snd_wnd
-        {
-            self.duplicate_ack(cx);
+            && window == self.snd_wnd;
+        if duplicate || ack.after(self.snd_una) || !segment.sack_blocks().is_empty() {
+            self.take_acknowledgment(shared, cx, segment, duplicate);
         }
         if window_is_newer {
             if window > self.snd_wnd {
@@ -402,23 +408,75 @@ impl Tcb {
         true
     }
 
-    /// The acknowledgement covers something new.
-    fn ack_advances(&mut self, shared: &mut Shared, cx: &mut Context<'_>, segment: &Segment) {
+    /// Takes what the acknowledgement says of data that was sent, in order or selectively.
+    /// `duplicate`: it moves nothing, while data is on its way (RFC 5681 §2).
+    fn take_acknowledgment(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        segment: &Segment,
+        duplicate: bool,
+    ) {
         let ack = segment.ack;
-        let acked = ack.since(self.snd_una);
+        let advances = ack.after(self.snd_una);
         let flight = self.flight();
-        self.measure_rtt(cx, segment);
-        self.snd_una = ack;
-        let freed = self.send.acknowledge(cx.pool, ack);
-        shared.budget.tx_used -= freed;
-        if self.snd_nxt.before(ack) {
-            self.snd_nxt = ack;
-            self.send.rewind();
+        let rtt = advances.then(|| self.measure_rtt(cx, segment)).flatten();
+        let echo = segment
+            .timestamps
+            .map(|(_, echo)| echo)
+            .filter(|echo| *echo != 0 && self.flags.contains(TcbFlags::TIMESTAMPS));
+        let clock = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
+        let echo_age = echo.map(|echo| clock.wrapping_sub(echo));
+        let first = self.send.frames.first().filter(|_| advances);
+        let first_retransmitted = first.is_some_and(|first| {
+            let descriptor = cx.pool.descriptor_at(first);
+            Marks::of(descriptor).contains(Marks::RETRANSMITTED)
+                && self.was_repaired_in_doubt(descriptor.time)
+        });
+        let mut delivered = Delivered::new(&mut self.rack, micros(cx.now), echo_age, self.recover);
+        delivered.news.first_retransmitted = first_retransmitted;
+        if advances {
+            self.snd_una = ack;
+            shared.budget.tx_used -= self.send.acknowledge(cx.pool, ack, &mut delivered);
+            self.snd_nxt = self.snd_nxt.latest(ack);
+            self.snd_sml = self.snd_sml.latest(ack);
         }
-        if !self.snd_sml.after(ack) {
-            self.snd_sml = ack;
+        let blocks = if self.flags.contains(TcbFlags::SACK) {
+            segment.sack_blocks()
+        } else {
+            &[]
+        };
+        let edges = Edges {
+            snd_una: self.snd_una,
+            snd_nxt: self.snd_nxt,
+            snd_max: self.snd_max,
+            oldest: self.snd_una - self.max_snd_wnd,
+        };
+        let twice = self
+            .send
+            .take_blocks(cx, blocks, ack, &edges, &mut delivered);
+        let news = delivered.news;
+        let arrival = Arrival {
+            news,
+            advances,
+            duplicate,
+            has_blocks: !blocks.is_empty(),
+            twice,
+            echo,
+            flight,
+            rtt,
+        };
+        let restart_timer = self.acknowledged(cx, &arrival);
+        if advances {
+            self.send_queue_advanced(shared, cx, restart_timer);
         }
-        let restart_timer = self.acked_for_recovery(cx, acked, flight);
+        if advances || news.sacked > 0 {
+            self.schedule_probe(cx.now);
+        }
+    }
+
+    /// SND.UNA has moved.
+    fn send_queue_advanced(&mut self, shared: &Shared, cx: &mut Context<'_>, restart_timer: bool) {
         self.rtt.reset_backoff();
         self.retries = 0;
         self.flags.remove(TcbFlags::UNREACHABLE);
@@ -440,6 +498,7 @@ impl Tcb {
             self.flags |= TcbFlags::EVENT;
         }
         if self.fin_acknowledged() {
+            self.flags.remove(TcbFlags::FIN_LOST);
             match self.state {
                 State::FinWait1 => {
                     self.state = State::FinWait2;
@@ -470,24 +529,30 @@ impl Tcb {
                     .may_queue_to_send(self.send.frames.len().saturating_add(2)))
     }
 
-    /// RFC 6298 §3 and §4, RFC 7323 §4.1.
-    fn measure_rtt(&mut self, cx: &Context<'_>, segment: &Segment) {
+    /// RFC 6298 §3 and §4, RFC 7323 §4.1. Returns the round-trip time that this acknowledgement
+    /// measures, with a timestamp also where the estimator does not need it.
+    fn measure_rtt(&mut self, cx: &Context<'_>, segment: &Segment) -> Option<Duration> {
         if self.flags.contains(TcbFlags::TIMING) && !segment.ack.before(self.timed_seq) {
             self.flags.remove(TcbFlags::TIMING);
-            self.rtt.sample(cx.now.saturating_since(self.timed_at));
-        } else if self.rtt.backoff() > 0
-            && let Some((_, echo)) = segment.timestamps
-            && echo != 0
-            && self.flags.contains(TcbFlags::TIMESTAMPS)
-        {
-            // After a timeout nothing is timed, but the echo tells which copy was acknowledged.
-            let now = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
-            let age = SeqNum::new(now).since(SeqNum::new(echo));
-            if age <= 120_000 {
-                self.rtt
-                    .sample(Duration::from_millis(u64::from(age.max(1))));
-            }
+            let rtt = cx.now.saturating_since(self.timed_at);
+            self.rtt.sample(rtt);
+            return Some(rtt);
         }
+        let (_, echo) = segment.timestamps?;
+        if echo == 0 || !self.flags.contains(TcbFlags::TIMESTAMPS) {
+            return None;
+        }
+        let now = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
+        let age = SeqNum::new(now).since(SeqNum::new(echo));
+        if age > 120_000 {
+            return None;
+        }
+        let rtt = Duration::from_millis(u64::from(age.max(1)));
+        if self.rtt.backoff() > 0 {
+            // After a timeout nothing is timed, but the echo tells which copy was acknowledged.
+            self.rtt.sample(rtt);
+        }
+        Some(rtt)
     }
 
     /// Seventh step: data.
@@ -541,6 +606,9 @@ impl Tcb {
         trim_front(descriptor, old);
         descriptor.len = u16::try_from(len).unwrap_or(descriptor.len);
         let seq = segment.seq + old;
+        if old > 0 {
+            self.arrived_twice(cx, segment.seq, seq);
+        }
         if seq == self.rcv_nxt {
             self.text_in_order(shared, cx, frame, len);
             if !end.before_or_at(self.rcv_nxt) {
@@ -612,7 +680,7 @@ impl Tcb {
     }
 
     fn text_out_of_order(&mut self, shared: &mut Shared, cx: &mut Context<'_>, frame: Frame) {
-        self.dup_acks_due = self.dup_acks_due.saturating_add(1);
+        self.duplicate_ack_due();
         let full = u32::from(super::announced_mss(self.key.local, self.mtu)).max(1);
         let limit = 2 * (self.rcv_wnd() / full) as usize + MAX_RANGES;
         if !shared.budget.may_keep_out_of_order(cx.pool)
@@ -621,6 +689,14 @@ impl Tcb {
             cx.counters.tcp_out_of_order_memory += 1;
             cx.pool.free(frame);
             return;
+        }
+        if self.flags.contains(TcbFlags::SACK) {
+            let Descriptor { seq, len, .. } = *cx.pool.descriptor(&frame);
+            let (start, end) = (SeqNum::new(seq), SeqNum::new(seq) + u32::from(len));
+            if let Some((left, right)) = shared.reassembly.duplicate(self.out_of_order, start, end)
+            {
+                self.arrived_twice(cx, left, right);
+            }
         }
         let rx_used = &mut shared.budget.rx_used;
         match shared
@@ -646,8 +722,18 @@ impl Tcb {
             self.rcv_fin = fin;
             self.flags |= TcbFlags::FIN_AHEAD | TcbFlags::OUTPUT;
             if segment.len == 0 {
-                self.dup_acks_due = self.dup_acks_due.saturating_add(1);
+                self.duplicate_ack_due();
             }
+        }
+    }
+
+    /// A segment has arrived out of order (RFC 5681 §4.2). Its peer counts the acknowledgements,
+    /// unless there are SACK blocks to tell: then one for the batch says everything.
+    fn duplicate_ack_due(&mut self) {
+        if self.flags.contains(TcbFlags::SACK) {
+            self.dup_acks_due = 1;
+        } else {
+            self.dup_acks_due = self.dup_acks_due.saturating_add(1);
         }
     }
 

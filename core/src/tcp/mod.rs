@@ -3,7 +3,10 @@
 //! TCP takes segments and gives segments; it never names an interface or a route.
 //!
 //! - `state`: the control block; `input`: segment arrival; `output`: what is sent and when;
-//!   `timers`: what time brings; `recovery` and `congestion`: loss.
+//!   `timers`: what time brings.
+//! - `sack`: what has arrived behind holes, for the peer; `scoreboard`: what the peer says of that.
+//! - `rack`, `recovery`, `prr`: which segments are lost, and how they are repaired; `frto`: whether
+//!   they were lost at all; `congestion`: how much may be on its way.
 //! - `send_queue` and `reassembly`: data, in the frames of the pool.
 //! - `half_open`, `time_wait`, `listener`: connections before and after they are connections.
 //! - `user`: the calls of the user.
@@ -13,10 +16,11 @@
 //! `Tcp::settle` then brings the lists, the timing wheel and the tables up to date. No cost in
 //! here depends on the number of connections, but for closing a listener.
 //!
-//! Not built yet: SACK (RFC 2018) and what stands on it, ECN, path MTU discovery, keep-alive, SYN
-//! cookies; `congestion` and `recovery` are their places. What is not used is not negotiated.
+//! Not built yet: ECN, path MTU discovery, keep-alive, SYN cookies. What is not used is not
+//! negotiated.
 
 mod congestion;
+mod frto;
 mod half_open;
 mod input;
 mod isn;
@@ -24,10 +28,14 @@ mod list;
 mod listener;
 mod output;
 mod params;
+mod prr;
+mod rack;
 mod reassembly;
 mod recovery;
 mod reply;
 mod rtt;
+mod sack;
+mod scoreboard;
 mod segment;
 mod send_queue;
 mod seq;

@@ -4,8 +4,11 @@
 //! content, and the checksum continues the sum that was taken when the data was copied in.
 
 use super::congestion::CongestionControl;
+use super::frto::Frto;
 use super::isn::timestamp_clock;
+use super::rack::micros;
 use super::reply::Head;
+use super::sack;
 use super::seq::SeqNum;
 use super::shared::Shared;
 use super::state::{State, Tcb, TcbFlags};
@@ -36,9 +39,13 @@ impl Tcb {
             | State::Closing
             | State::LastAck => {}
         }
-        if self.flags.contains(TcbFlags::RETRANSMIT) {
-            self.flags.remove(TcbFlags::RETRANSMIT);
-            if let Some(outgoing) = self.retransmit_first(shared, cx) {
+        if self.flags.contains(TcbFlags::TLP_DUE) {
+            self.flags.remove(TcbFlags::TLP_DUE);
+            // What has arrived since the timer expired may have told already (RFC 8985 §7.1).
+            let board = &self.send.board;
+            if board.sacked_out + board.lost_out == 0
+                && let Some(outgoing) = self.loss_probe(shared, cx)
+            {
                 return Some(outgoing);
             }
         }
@@ -48,15 +55,23 @@ impl Tcb {
                 return Some(outgoing);
             }
         }
+        // F-RTO sends new data to see what the old is worth (RFC 5682 §3.1 step 2b).
+        if self.frto != Frto::SentNew
+            && let Some(outgoing) = self.lost_segment(shared, cx)
+        {
+            return Some(outgoing);
+        }
         if let Some(outgoing) = self.data_segment(shared, cx) {
             return Some(outgoing);
         }
-        if self.flags.contains(TcbFlags::FIN_QUEUED) && self.snd_nxt == self.send.end {
+        let fin_is_new = self.flags.contains(TcbFlags::FIN_QUEUED) && self.snd_nxt == self.send.end;
+        let fin_is_lost = self.flags.contains(TcbFlags::FIN_LOST) && self.send.board.lost_out == 0;
+        if fin_is_new || fin_is_lost {
             return self.fin_segment(shared, cx);
         }
         if self.dup_acks_due > 0 {
             let outgoing = self.control_segment(shared, cx, self.snd_max, Flags::ACK)?;
-            self.dup_acks_due -= 1;
+            self.dup_acks_due = self.dup_acks_due.saturating_sub(1);
             return Some(outgoing);
         }
         if self.flags.contains(TcbFlags::ACK_NOW) {
@@ -69,8 +84,13 @@ impl Tcb {
     /// After a segment: whether [`Tcb::next_segment`] has no more, as far as that shows at a
     /// glance.
     pub(super) fn has_sent_all(&mut self) -> bool {
-        let due = TcbFlags::SEND_SYN | TcbFlags::RETRANSMIT | TcbFlags::PROBE | TcbFlags::ACK_NOW;
-        if self.send.next.is_some() || self.flags.intersects(due) || self.dup_acks_due > 0 {
+        let due = TcbFlags::SEND_SYN
+            | TcbFlags::PROBE
+            | TcbFlags::TLP_DUE
+            | TcbFlags::FIN_LOST
+            | TcbFlags::ACK_NOW;
+        let data = self.send.next.is_some() || self.send.board.lost_out > 0;
+        if data || self.flags.intersects(due) || self.dup_acks_due > 0 {
             return false;
         }
         // Its data is out, so it was not the congestion window that stopped it.
@@ -102,6 +122,7 @@ impl Tcb {
         };
         // A SYN-ACK only carries what the peer's SYN did.
         let with_timestamps = !answers || self.flags.contains(TcbFlags::TIMESTAMPS);
+        let with_sack = !answers || self.flags.contains(TcbFlags::SACK);
         let with_scale = !answers || self.rcv_scale == shared.params.window_scale;
         let recent = if answers { self.timestamps.recent } else { 0 };
         let clock = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
@@ -109,6 +130,7 @@ impl Tcb {
             mss: Some(super::announced_mss(self.key.local, self.mtu)),
             window_scale: with_scale.then_some(shared.params.window_scale),
             timestamps: with_timestamps.then_some((clock, recent)),
+            sack_permitted: with_sack,
             ..TcpOptions::default()
         };
         let outgoing = head.segment(&options, cx)?;
@@ -121,13 +143,23 @@ impl Tcb {
         Some(outgoing)
     }
 
-    fn options(&self, now: Instant) -> TcpOptions {
+    /// The options of a segment with `len` bytes of data: SACK blocks as far as the segment does
+    /// not become larger than a full one.
+    fn options(&mut self, shared: &Shared, now: Instant, len: u16) -> TcpOptions {
         let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS).then(|| {
             let clock = timestamp_clock(now).wrapping_add(self.timestamps.offset);
             (clock, self.timestamps.recent)
         });
+        let sack_blocks = if self.has_sack_blocks() {
+            let taken = len + self.option_bytes();
+            let full = super::announced_mss(self.key.local, self.mtu);
+            self.sack_blocks(shared, usize::from(full.saturating_sub(taken)))
+        } else {
+            sack::Blocks::new()
+        };
         TcpOptions {
             timestamps,
+            sack_blocks,
             ..TcpOptions::default()
         }
     }
@@ -160,7 +192,7 @@ impl Tcb {
             return None;
         }
         let head = self.head(shared, seq, flags);
-        head.segment(&self.options(cx.now), cx)
+        head.segment(&self.options(shared, cx.now, 0), cx)
     }
 
     /// The pool is empty, so what is due cannot be built: the timer of delayed acknowledgements
@@ -230,24 +262,96 @@ impl Tcb {
             && self.window_offer(shared).saturating_sub(announced) >= enough
     }
 
-    /// Fast retransmit, or the next hole in recovery: the first segment that is not acknowledged,
-    /// whatever the windows say.
-    fn retransmit_first(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
-        if self.snd_nxt == self.snd_una {
+    /// The first segment that is taken for lost, as far as the windows allow; the first one of a
+    /// recovery whatever the congestion window says (RFC 5681 §3.2, RFC 6675 §5 step 4.3).
+    fn lost_segment(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
+        let index = self.send.first_lost(cx.pool)?;
+        if self.flags.contains(TcbFlags::PERSIST) {
             return None;
         }
-        // The timed segment may be the one that is sent twice (Karn's rule).
-        self.flags.remove(TcbFlags::TIMING);
-        match self.send.frames.first() {
-            Some(first) => Some(self.frame_segment(shared, cx, first)),
-            None => {
-                cx.counters.tcp_retransmits += 1;
-                self.control_segment(shared, cx, self.send.end, Flags::FIN)
+        let Descriptor { seq, len, .. } = *cx.pool.descriptor_at(index);
+        let (seq, len) = (SeqNum::new(seq), u32::from(len));
+        let pipe = self.pipe();
+        let usable = (self.snd_una + self.snd_wnd).since(seq);
+        let mut sent = len;
+        if len > usable {
+            // The peer has taken window back: sender's silly window avoidance, as for new data.
+            if usable == 0 || usable < self.max_snd_wnd / 2 {
+                if pipe == 0 {
+                    self.start_persist(cx.now);
+                }
+                return None;
             }
+            sent = usable;
         }
+        if !self.flags.contains(TcbFlags::RETRANSMIT)
+            && pipe > 0
+            && sent > self.send_window().saturating_sub(pipe)
+        {
+            self.flags |= TcbFlags::CWND_LIMITED;
+            return None;
+        }
+        if sent < len && !self.split(shared, cx, index, sent) {
+            return None;
+        }
+        self.flags.remove(TcbFlags::RETRANSMIT);
+        Some(self.send_again(shared, cx, index))
     }
 
-    /// New data, or after a timeout old data again, as far as the windows allow.
+    /// Sends a frame once more.
+    fn send_again(&mut self, shared: &Shared, cx: &mut Context<'_>, index: u32) -> Outgoing {
+        // The timed segment may be the one that is sent twice (Karn's rule).
+        self.flags.remove(TcbFlags::TIMING);
+        let is_last = cx.pool.next_in_queue(index).is_none();
+        let len = u32::from(cx.pool.descriptor_at(index).len);
+        let stamp = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
+        let outgoing = self.frame_segment(shared, cx, index);
+        self.send.sent_again(cx.pool, index);
+        self.doubt_sent_again(len, stamp, micros(cx.now));
+        if is_last && self.flags.contains(TcbFlags::FIN_QUEUED) {
+            // The FIN goes along, for the first time or once more.
+            self.flags.remove(TcbFlags::FIN_LOST);
+            self.snd_nxt = self.send.end + 1;
+            self.snd_max = self.snd_max.latest(self.snd_nxt);
+        }
+        self.last_sent = cx.now;
+        if self.rtx_at == Instant::FAR_FUTURE {
+            self.start_retransmission_timer(cx.now);
+        }
+        outgoing
+    }
+
+    /// TLP_send_probe (RFC 8985 §7.3): new data, or else the last segment once more, whatever the
+    /// congestion window says.
+    fn loss_probe(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
+        let in_flight = self.snd_nxt.since(self.snd_una);
+        let fresh = self.send.next.filter(|index| {
+            let len = u32::from(cx.pool.descriptor_at(*index).len);
+            in_flight.saturating_add(len) <= self.snd_wnd
+        });
+        let again = if fresh.is_none() {
+            let last = self.send.last_sent(cx.pool);
+            if last.is_none() && !self.fin_is_under_way() {
+                return None;
+            }
+            last
+        } else {
+            None
+        };
+        // No probe for the probe.
+        self.flags |= TcbFlags::TLP_SENT;
+        self.flags.set(TcbFlags::TLP_RETRANSMITTED, fresh.is_none());
+        let outgoing = match (fresh, again) {
+            (Some(index), _) => self.send_next(shared, cx, index),
+            (None, Some(index)) => self.send_again(shared, cx, index),
+            (None, None) => self.fin_segment(shared, cx)?,
+        };
+        cx.counters.tcp_loss_probes += 1;
+        self.tlp_end = self.snd_nxt;
+        Some(outgoing)
+    }
+
+    /// New data, as far as the windows allow.
     fn data_segment(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
         let Some(index) = self.send.next else {
             self.flags.remove(TcbFlags::CWND_LIMITED);
@@ -259,11 +363,14 @@ impl Tcb {
         let len = u32::from(cx.pool.descriptor_at(index).len);
         let in_flight = self.snd_nxt.since(self.snd_una);
         if self.flight() == 0 && cx.now > self.rtt.expiry(self.last_sent) {
-            self.congestion.on_idle(self.smss());
+            self.congestion.on_idle(cx.now, self.smss());
         }
         let usable = self.snd_wnd.saturating_sub(in_flight);
         let mut sent = len;
+        let pipe = self.pipe();
         if len > usable {
+            // It is the peer's window that limits: cwnd is not in use (RFC 9438 §5.8).
+            self.flags.remove(TcbFlags::CWND_LIMITED);
             // Sender's silly window avoidance (RFC 9293 §3.8.6.2.1, condition 3).
             if usable == 0 || usable < self.max_snd_wnd / 2 {
                 if in_flight == 0 {
@@ -273,7 +380,7 @@ impl Tcb {
             }
             sent = usable;
         }
-        if sent > self.cwnd().saturating_sub(in_flight) && in_flight > 0 {
+        if sent > self.send_window().saturating_sub(pipe) && pipe > 0 {
             self.flags |= TcbFlags::CWND_LIMITED;
             return None;
         }
@@ -286,6 +393,9 @@ impl Tcb {
         }
         if sent < len && !self.split(shared, cx, index, sent) {
             return None;
+        }
+        if sent > self.cwnd().saturating_sub(pipe) && pipe > 0 {
+            cx.counters.tcp_limited_transmits += 1;
         }
         Some(self.send_next(shared, cx, index))
     }
@@ -316,6 +426,9 @@ impl Tcb {
         let end = SeqNum::new(seq) + u32::from(len);
         let is_last = cx.pool.next_in_queue(index).is_none();
         let is_new = !self.snd_nxt.before(self.snd_max);
+        if self.flight() == 0 {
+            self.rack.restart();
+        }
         let outgoing = self.frame_segment(shared, cx, index);
         self.send.next = cx.pool.next_in_queue(index);
         self.snd_nxt = if is_last && self.flags.contains(TcbFlags::FIN_QUEUED) {
@@ -338,6 +451,7 @@ impl Tcb {
         if self.rtx_at == Instant::FAR_FUTURE {
             self.start_retransmission_timer(cx.now);
         }
+        self.schedule_probe(cx.now);
         outgoing
     }
 
@@ -365,8 +479,12 @@ impl Tcb {
             cx.counters.tcp_retransmits += 1;
         }
         cx.counters.tcp_sent += 1;
+        if self.flags.contains(TcbFlags::RECOVERY) {
+            self.prr.sent(u32::from(len));
+        }
+        cx.pool.descriptor_at_mut(index).time = micros(cx.now);
         let head = self.head(shared, seq, flags);
-        let options = self.options(cx.now);
+        let options = self.options(shared, cx.now, len);
         let room = &mut cx.pool.buffer_at_mut(index)[..usize::from(start)];
         let header_len = head.emit(&options, (len, Sum::from_folded(sum)), room) as u16;
         let payload = OutgoingFrame::Lent {
@@ -380,26 +498,28 @@ impl Tcb {
     /// A FIN without data, after everything else.
     fn fin_segment(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
         let outgoing = self.control_segment(shared, cx, self.send.end, Flags::FIN)?;
-        if self.snd_nxt.before(self.snd_max) {
+        if self.send.end.before(self.snd_max) {
             cx.counters.tcp_retransmits += 1;
         }
+        self.flags.remove(TcbFlags::FIN_LOST | TcbFlags::TIMING);
         self.snd_nxt = self.send.end + 1;
         self.snd_max = self.snd_max.latest(self.snd_nxt);
         self.last_sent = cx.now;
         if self.rtx_at == Instant::FAR_FUTURE {
             self.start_retransmission_timer(cx.now);
         }
+        self.schedule_probe(cx.now);
         Some(outgoing)
     }
 
     /// The persist timer expired: what the window allows, but at least one byte (RFC 9293
     /// §3.8.6.1). A byte beyond the window does not count as sent: SND.NXT stays.
     fn probe(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
-        let index = self.send.next?;
-        let len = u32::from(cx.pool.descriptor_at(index).len);
-        let usable = self
-            .snd_wnd
-            .saturating_sub(self.snd_nxt.since(self.snd_una));
+        let lost = self.send.first_lost(cx.pool);
+        let index = lost.or(self.send.next)?;
+        let Descriptor { seq, len, .. } = *cx.pool.descriptor_at(index);
+        let (seq, len) = (SeqNum::new(seq), u32::from(len));
+        let usable = (self.snd_una + self.snd_wnd).since(seq);
         let sent = usable.clamp(1, len);
         if sent < len && !self.split(shared, cx, index, sent) {
             return None;
@@ -407,14 +527,17 @@ impl Tcb {
         cx.counters.tcp_zero_window_probes += 1;
         if usable > 0 {
             self.stop_persist();
-            return Some(self.send_next(shared, cx, index));
+            return Some(if lost.is_some() {
+                self.flags.remove(TcbFlags::RETRANSMIT);
+                self.send_again(shared, cx, index)
+            } else {
+                self.send_next(shared, cx, index)
+            });
         }
         let outgoing = self.frame_segment(shared, cx, index);
         let with_fin =
             self.flags.contains(TcbFlags::FIN_QUEUED) && cx.pool.next_in_queue(index).is_none();
-        self.snd_max = self
-            .snd_max
-            .latest(self.snd_nxt + sent + u32::from(with_fin));
+        self.snd_max = self.snd_max.latest(seq + sent + u32::from(with_fin));
         Some(outgoing)
     }
 }
@@ -462,6 +585,7 @@ mod tests {
             snd_scale: 0,
             rcv_scale: 0,
             timestamps: None,
+            sack: true,
             syn_was_lost: false,
         };
         let mut tcb = Tcb::new(key, &agreed, &params);

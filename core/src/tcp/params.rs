@@ -1,6 +1,6 @@
 //! TCP's constants, each with its source, and the configuration in the units that TCP counts in.
 
-use crate::config::TcpConfig;
+use crate::config::{CongestionAlgorithm, TcpConfig};
 use crate::time::nanos;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -10,7 +10,8 @@ pub(super) const INITIAL_RTO: Duration = Duration::from_secs(1);
 /// Retransmission timeout for data when the handshake had to be repeated and nothing was measured
 /// (RFC 6298 §5.7).
 pub(super) const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);
-/// Smallest retransmission timeout. RFC 6298 §2.4 says 1 s, for clocks as coarse as those of its
+/// By how much the retransmission timeout exceeds the smoothed round-trip time, at least: the
+/// smallest timeout. RFC 6298 §2.4 says 1 s, for clocks as coarse as those of its
 /// time; Linux and FreeBSD use less, and so does every peer that we meet.
 pub(super) const MIN_RTO: Duration = Duration::from_millis(200);
 /// Largest retransmission timeout, and distance of zero-window probes (RFC 6298 §2.5: at least
@@ -19,14 +20,42 @@ pub(super) const MAX_RTO: Duration = Duration::from_secs(60);
 
 /// Duplicate acknowledgements that start a fast retransmit (RFC 5681 §3.2).
 pub(super) const DUP_ACK_THRESHOLD: u8 = 3;
+/// Duplicate acknowledgements that let new segments go, one each (RFC 3042 §2).
+pub(super) const LIMITED_TRANSMIT: u8 = 2;
+
+/// For how long the smallest round-trip time is remembered, in microseconds: 5 minutes. Routes
+/// change (RFC 8985 §6.2 step 1 leaves the filter open).
+pub(super) const MIN_RTT_WINDOW: u32 = 300_000_000;
+/// Recoveries after which a widened reordering window narrows again (RFC 8985 §6.2 step 4).
+pub(super) const REORDERING_PERSIST: u8 = 16;
+/// TLP.max_ack_delay (RFC 8985 §5.3): how long a peer may delay the acknowledgement of less than
+/// two full segments.
+pub(super) const TLP_MAX_ACK_DELAY: Duration = Duration::from_millis(200);
+/// What is added to a probe timeout, for deadlines are rounded to ticks of the timing wheel: two of
+/// them.
+pub(super) const TLP_MARGIN: Duration = Duration::from_millis(2);
+/// The probe timeout before the first measurement (RFC 8985 §7.2).
+pub(super) const TLP_WITHOUT_RTT: Duration = Duration::from_secs(1);
+
 /// Initial window in segments, and the bytes that it shall not exceed if segments are large
 /// (RFC 6928 §2).
 pub(super) const INITIAL_WINDOW_SEGMENTS: u32 = 10;
 pub(super) const INITIAL_WINDOW_BYTES: u32 = 14_600;
-/// Segments by which one acknowledgement opens the window in slow start. RFC 3465 §2.3 says 2;
-/// RFC 9406 §4.2 says 8 where the sender does not pace, which suits peers that acknowledge a whole
-/// burst at once, as mnet does.
+/// L, the segments by which one acknowledgement opens the window in slow start. RFC 3465 §2.3 says
+/// 2; RFC 9406 §4.3 says 8 where the sender does not pace, which suits peers that acknowledge a
+/// whole burst at once, as mnet does.
 pub(super) const SLOW_START_LIMIT: u32 = 8;
+
+/// HyStart++ (RFC 9406 §4.3): a rise of the round-trip time by this part of it, within these bounds
+/// in microseconds, is a queue;
+pub(super) const MIN_RTT_DIVISOR: u32 = 8;
+pub(super) const MIN_RTT_THRESH: u32 = 4_000;
+pub(super) const MAX_RTT_THRESH: u32 = 16_000;
+/// so many samples make a round's minimum;
+pub(super) const N_RTT_SAMPLE: u8 = 8;
+/// and conservative slow start grows by this part for so many rounds.
+pub(super) const CSS_GROWTH_DIVISOR: u32 = 4;
+pub(super) const CSS_ROUNDS: u8 = 5;
 
 /// Segments at a connection's start that are acknowledged at once, so that the peer's window opens
 /// quickly.
@@ -81,6 +110,7 @@ pub(super) struct Params {
     pub(super) receive_buffer: u32,
     pub(super) send_buffer: u32,
     pub(super) nodelay: bool,
+    pub(super) congestion: CongestionAlgorithm,
     pub(super) delayed_ack: Duration,
     pub(super) time_wait: Duration,
     pub(super) fin_wait_2: Duration,
@@ -98,6 +128,7 @@ impl Params {
             receive_buffer,
             send_buffer: u32::try_from(config.send_buffer).unwrap_or(1 << 30),
             nodelay: config.nodelay,
+            congestion: config.congestion,
             delayed_ack: config.delayed_ack,
             time_wait: Duration::from_nanos(nanos(config.time_wait)),
             fin_wait_2: config.fin_wait_2,

@@ -38,12 +38,16 @@ struct Range {
     start: SeqNum,
     end: SeqNum,
     frames: FrameQueue,
+    /// The block's clock when data last arrived for it.
+    touched: u32,
 }
 
 #[derive(Debug)]
 struct Block {
     /// In order, apart from each other.
     ranges: heapless::Vec<Range, MAX_RANGES>,
+    /// Counts the frames that came.
+    clock: u32,
     next_free: u32,
 }
 
@@ -59,6 +63,7 @@ impl Reassembly {
         let count = u32::try_from(blocks).unwrap_or(u32::MAX - 1);
         let blocks = (0..count).map(|i| Block {
             ranges: heapless::Vec::new(),
+            clock: 0,
             next_free: if i + 1 == count { u32::MAX } else { i + 1 },
         });
         Self {
@@ -83,6 +88,54 @@ impl Reassembly {
             self.first_free = block.next_free;
         }
         true
+    }
+
+    /// The ranges as SACK blocks (RFC 2018 §4): that of the latest frame first, then the others
+    /// from the latest change to the oldest, as many as `out` has room for. Returns how many.
+    pub(super) fn latest(&self, id: BlockId, out: &mut [(SeqNum, SeqNum)]) -> usize {
+        let Some(block) = self.blocks.get(id.0 as usize) else {
+            return 0;
+        };
+        let mut count = 0;
+        let mut before = None;
+        for place in out {
+            // `touched` is unique: ages are compared, so the clock may wrap.
+            let age = |range: &Range| block.clock.wrapping_sub(range.touched);
+            let latest = block
+                .ranges
+                .iter()
+                .filter(|range| before.is_none_or(|before| age(range) > before))
+                .min_by_key(|range| age(range));
+            let Some(range) = latest else { break };
+            *place = (range.start, range.end);
+            before = Some(age(range));
+            count += 1;
+        }
+        count
+    }
+
+    /// The part of `start..end` that has arrived before: the first piece without a hole. Counts as
+    /// a change of the range that it lies in.
+    pub(super) fn duplicate(
+        &mut self,
+        id: BlockId,
+        start: SeqNum,
+        end: SeqNum,
+    ) -> Option<(SeqNum, SeqNum)> {
+        let block = self.blocks.get_mut(id.0 as usize)?;
+        let range = block
+            .ranges
+            .iter_mut()
+            .find(|range| range.end.after(start))
+            .filter(|range| range.start.before(end))?;
+        block.clock = block.clock.wrapping_add(1);
+        range.touched = block.clock;
+        let right = if end.before(range.end) {
+            end
+        } else {
+            range.end
+        };
+        Some((start.latest(range.start), right))
     }
 
     fn release_if_empty(&mut self, id: &mut BlockId) {
@@ -238,6 +291,8 @@ impl Block {
         frame: Frame,
         held: &mut usize,
     ) -> Result<(), Refused> {
+        self.clock = self.clock.wrapping_add(1);
+        let touched = self.clock;
         let descriptor = pool.descriptor_mut(&frame);
         let mut start = SeqNum::new(descriptor.seq);
         let mut end = start + u32::from(descriptor.len);
@@ -293,6 +348,7 @@ impl Block {
             (true, false) => {
                 let range = &mut self.ranges[next - 1];
                 range.end = end;
+                range.touched = touched;
                 *held += push_or_merge(&mut range.frames, pool, frame);
             }
             (true, true) => {
@@ -300,11 +356,13 @@ impl Block {
                 let range = &mut self.ranges[next - 1];
                 *held += push_or_merge(&mut range.frames, pool, frame);
                 range.end = following.end;
+                range.touched = touched;
                 range.frames.append(pool, &mut following.frames);
             }
             (false, true) => {
                 let range = &mut self.ranges[next];
                 range.start = start;
+                range.touched = touched;
                 *held += push_front_or_merge(&mut range.frames, pool, frame);
             }
             (false, false) => {
@@ -316,7 +374,15 @@ impl Block {
                 frames.push_back(pool, frame);
                 *held += 1;
                 // Cannot fail: there is room.
-                let _ = self.ranges.insert(next, Range { start, end, frames });
+                let _ = self.ranges.insert(
+                    next,
+                    Range {
+                        start,
+                        end,
+                        frames,
+                        touched,
+                    },
+                );
             }
         }
         Ok(())

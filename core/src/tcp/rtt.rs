@@ -4,9 +4,6 @@ use super::params::{INITIAL_RTO, MAX_RTO, MIN_RTO, RTO_AFTER_LOST_SYN};
 use crate::time::Instant;
 use core::time::Duration;
 
-/// The clock's granularity G: deadlines are rounded up to a tick of the timing wheel.
-const GRANULARITY: u32 = 1_000;
-
 /// SRTT, RTTVAR and RTO of a connection, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RttEstimator {
@@ -48,10 +45,10 @@ impl RttEstimator {
             self.rttvar = self.rttvar - self.rttvar / 4 + self.srtt.abs_diff(r) / 4;
             self.srtt = (self.srtt - self.srtt / 8 + r / 8).max(1);
         }
-        let rto = self
-            .srtt
-            .saturating_add(self.rttvar.saturating_mul(4).max(GRANULARITY));
-        self.rto = rto.clamp(micros(MIN_RTO), micros(MAX_RTO));
+        // The floor is one of the variation, not of the sum: on a long and steady path RTTVAR tends
+        // to zero, and the first delayed acknowledgement would look like a loss.
+        let variation = self.rttvar.saturating_mul(4).max(micros(MIN_RTO));
+        self.rto = self.srtt.saturating_add(variation).min(micros(MAX_RTO));
         self.backoff = 0;
     }
 
@@ -67,6 +64,11 @@ impl RttEstimator {
     #[cfg(test)]
     pub(super) fn srtt(&self) -> Option<Duration> {
         (self.srtt != 0).then(|| Duration::from_micros(u64::from(self.srtt)))
+    }
+
+    /// The smoothed round-trip time in microseconds; 0 before there is a measurement.
+    pub(super) fn srtt_micros(&self) -> u32 {
+        self.srtt
     }
 
     /// The timeout to use now, backoff included.
@@ -136,9 +138,16 @@ mod tests {
     fn the_timeout_stays_within_its_bounds() {
         let mut rtt = RttEstimator::new();
         (0..100).for_each(|_| rtt.sample(Duration::from_nanos(1)));
-        assert_eq!(rtt.rto(), MIN_RTO);
+        assert_eq!(rtt.rto(), MIN_RTO + Duration::from_micros(1));
         (0..100).for_each(|_| rtt.sample(Duration::from_secs(1_000_000)));
         assert_eq!(rtt.rto(), MAX_RTO);
+    }
+
+    #[test]
+    fn a_long_steady_path_leaves_room_for_a_delayed_acknowledgement() {
+        let mut rtt = RttEstimator::new();
+        (0..100).for_each(|_| rtt.sample(ms(300)));
+        assert_eq!(rtt.rto(), ms(500));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::reply::{Head, Reply};
 use super::seq::SeqNum;
 use crate::demux::FourTuple;
-use crate::wire::tcp::{Flags, TcpHeader, TcpOptions};
+use crate::wire::tcp::{Flags, MAX_SACK_BLOCKS, TcpHeader, TcpOptions};
 
 /// SEG.*: a segment without its payload.
 #[derive(Clone, Copy, Debug)]
@@ -18,10 +18,18 @@ pub(super) struct Segment {
     pub(super) mss: Option<u16>,
     pub(super) window_scale: Option<u8>,
     pub(super) timestamps: Option<(u32, u32)>,
+    pub(super) sack_permitted: bool,
+    /// SACK blocks as they were sent: left and right edge, of which `sack_len` count.
+    sack: [(SeqNum, SeqNum); MAX_SACK_BLOCKS],
+    sack_len: u8,
 }
 
 impl Segment {
     pub(super) fn new(header: &TcpHeader, options: &TcpOptions, payload: usize) -> Self {
+        let mut sack = [<(SeqNum, SeqNum)>::default(); MAX_SACK_BLOCKS];
+        for (place, (left, right)) in sack.iter_mut().zip(&options.sack_blocks) {
+            *place = (SeqNum::new(*left), SeqNum::new(*right));
+        }
         Self {
             seq: SeqNum::new(header.sequence.get()),
             ack: SeqNum::new(header.acknowledgment.get()),
@@ -31,7 +39,15 @@ impl Segment {
             mss: options.mss,
             window_scale: options.window_scale,
             timestamps: options.timestamps,
+            sack_permitted: options.sack_permitted,
+            sack,
+            sack_len: u8::try_from(options.sack_blocks.len()).unwrap_or(0),
         }
+    }
+
+    /// The SACK blocks, unchecked (RFC 2018 §3).
+    pub(super) fn sack_blocks(&self) -> &[(SeqNum, SeqNum)] {
+        self.sack.get(..usize::from(self.sack_len)).unwrap_or(&[])
     }
 
     /// SEG.LEN: payload, SYN and FIN.

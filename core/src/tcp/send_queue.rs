@@ -6,6 +6,7 @@
 //! window ends inside one, that frame is cut in two first.
 
 use super::reassembly::trim_front;
+use super::scoreboard::{Delivered, Scoreboard};
 use super::seq::SeqNum;
 use crate::checksum::{self, Sum};
 use crate::pool::{Descriptor, Frame, FramePool, FrameQueue, HEADROOM};
@@ -18,6 +19,8 @@ pub(super) struct SendQueue {
     pub(super) next: Option<u32>,
     /// The number behind the last byte: that of FIN.
     pub(super) end: SeqNum,
+    /// What became of the frames that were sent.
+    pub(super) board: Scoreboard,
 }
 
 impl SendQueue {
@@ -26,6 +29,7 @@ impl SendQueue {
             frames: FrameQueue::default(),
             next: None,
             end: start,
+            board: Scoreboard::new(),
         }
     }
 
@@ -80,17 +84,25 @@ impl SendQueue {
     }
 
     /// Drops what was acknowledged and returns how many frames that freed.
-    pub(super) fn acknowledge(&mut self, pool: &mut FramePool, snd_una: SeqNum) -> usize {
+    pub(super) fn acknowledge(
+        &mut self,
+        pool: &mut FramePool,
+        snd_una: SeqNum,
+        delivered: &mut Delivered<'_>,
+    ) -> usize {
         let mut freed = 0;
         while let Some(first) = self.frames.first() {
+            let whole = *pool.descriptor_at(first);
             let Descriptor {
                 len, seq, start, ..
-            } = *pool.descriptor_at(first);
+            } = whole;
             let acknowledged = snd_una.since(SeqNum::new(seq));
             if acknowledged == 0 {
                 break;
             }
             if acknowledged < u32::from(len) {
+                self.board
+                    .acknowledged_partly(&whole, acknowledged, delivered);
                 let at = usize::from(start);
                 let gone = checksum::sum(&pool.buffer_at(first)[at..at + acknowledged as usize]);
                 let descriptor = pool.descriptor_at_mut(first);
@@ -103,9 +115,11 @@ impl SendQueue {
                 trim_front(descriptor, acknowledged);
                 break;
             }
+            let next = pool.next_in_queue(first);
             if self.next == Some(first) {
-                self.next = pool.next_in_queue(first);
+                self.next = next;
             }
+            self.board.acknowledged(first, &whole, next, delivered);
             if let Some(frame) = self.frames.pop_front(pool) {
                 pool.free(frame);
                 freed += 1;
@@ -114,20 +128,24 @@ impl SendQueue {
         freed
     }
 
-    /// Goes back to the first frame: everything is to be sent again.
-    pub(super) fn rewind(&mut self) {
-        self.next = self.frames.first();
-    }
-
     /// Cuts the frame at `index` behind `bytes` bytes (fewer than it has) and puts the rest into
-    /// `rest`, behind it.
+    /// `rest`, behind it. Not for a frame that is `SACKED`.
     #[allow(clippy::cast_possible_truncation, reason = "at most a frame")]
     pub(super) fn split(&mut self, pool: &mut FramePool, index: u32, bytes: u16, rest: Frame) {
         let Descriptor {
-            start, len, seq, ..
+            start,
+            len,
+            seq,
+            flags,
+            time,
+            ..
         } = *pool.descriptor_at(index);
         let seq = SeqNum::new(seq);
-        *pool.descriptor_mut(&rest) = empty_at(seq + u32::from(bytes));
+        *pool.descriptor_mut(&rest) = Descriptor {
+            flags,
+            time,
+            ..empty_at(seq + u32::from(bytes))
+        };
         let cut = usize::from(start + bytes);
         pool.copy_range(index, cut..usize::from(start + len), &rest, HEADROOM);
         let rest_sum = {
@@ -148,6 +166,7 @@ impl SendQueue {
         let freed = self.frames.len();
         self.frames.clear(pool);
         self.next = None;
+        self.board = Scoreboard::new();
         freed
     }
 }
@@ -164,6 +183,7 @@ fn empty_at(seq: SeqNum) -> Descriptor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::rack::Rack;
     use std::vec::Vec;
 
     const SMSS: u16 = 100;
@@ -235,12 +255,14 @@ mod tests {
             let bytes = data(250);
             write(&mut queue, &mut pool, start, &bytes);
             let mut freed = 0;
+            let mut rack = Rack::new(start);
+            let delivered = &mut Delivered::new(&mut rack, 0, None, start);
             for acknowledged in (step..=250).step_by(step as usize) {
-                freed += queue.acknowledge(&mut pool, start + acknowledged);
+                freed += queue.acknowledge(&mut pool, start + acknowledged, delivered);
                 let (_, left) = look(&queue, &pool, start + acknowledged);
                 assert_eq!(left, bytes[acknowledged as usize..]);
             }
-            freed += queue.acknowledge(&mut pool, start + 250);
+            freed += queue.acknowledge(&mut pool, start + 250, delivered);
             assert_eq!((freed, pool.free_frames(), queue.next), (3, 8, None));
         }
     }

@@ -1,7 +1,10 @@
 //! The states of a connection and its control block (RFC 9293 §3.3.1, §3.3.2).
 
-use super::congestion::{CongestionControl, NewReno};
+use super::congestion::{Congestion, CongestionControl};
+use super::frto::{Doubt, Frto};
 use super::params::{CHALLENGE_ACKS_PER_SECOND, PAWS_IDLE_SECONDS, Params, QUICK_ACKS};
+use super::prr::Prr;
+use super::rack::Rack;
 use super::reassembly::BlockId;
 use super::rtt::RttEstimator;
 use super::send_queue::SendQueue;
@@ -12,6 +15,7 @@ use crate::demux::FourTuple;
 use crate::pool::FrameQueue;
 use crate::socket::Readiness;
 use crate::time::Instant;
+use crate::wire::tcp::ALIGNED_TIMESTAMPS_LEN;
 use bitflags::bitflags;
 use core::fmt;
 
@@ -95,7 +99,7 @@ bitflags! {
         const SEND_SYN = 1 << 5;
         /// An acknowledgement is due with the next batch.
         const ACK_NOW = 1 << 6;
-        /// The first unacknowledged segment is to be sent again.
+        /// The next segment to be sent again goes whatever the congestion window says.
         const RETRANSMIT = 1 << 7;
         /// A zero-window probe is due.
         const PROBE = 1 << 8;
@@ -127,6 +131,22 @@ bitflags! {
         const EVENT = 1 << 21;
         /// The network says that the peer cannot be reached: the reason to give if it times out.
         const UNREACHABLE = 1 << 22;
+        /// Both sides sent SACK-permitted in their SYN (RFC 2018 §2).
+        const SACK = 1 << 23;
+        /// What a timeout has lost is being repaired.
+        const LOSS_RECOVERY = 1 << 24;
+        /// A FIN is taken for lost.
+        const FIN_LOST = 1 << 25;
+        /// `doubt` is about the last reduction.
+        const DOUBT = 1 << 26;
+        /// `loss_at` is the probe timer's, not the reordering timer's (RFC 8985).
+        const TLP_TIMER = 1 << 27;
+        /// A loss probe is due.
+        const TLP_DUE = 1 << 28;
+        /// A loss probe was sent; `tlp_end` is not acknowledged yet.
+        const TLP_SENT = 1 << 29;
+        /// That probe was no new data.
+        const TLP_RETRANSMITTED = 1 << 30;
     }
 }
 
@@ -194,6 +214,7 @@ pub(super) struct Agreed {
     pub(super) snd_scale: u8,
     pub(super) rcv_scale: u8,
     pub(super) timestamps: Option<Timestamps>,
+    pub(super) sack: bool,
     pub(super) syn_was_lost: bool,
 }
 
@@ -208,9 +229,9 @@ pub(super) struct Tcb {
     // Send sequence variables. SYN and FIN have numbers too; FIN's is `send.end`.
     pub(super) iss: SeqNum,
     pub(super) snd_una: SeqNum,
-    /// The next number to send; goes back to `snd_una` after a timeout.
+    /// The next number to send for the first time.
     pub(super) snd_nxt: SeqNum,
-    /// Behind the last number that was ever sent.
+    /// Behind the last number that was ever sent: beyond `snd_nxt` by what probed a closed window.
     pub(super) snd_max: SeqNum,
     pub(super) snd_wnd: u32,
     pub(super) snd_wl1: SeqNum,
@@ -242,6 +263,8 @@ pub(super) struct Tcb {
     pub(super) unread: u32,
     /// Data behind holes.
     pub(super) out_of_order: BlockId,
+    /// What has arrived twice and is to be reported; none if empty.
+    pub(super) duplicate: (SeqNum, SeqNum),
     pub(super) timestamps: Timestamps,
     pub(super) quick_acks: u8,
     /// Duplicate acknowledgements due, one for each segment out of order (RFC 5681 §3.2).
@@ -251,9 +274,17 @@ pub(super) struct Tcb {
     pub(super) dup_acks: u8,
     pub(super) retries: u8,
     pub(super) rtt: RttEstimator,
-    pub(super) congestion: NewReno,
+    pub(super) congestion: Congestion,
     /// RFC 6582: behind what was sent when the last loss was detected.
     pub(super) recover: SeqNum,
+    /// How much may be in flight during fast recovery.
+    pub(super) recovery_window: u32,
+    pub(super) prr: Prr,
+    pub(super) rack: Rack,
+    /// TLP.end_seq of RFC 8985 §7.3.
+    pub(super) tlp_end: SeqNum,
+    pub(super) frto: Frto,
+    pub(super) doubt: Doubt,
     pub(super) timed_seq: SeqNum,
     pub(super) timed_at: Instant,
     pub(super) last_sent: Instant,
@@ -261,6 +292,8 @@ pub(super) struct Tcb {
     // Deadlines; FAR_FUTURE when not running.
     /// Retransmission or persist timer.
     pub(super) rtx_at: Instant,
+    /// Reordering or loss probe.
+    pub(super) loss_at: Instant,
     /// Delayed acknowledgement.
     pub(super) ack_at: Instant,
     /// FIN-WAIT-2 of an orphan.
@@ -280,6 +313,7 @@ impl Tcb {
         let mut flags = TcbFlags::IN_DEMUX;
         flags.set(TcbFlags::NODELAY, params.nodelay);
         flags.set(TcbFlags::TIMESTAMPS, agreed.timestamps.is_some());
+        flags.set(TcbFlags::SACK, agreed.sack);
         let rcv_nxt = agreed.irs + 1;
         let snd_una = agreed.iss + 1;
         Self {
@@ -310,18 +344,30 @@ impl Tcb {
             received: FrameQueue::default(),
             unread: 0,
             out_of_order: BlockId::NONE,
+            duplicate: (rcv_nxt, rcv_nxt),
             timestamps: agreed.timestamps.unwrap_or_default(),
             quick_acks: QUICK_ACKS,
             dup_acks_due: 0,
             dup_acks: 0,
             retries: 0,
             rtt: RttEstimator::new(),
-            congestion: NewReno::new(u32::from(agreed.smss), agreed.syn_was_lost),
+            congestion: Congestion::new(
+                params.congestion,
+                u32::from(agreed.smss),
+                agreed.syn_was_lost,
+            ),
             recover: snd_una,
+            recovery_window: 0,
+            prr: Prr::default(),
+            rack: Rack::new(snd_una),
+            tlp_end: snd_una,
+            frto: Frto::Off,
+            doubt: Doubt::new(snd_una),
             timed_seq: snd_una,
             timed_at: Instant::ZERO,
             last_sent: Instant::ZERO,
             rtx_at: Instant::FAR_FUTURE,
+            loss_at: Instant::FAR_FUTURE,
             ack_at: Instant::FAR_FUTURE,
             close_at: Instant::FAR_FUTURE,
             stalled_since: Instant::FAR_FUTURE,
@@ -341,14 +387,29 @@ impl Tcb {
         self.snd_max.since(self.snd_una)
     }
 
+    /// Bytes that the options of every segment take.
+    pub(super) fn option_bytes(&self) -> u16 {
+        let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS);
+        u16::try_from(if timestamps {
+            ALIGNED_TIMESTAMPS_LEN
+        } else {
+            0
+        })
+        .unwrap_or(0)
+    }
+
     /// SMSS in the width of windows.
     pub(super) fn smss(&self) -> u32 {
         u32::from(self.smss)
     }
 
-    /// cwnd.
+    /// cwnd: recovery's own during fast recovery, the controller's otherwise.
     pub(super) fn cwnd(&self) -> u32 {
-        self.congestion.window()
+        if self.flags.contains(TcbFlags::RECOVERY) {
+            self.recovery_window
+        } else {
+            self.congestion.window()
+        }
     }
 
     /// Whether our FIN was sent and acknowledged.
@@ -373,11 +434,15 @@ impl Tcb {
 
     /// The earliest deadline.
     pub(super) fn deadline(&self) -> Instant {
-        self.rtx_at.min(self.ack_at).min(self.close_at)
+        self.rtx_at
+            .min(self.loss_at)
+            .min(self.ack_at)
+            .min(self.close_at)
     }
 
     pub(super) fn stop_timers(&mut self) {
         self.rtx_at = Instant::FAR_FUTURE;
+        self.loss_at = Instant::FAR_FUTURE;
         self.ack_at = Instant::FAR_FUTURE;
         self.close_at = Instant::FAR_FUTURE;
         self.stalled_since = Instant::FAR_FUTURE;
@@ -481,6 +546,6 @@ mod tests {
     /// the demultiplexer, the wheel and the lists).
     #[test]
     fn a_control_block_stays_small() {
-        assert!(size_of::<Tcb>() <= 400, "{}", size_of::<Tcb>());
+        assert!(size_of::<Tcb>() <= 512, "{}", size_of::<Tcb>());
     }
 }

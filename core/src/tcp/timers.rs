@@ -1,4 +1,4 @@
-//! A connection's timers: retransmission, persist, delayed acknowledgement, FIN-WAIT-2.
+//! A connection's timers: retransmission, persist, reordering and loss probe (`rack`), delayed acknowledgement, FIN-WAIT-2.
 //!
 //! Deadlines are fields of the control block; the owner keeps one entry per connection in the
 //! timing wheel, for the earliest of them.
@@ -25,6 +25,9 @@ impl Tcb {
             cx.counters.tcp_fin_wait_2_timeouts += 1;
             self.state = State::Closed;
             return;
+        }
+        if self.loss_at <= cx.now {
+            self.loss_timer_expired(cx);
         }
         if self.rtx_at <= cx.now {
             self.rtx_at = Instant::FAR_FUTURE;
@@ -63,8 +66,8 @@ impl Tcb {
             self.time_out(shared, cx);
             return;
         }
-        self.lost_everything(cx);
-        if self.snd_wnd == 0 && self.send.next.is_some() {
+        self.lost_by_timeout(cx);
+        if self.snd_wnd == 0 && self.send.board.lost_out > 0 {
             // The peer has taken its window back: what is sent again is a probe. A FIN alone needs
             // no window.
             self.start_persist(cx.now);

@@ -206,6 +206,7 @@ impl Tcp {
                 recent_at: 0,
                 offset,
             }),
+            sack: true,
             syn_was_lost: false,
         };
         let mut tcb = Tcb::new(key, &agreed, &self.shared.params);

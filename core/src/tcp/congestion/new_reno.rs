@@ -1,48 +1,42 @@
-//! The window of RFC 5681 with the recovery of RFC 6582 (NewReno), an initial window of ten
-//! segments (RFC 6928) and byte counting (RFC 3465).
+//! The window of RFC 5681: in congestion avoidance one segment more for each window that was
+//! acknowledged, counted in bytes (RFC 3465 §2.1), and half of it after a loss.
 
-use super::CongestionControl;
-use crate::tcp::params::{
-    DUP_ACK_THRESHOLD, INITIAL_WINDOW_BYTES, INITIAL_WINDOW_SEGMENTS, SLOW_START_LIMIT,
-};
+use super::slow_start::SlowStart;
+use super::{Ack, CongestionControl, initial_window, starting_window};
+use crate::time::Instant;
 
 /// The algorithm's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tcp) struct NewReno {
     cwnd: u32,
     ssthresh: u32,
+    slow_start: SlowStart,
+    /// cwnd and ssthresh before the last reduction; 0 when there is none to take back.
+    prior_cwnd: u32,
+    prior_ssthresh: u32,
     /// Bytes acknowledged in congestion avoidance since the window last grew.
     bytes_acked: u32,
-    /// In slow start after a timeout, one acknowledgement opens the window by one segment
-    /// (RFC 3465 §2.3).
-    after_timeout: bool,
-}
-
-/// The initial window (RFC 6928 §2).
-fn initial_window(smss: u32) -> u32 {
-    (INITIAL_WINDOW_SEGMENTS * smss).min(INITIAL_WINDOW_BYTES.max(2 * smss))
 }
 
 impl NewReno {
-    /// The state of a new connection. If its SYN or SYN-ACK was lost, it starts with one segment
-    /// (RFC 5681 §3.1).
-    pub(in crate::tcp) fn new(smss: u32, syn_was_lost: bool) -> Self {
-        let cwnd = if syn_was_lost {
-            smss
-        } else {
-            initial_window(smss)
-        };
+    /// The state of a new connection.
+    pub(super) fn new(smss: u32, syn_was_lost: bool) -> Self {
         Self {
-            cwnd,
+            cwnd: starting_window(smss, syn_was_lost),
             ssthresh: u32::MAX,
+            slow_start: SlowStart::new(),
+            prior_cwnd: 0,
+            prior_ssthresh: 0,
             bytes_acked: 0,
-            after_timeout: false,
         }
     }
 
-    /// RFC 5681 §3.1, equation 4.
+    /// RFC 5681 §3.1, equation 4. What limited transmit has sent beyond the window does not count
+    /// (§3.2 step 2).
     fn reduce(&mut self, flight: u32, smss: u32) {
-        self.ssthresh = (flight / 2).max(2 * smss);
+        (self.prior_cwnd, self.prior_ssthresh) = (self.cwnd, self.ssthresh);
+        self.ssthresh = (flight.min(self.cwnd) / 2).max(2 * smss);
+        self.bytes_acked = 0;
     }
 }
 
@@ -55,91 +49,91 @@ impl CongestionControl for NewReno {
         self.ssthresh
     }
 
-    fn on_ack(&mut self, acked: u32, smss: u32) {
-        if self.cwnd < self.ssthresh {
-            let limit = if self.after_timeout {
-                1
-            } else {
-                SLOW_START_LIMIT
-            };
-            self.cwnd = self
-                .cwnd
-                .saturating_add(acked.min(limit * smss))
-                .min(self.ssthresh);
+    fn on_ack(&mut self, ack: &Ack) {
+        if !ack.limited {
             return;
         }
-        self.after_timeout = false;
-        self.bytes_acked = self.bytes_acked.saturating_add(acked);
+        if self.cwnd < self.ssthresh {
+            let step = self.slow_start.on_ack(ack, self.ssthresh == u32::MAX);
+            self.cwnd = self.cwnd.saturating_add(step.growth).min(self.ssthresh);
+            if step.ends {
+                self.ssthresh = self.cwnd;
+            }
+            return;
+        }
+        self.slow_start.left();
+        self.bytes_acked = self.bytes_acked.saturating_add(ack.acked);
         if self.bytes_acked >= self.cwnd {
             self.bytes_acked -= self.cwnd;
-            self.cwnd = self.cwnd.saturating_add(smss);
+            self.cwnd = self.cwnd.saturating_add(ack.smss);
         }
     }
 
-    fn on_fast_retransmit(&mut self, flight: u32, smss: u32) {
+    fn on_congestion_event(&mut self, _now: Instant, flight: u32, smss: u32) {
         self.reduce(flight, smss);
-        self.cwnd = self.ssthresh + u32::from(DUP_ACK_THRESHOLD) * smss;
-        self.bytes_acked = 0;
+        self.cwnd = self.ssthresh;
     }
 
-    fn on_dup_ack(&mut self, smss: u32) {
-        self.cwnd = self.cwnd.saturating_add(smss);
+    fn on_recovered(&mut self, window: u32) {
+        self.cwnd = self.ssthresh.min(window);
     }
 
-    fn on_partial_ack(&mut self, acked: u32, smss: u32) {
-        self.cwnd = self.cwnd.saturating_sub(acked);
-        if acked >= smss {
-            self.cwnd += smss;
-        }
-        self.cwnd = self.cwnd.max(smss);
-    }
-
-    fn on_recovered(&mut self, flight: u32, smss: u32) {
-        // RFC 6582 §3.2 step 3, the first choice: no burst when little is on its way.
-        self.cwnd = self.ssthresh.min(flight.max(smss).saturating_add(smss));
-    }
-
-    fn on_timeout(&mut self, flight: u32, smss: u32, first: bool) {
+    fn on_timeout(&mut self, _now: Instant, flight: u32, smss: u32, first: bool) {
         if first {
             self.reduce(flight, smss);
         }
         self.cwnd = smss;
-        self.bytes_acked = 0;
-        self.after_timeout = true;
+        self.slow_start.timed_out();
     }
 
-    fn on_idle(&mut self, smss: u32) {
+    fn on_idle(&mut self, _now: Instant, smss: u32) {
         // RFC 5681 §4.1.
         self.cwnd = self.cwnd.min(initial_window(smss));
+    }
+
+    fn undo(&mut self, window: u32) {
+        if self.prior_cwnd == 0 {
+            return;
+        }
+        self.cwnd = self.cwnd.max(self.prior_cwnd.min(window));
+        self.ssthresh = self.prior_ssthresh.max(self.prior_cwnd);
+        self.prior_cwnd = 0;
+        self.slow_start.left();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::seq::SeqNum;
 
     const SMSS: u32 = 1000;
+    const NOW: Instant = Instant::ZERO;
 
-    #[test]
-    fn the_initial_window_is_ten_segments_or_what_rfc_6928_allows() {
-        assert_eq!(NewReno::new(1448, false).window(), 14_480);
-        assert_eq!(NewReno::new(536, false).window(), 5_360);
-        assert_eq!(NewReno::new(8_948, false).window(), 17_896);
-        assert_eq!(NewReno::new(1448, true).window(), 1448);
+    fn ack(acked: u32) -> Ack {
+        Ack {
+            now: NOW,
+            acked,
+            smss: SMSS,
+            rtt: None,
+            snd_una: SeqNum::new(acked),
+            snd_nxt: SeqNum::new(acked),
+            limited: true,
+        }
     }
 
     #[test]
     fn slow_start_doubles_and_avoidance_adds_one_segment_per_window() {
         let mut reno = NewReno::new(SMSS, false);
         for _ in 0..10 {
-            reno.on_ack(SMSS, SMSS);
+            reno.on_ack(&ack(SMSS));
         }
         assert_eq!(reno.window(), 20 * SMSS);
-        reno.on_fast_retransmit(20 * SMSS, SMSS);
-        reno.on_recovered(20 * SMSS, SMSS);
+        reno.on_congestion_event(NOW, 20 * SMSS, SMSS);
+        reno.on_recovered(u32::MAX);
         assert_eq!((reno.window(), reno.ssthresh()), (10 * SMSS, 10 * SMSS));
         for _ in 0..10 {
-            reno.on_ack(SMSS, SMSS);
+            reno.on_ack(&ack(SMSS));
         }
         assert_eq!(reno.window(), 11 * SMSS);
     }
@@ -147,31 +141,60 @@ mod tests {
     #[test]
     fn dividing_an_acknowledgement_gains_nothing() {
         let (mut whole, mut divided) = (NewReno::new(SMSS, false), NewReno::new(SMSS, false));
-        whole.on_ack(SMSS, SMSS);
-        (0..SMSS).for_each(|_| divided.on_ack(1, SMSS));
+        whole.on_ack(&ack(SMSS));
+        (0..SMSS).for_each(|_| divided.on_ack(&ack(1)));
         assert_eq!(whole.window(), divided.window());
     }
 
     #[test]
-    fn recovery_inflates_deflates_and_ends_at_ssthresh() {
+    fn a_window_that_is_not_used_does_not_grow() {
         let mut reno = NewReno::new(SMSS, false);
-        reno.on_fast_retransmit(10 * SMSS, SMSS);
-        assert_eq!((reno.ssthresh(), reno.window()), (5 * SMSS, 8 * SMSS));
-        reno.on_dup_ack(SMSS);
-        assert_eq!(reno.window(), 9 * SMSS);
-        reno.on_partial_ack(3 * SMSS, SMSS);
-        assert_eq!(reno.window(), 7 * SMSS);
-        reno.on_recovered(2 * SMSS, SMSS);
-        assert_eq!(reno.window(), 3 * SMSS);
+        let unused = Ack {
+            limited: false,
+            ..ack(SMSS)
+        };
+        reno.on_ack(&unused);
+        assert_eq!(reno.window(), 10 * SMSS);
+        reno.on_congestion_event(NOW, 10 * SMSS, SMSS);
+        (0..20).for_each(|_| reno.on_ack(&unused));
+        assert_eq!(reno.window(), 5 * SMSS);
+    }
+
+    #[test]
+    fn recovery_ends_at_ssthresh_or_below_if_it_asks_for_less() {
+        let mut reno = NewReno::new(SMSS, false);
+        // Two segments of limited transmit are on their way too.
+        reno.on_congestion_event(NOW, 12 * SMSS, SMSS);
+        assert_eq!((reno.ssthresh(), reno.window()), (5 * SMSS, 5 * SMSS));
+        reno.on_recovered(3 * SMSS);
+        assert_eq!((reno.ssthresh(), reno.window()), (5 * SMSS, 3 * SMSS));
+        reno.on_recovered(u32::MAX);
+        assert_eq!((reno.ssthresh(), reno.window()), (5 * SMSS, 5 * SMSS));
     }
 
     #[test]
     fn a_timeout_restarts_from_one_segment_and_repeats_keep_ssthresh() {
         let mut reno = NewReno::new(SMSS, false);
-        reno.on_timeout(10 * SMSS, SMSS, true);
-        reno.on_timeout(SMSS, SMSS, false);
+        reno.on_timeout(NOW, 10 * SMSS, SMSS, true);
+        reno.on_timeout(NOW, SMSS, SMSS, false);
         assert_eq!((reno.window(), reno.ssthresh()), (SMSS, 5 * SMSS));
-        reno.on_ack(4 * SMSS, SMSS);
+        reno.on_ack(&ack(4 * SMSS));
         assert_eq!(reno.window(), 2 * SMSS);
+    }
+
+    #[test]
+    fn a_reduction_is_undone_once_and_without_a_burst() {
+        let mut reno = NewReno::new(SMSS, false);
+        reno.undo(u32::MAX);
+        assert_eq!(reno, NewReno::new(SMSS, false), "nothing to undo");
+        reno.on_timeout(NOW, 10 * SMSS, SMSS, true);
+        reno.on_timeout(NOW, SMSS, SMSS, false);
+        reno.undo(4 * SMSS);
+        assert_eq!((reno.window(), reno.ssthresh()), (4 * SMSS, u32::MAX));
+        reno.undo(u32::MAX);
+        assert_eq!(reno.window(), 4 * SMSS, "only once");
+        reno.on_congestion_event(NOW, 4 * SMSS, SMSS);
+        reno.undo(u32::MAX);
+        assert_eq!((reno.window(), reno.ssthresh()), (4 * SMSS, u32::MAX));
     }
 }

@@ -1,0 +1,81 @@
+//! The receiver's side of selective acknowledgement: what arrived behind holes (RFC 2018) and what
+//! arrived twice (RFC 2883).
+
+use super::seq::SeqNum;
+use super::shared::Shared;
+use super::state::{Tcb, TcbFlags};
+use crate::context::Context;
+use crate::wire::tcp::{ALIGNED_TIMESTAMPS_LEN, HEADER_LEN, MAX_HEADER_LEN, MAX_SACK_BLOCKS};
+
+/// The blocks of one segment, in the order in which they are sent.
+pub(super) type Blocks = heapless::Vec<(u32, u32), MAX_SACK_BLOCKS>;
+
+/// Blocks that fit a header beside the timestamps, if there are any (RFC 2018 §3: four or three).
+fn blocks_in_header(timestamps: bool) -> usize {
+    let taken = if timestamps {
+        ALIGNED_TIMESTAMPS_LEN
+    } else {
+        0
+    };
+    ((MAX_HEADER_LEN - HEADER_LEN - taken - 4) / 8).min(MAX_SACK_BLOCKS)
+}
+
+impl Tcb {
+    /// Notes that `start..end` has arrived before, for the next acknowledgement (RFC 2883 §4). Of
+    /// several duplicates in one batch the last one is reported; those that join are reported
+    /// together.
+    pub(super) fn arrived_twice(&mut self, cx: &mut Context<'_>, start: SeqNum, end: SeqNum) {
+        if !self.flags.contains(TcbFlags::SACK) || !start.before(end) {
+            return;
+        }
+        cx.counters.tcp_dsack_sent += 1;
+        let (left, right) = self.duplicate;
+        self.duplicate = if left != right && right == start {
+            (left, end)
+        } else {
+            (start, end)
+        };
+    }
+
+    /// Whether the next acknowledgement has blocks to report.
+    pub(super) fn has_sack_blocks(&self) -> bool {
+        let (left, right) = self.duplicate;
+        self.flags.contains(TcbFlags::SACK)
+            && (self.out_of_order != super::reassembly::BlockId::NONE || left != right)
+    }
+
+    /// The blocks to report in a segment that has `room` bytes for them beside its payload and
+    /// other options: a duplicate first (RFC 2883 §4), then what was received last (RFC 2018 §4).
+    pub(super) fn sack_blocks(&mut self, shared: &Shared, room: usize) -> Blocks {
+        let mut blocks = Blocks::new();
+        if !self.has_sack_blocks() {
+            return blocks;
+        }
+        let most = blocks_in_header(self.flags.contains(TcbFlags::TIMESTAMPS))
+            .min(room.saturating_sub(4) / 8);
+        let (left, right) = self.duplicate;
+        if left != right && most > 0 {
+            // Cannot fail: there is room.
+            let _ = blocks.push((left.get(), right.get()));
+            self.duplicate = (right, right);
+        }
+        let mut ranges = [<(SeqNum, SeqNum)>::default(); MAX_SACK_BLOCKS];
+        let count = shared
+            .reassembly
+            .latest(self.out_of_order, &mut ranges[..most - blocks.len()]);
+        for (left, right) in &ranges[..count] {
+            let _ = blocks.push((left.get(), right.get()));
+        }
+        blocks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_blocks_fit_beside_timestamps_and_four_without() {
+        assert_eq!((blocks_in_header(true), blocks_in_header(false)), (3, 4));
+    }
+}

@@ -225,16 +225,18 @@ impl Tcb {
             segment.flags.remove(Flags::SYN);
             segment.seq += 1;
         }
+        if segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::RST) {
+            // Whatever its number and its timestamp (RFC 5961 §4.2): a peer that has forgotten this
+            // connection learns of it and resets it.
+            cx.counters.tcp_unexpected_syn += 1;
+            self.challenge_ack(cx);
+            return;
+        }
         if !self.timestamp_acceptable(cx, &segment) || !self.sequence_acceptable(cx, &segment) {
             return;
         }
         if segment.flags.contains(Flags::RST) {
             self.reset_arrives(cx, &segment);
-            return;
-        }
-        if segment.flags.contains(Flags::SYN) {
-            cx.counters.tcp_unexpected_syn += 1;
-            self.challenge_ack(cx);
             return;
         }
         if !segment.flags.contains(Flags::ACK) {
@@ -283,6 +285,20 @@ impl Tcb {
                 false
             }
         }
+    }
+
+    /// Whether what waits to be sent may go by now, so that the window needs no more probes. A
+    /// window that is open by less leaves it to the timer to send all the same
+    /// (RFC 9293 §3.8.6.2.1, condition 4).
+    fn window_opens(&self, cx: &Context<'_>) -> bool {
+        let usable = self
+            .snd_wnd
+            .saturating_sub(self.snd_nxt.since(self.snd_una));
+        let next_may_go = self.send.next.is_none_or(|index| {
+            let len = u32::from(cx.pool.descriptor_at(index).len);
+            usable >= len || usable >= self.max_snd_wnd / 2
+        });
+        self.snd_wnd > 0 && (next_may_go || self.send.board.lost_out > 0)
     }
 
     /// Whether some of the segment lies in the window. One that fills a window of size zero is let
@@ -382,7 +398,9 @@ impl Tcb {
         let duplicate = ack == self.snd_una
             && segment.seq_len() == 0
             && self.flight() > 0
-            && window == self.snd_wnd;
+            && window == self.snd_wnd
+            // The answer to a window probe says nothing about losses.
+            && !self.flags.contains(TcbFlags::PERSIST);
         if duplicate || ack.after(self.snd_una) || !segment.sack_blocks().is_empty() {
             self.take_acknowledgment(shared, cx, segment, duplicate);
         }
@@ -396,9 +414,9 @@ impl Tcb {
             self.snd_wl2 = ack;
         }
         if self.flags.contains(TcbFlags::PERSIST) {
-            // The peer lives; an open window ends the probing.
+            // The peer lives; a window that lets something go ends the probing.
             self.stalled_since = cx.now;
-            if self.snd_wnd > 0 {
+            if self.window_opens(cx) {
                 self.stop_persist();
                 if self.flight() > 0 {
                     self.start_retransmission_timer(cx.now);
@@ -572,8 +590,10 @@ impl Tcb {
                 return;
             }
         }
-        if self.flags.contains(TcbFlags::ORPHAN) {
-            // Nobody will read it (RFC 9293 §3.6.1, RFC 2525 §2.17).
+        // Cut what was received before and what the window does not cover.
+        let old = self.rcv_nxt.since(segment.seq);
+        if self.flags.contains(TcbFlags::ORPHAN) && old < segment.len {
+            // Nobody will read what is new in it (RFC 9293 §3.6.1, RFC 2525 §2.17).
             cx.pool.free(frame);
             cx.counters.tcp_data_after_close += 1;
             self.send_reset(shared, cx);
@@ -581,8 +601,6 @@ impl Tcb {
             return;
         }
         self.flags |= TcbFlags::OUTPUT;
-        // Cut what was received before and what the window does not cover.
-        let old = self.rcv_nxt.since(segment.seq);
         let end = segment.seq + segment.len;
         let excess = end.since(self.rcv_adv);
         if excess > 0 {

@@ -133,13 +133,14 @@ impl Tcb {
             sack_permitted: with_sack,
             ..TcpOptions::default()
         };
+        // Also if the pool is empty: then the timer tries again.
+        if self.rtx_at == Instant::FAR_FUTURE {
+            self.start_retransmission_timer(cx.now);
+        }
         let outgoing = head.segment(&options, cx)?;
         self.flags.remove(TcbFlags::SEND_SYN | TcbFlags::ACK_NOW);
         self.last_ack_sent = self.rcv_nxt;
         self.timed_at = cx.now;
-        if self.rtx_at == Instant::FAR_FUTURE {
-            self.start_retransmission_timer(cx.now);
-        }
         Some(outgoing)
     }
 
@@ -560,6 +561,23 @@ mod tests {
     /// Nothing else would bring up a FIN, or the acknowledgement that a peer waits for.
     #[test]
     fn what_an_empty_pool_prevents_is_tried_again() {
+        let flags = TcbFlags::FIN_QUEUED | TcbFlags::ACK_NOW;
+        tried_again(State::FinWait1, flags, Instant::from_millis(100));
+    }
+
+    /// The first SYN waits for the retransmission timer.
+    #[test]
+    fn a_syn_that_an_empty_pool_prevents_is_tried_again() {
+        tried_again(
+            State::SynSent,
+            TcbFlags::SEND_SYN,
+            Instant::from_millis(1_100),
+        );
+    }
+
+    /// What a connection in this state has to send goes out before `soon` if the pool is empty at
+    /// first.
+    fn tried_again(state: State, flags: TcbFlags, soon: Instant) {
         let limits = Limits {
             frames: 64,
             frame_size: 1_664,
@@ -589,8 +607,8 @@ mod tests {
             syn_was_lost: false,
         };
         let mut tcb = Tcb::new(key, &agreed, &params);
-        tcb.state = State::FinWait1;
-        tcb.flags |= TcbFlags::FIN_QUEUED | TcbFlags::ACK_NOW;
+        tcb.state = state;
+        tcb.flags |= flags;
         let mut shared = Shared {
             params,
             budget: Budget::new(&limits, 1_460),
@@ -609,7 +627,7 @@ mod tests {
         assert!(tcb.next_segment(&mut shared, &mut cx).is_none());
         let mut pool = FramePool::new(1, 1_664);
         let now = tcb.deadline();
-        assert!(now < Instant::from_millis(100), "{now}");
+        assert!(now < soon, "{now}");
         let mut cx = Context {
             now,
             pool: &mut pool,

@@ -338,6 +338,9 @@ impl Tcp {
             .connections
             .get_mut(index)
             .ok_or(RecvError::BadHandle)?;
+        if buf.is_empty() && tcb.failure.is_none() {
+            return Ok(0);
+        }
         if tcb.unread == 0 {
             return Self::nothing_to_read(tcb).map(|()| 0);
         }

@@ -724,7 +724,6 @@ scripts! {
     loss_tail_probe_with_new_data,
     loss_timeout_keeps_blocks,
     paws,
-    read_nothing,
     reset_in_and_out_of_the_window,
     rto_backoff_and_failure,
     rto_sends_everything_again,

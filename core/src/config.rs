@@ -132,7 +132,7 @@ pub struct Limits {
 /// The smallest workable pool: the reserve, and a few frames for data.
 const MIN_FRAMES: usize = 96;
 /// Table entries are counted with this many bytes each, demultiplexing and timers included.
-const CONNECTION_BYTES: usize = 768;
+const CONNECTION_BYTES: usize = 896;
 /// The same for half-open connections and TIME-WAIT.
 const SMALL_ENTRY_BYTES: usize = 128;
 /// The same for a neighbour, and for a UDP socket.

@@ -155,9 +155,28 @@ fn has_libclang() -> bool {
         .filter_map(|directory| fs::read_dir(directory).ok())
         .flatten()
         .flatten()
-        .any(|file| {
-            let name = file.file_name();
-            let name = name.to_string_lossy();
-            name.starts_with("libclang.so") || name.starts_with("libclang-")
+        .any(|file| is_libclang(&file.file_name().to_string_lossy()))
+}
+
+/// Whether a file is libclang, in any version; its sister `libclang-cpp` is of no use to bindgen.
+fn is_libclang(name: &str) -> bool {
+    name.starts_with("libclang.so")
+        || name.strip_prefix("libclang-").is_some_and(|version| {
+            version.starts_with(|first: char| first.is_ascii_digit()) && version.contains(".so")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libclang_is_told_from_its_sister() {
+        for name in ["libclang.so", "libclang.so.1", "libclang-14.so.1"] {
+            assert!(is_libclang(name), "{name}");
+        }
+        for name in ["libclang-cpp.so.14", "libclang-14", "libclangAST.a"] {
+            assert!(!is_libclang(name), "{name}");
+        }
+    }
 }

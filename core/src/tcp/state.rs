@@ -84,7 +84,7 @@ pub(super) enum Failure {
 bitflags! {
     /// What is true of a connection, and what it has asked for.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub(super) struct TcbFlags: u32 {
+    pub(super) struct TcbFlags: u64 {
         /// Nagle's algorithm is off.
         const NODELAY = 1 << 0;
         /// Both sides sent timestamps in their SYN.

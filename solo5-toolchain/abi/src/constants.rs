@@ -1,5 +1,8 @@
 //! Numbers that guest, tender and tools agree on: ABI targets and versions, memory layout, limits.
 
+/// Version of the `hvt` ABI that this crate describes.
+pub const HVT_ABI_VERSION: u32 = 2;
+
 /// Version of the `spt` ABI that this crate describes.
 pub const SPT_ABI_VERSION: u32 = 2;
 

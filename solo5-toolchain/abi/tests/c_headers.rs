@@ -31,12 +31,49 @@ CHECK(boot_cmdline, AT(struct spt_boot_info, cmdline, 16));
 CHECK(boot_mft, AT(struct spt_boot_info, mft, 24));
 CHECK(boot_epollfd, AT(struct spt_boot_info, epollfd, 32));
 CHECK(boot_timerfd, AT(struct spt_boot_info, timerfd, 36));
+CHECK(hvt_boot_size, sizeof(struct hvt_boot_info) == 56);
+CHECK(hvt_boot_freq, AT(struct hvt_boot_info, cpu_cycle_freq, 16));
+CHECK(hvt_boot_cmdline, AT(struct hvt_boot_info, cmdline, 24));
+CHECK(hvt_boot_mft, AT(struct hvt_boot_info, mft, 32));
+CHECK(hvt_boot_host, AT(struct hvt_boot_info, host_features, 40));
+CHECK(hvt_boot_guest, AT(struct hvt_boot_info, guest_features, 44));
+CHECK(hvt_boot_ring, AT(struct hvt_boot_info, net_ring, 48));
+CHECK(walltime_size, sizeof(struct hvt_hc_walltime) == 8);
+CHECK(puts_size, sizeof(struct hvt_hc_puts) == 16);
+CHECK(puts_len, AT(struct hvt_hc_puts, len, 8));
+CHECK(poll_size, sizeof(struct hvt_hc_poll) == 24);
+CHECK(poll_set, AT(struct hvt_hc_poll, ready_set, 8));
+CHECK(poll_ret, AT(struct hvt_hc_poll, ret, 16));
+CHECK(block_size, sizeof(struct hvt_hc_block_io) == 40);
+CHECK(block_offset, AT(struct hvt_hc_block_io, offset, 8));
+CHECK(block_data, AT(struct hvt_hc_block_io, data, 16));
+CHECK(block_len, AT(struct hvt_hc_block_io, len, 24));
+CHECK(block_ret, AT(struct hvt_hc_block_io, ret, 32));
+CHECK(net_size, sizeof(struct hvt_hc_net_io) == 32);
+CHECK(net_data, AT(struct hvt_hc_net_io, data, 8));
+CHECK(net_len, AT(struct hvt_hc_net_io, len, 16));
+CHECK(net_ret, AT(struct hvt_hc_net_io, ret, 24));
+CHECK(halt_size, sizeof(struct hvt_hc_halt) == 16);
+CHECK(halt_status, AT(struct hvt_hc_halt, exit_status, 8));
+CHECK(trap_size, sizeof(struct hvt_trap_frame) == 56);
+CHECK(trap_rip, AT(struct hvt_trap_frame, rip, 16));
+CHECK(ring_size, sizeof(struct hvt_ring) == 49280);
+CHECK(ring_com_head, AT(struct hvt_ring, com_head, 4));
+CHECK(ring_ent_head, AT(struct hvt_ring, ent_head, 64));
+CHECK(ring_com_tail, AT(struct hvt_ring, com_tail, 68));
+CHECK(ring_kick, AT(struct hvt_ring, needs_kick, 72));
+CHECK(ring_entries, AT(struct hvt_ring, entries, 128));
+CHECK(ring_commits, AT(struct hvt_ring, commits, 32896));
+CHECK(entry_len, AT(struct hvt_ring_entry, len, 16));
+CHECK(entry_id, AT(struct hvt_ring_entry, id, 20));
+CHECK(commit_len, AT(struct hvt_ring_commit, len, 8));
 CHECK(abi1_size, sizeof(struct abi1_note) == 36);
 CHECK(openbsd_size, sizeof(struct openbsd_note) == 24);
 CHECK(interp_size, sizeof SOLO5_ELF_INTERP <= SOLO5_ELF_INTERP_SIZE);
 ";
 
-const INCLUDES: &str = "#include \"mft_abi.h\"\n#include \"spt_abi.h\"\n#include \"elf_abi.h\"\n";
+const INCLUDES: &str = "#include \"mft_abi.h\"\n#include \"spt_abi.h\"\n#include \"elf_abi.h\"\n\
+    #include \"hvt_abi.h\"\n#include \"hvt_ring.h\"\n";
 
 /// A generated manifest in the form that solo5-elftool writes, upstream's or ours, and an ABI note.
 const NOTES: &str = r#"

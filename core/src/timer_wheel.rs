@@ -1,8 +1,8 @@
 //! A hierarchical timing wheel: any number of timers, constant cost for each.
 //!
 //! Every user of the wheel (a connection, a half-open connection) has a fixed number and at most
-//! one entry. Time is cut into ticks of a millisecond; a deadline is rounded up to a tick, so that
-//! nothing fires early. Level 0 holds the 64 ticks around now, each slot of level n a range of
+//! one entry. Time is cut into ticks of a millisecond; users round deadlines up to a tick, so that
+//! nothing fires early, and say the low half of its number: none lies more than 24 days ahead. Level 0 holds the 64 ticks around now, each slot of level n a range of
 //! 64^n ticks; when time enters such a range, its entries move to the levels below. The levels
 //! together reach as far as [`Instant`] does.
 //!
@@ -18,8 +18,17 @@ const TICK: u64 = 1_000_000;
 /// Bits of a tick number that one level resolves.
 const LEVEL_BITS: u32 = 6;
 const SLOTS: usize = 1 << LEVEL_BITS;
-/// 2^64 ns are 2^44.1 ticks.
+/// 2^64 ns are 2^44.1 ticks: with all of them, time may be anything.
 const LEVELS: usize = 8;
+/// The low half of a tick's number.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the low half is what is kept"
+)]
+fn low(tick: u64) -> u32 {
+    tick as u32
+}
+
 /// "No entry" in links.
 const NONE: u32 = u32::MAX;
 /// "Not scheduled" in an entry's place.
@@ -27,8 +36,8 @@ const IDLE: u16 = u16::MAX;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// When it is due, in ticks.
-    tick: u64,
+    /// When it is due, in ticks: the low half of the number.
+    tick: u32,
     prev: u32,
     next: u32,
     /// `level * SLOTS + slot`, or [`IDLE`].
@@ -50,8 +59,8 @@ pub(crate) struct TimerWheel {
 }
 
 impl TimerWheel {
-    /// A wheel for the users 0 to `users - 1`.
-    pub(crate) fn new(users: usize) -> Self {
+    /// A wheel for the users 0 to `users - 1`, that starts at `now`.
+    pub(crate) fn new(users: usize, now: Instant) -> Self {
         Self {
             entries: vec![
                 Entry {
@@ -65,7 +74,7 @@ impl TimerWheel {
             .into_boxed_slice(),
             first: vec![NONE; LEVELS * SLOTS].into_boxed_slice(),
             occupied: [0; LEVELS],
-            elapsed: 0,
+            elapsed: now.as_nanos() / TICK,
             scheduled: 0,
         }
     }
@@ -79,24 +88,25 @@ impl TimerWheel {
     #[cfg(test)]
     pub(crate) fn deadline(&self, user: u32) -> Option<Instant> {
         let entry = self.entries.get(user as usize)?;
-        (entry.place != IDLE).then(|| Instant::from_nanos(entry.tick.saturating_mul(TICK)))
+        (entry.place != IDLE).then(|| self.instant(entry.tick))
     }
 
-    /// Sets the user's entry, in place of the one it may have. An instant that has passed fires at
-    /// the next call of [`TimerWheel::expire`].
-    pub(crate) fn schedule(&mut self, user: u32, at: Instant) {
+    /// Sets the user's entry, in place of the one it may have, to the tick whose number has this
+    /// low half. One that has passed fires at the next call of [`TimerWheel::expire`].
+    pub(crate) fn schedule(&mut self, user: u32, tick: u32) {
         self.cancel(user);
-        let tick = at.as_nanos().div_ceil(TICK).max(self.elapsed);
+        let tick = self.whole(tick);
         self.insert(user, tick);
         self.scheduled += 1;
     }
 
     /// Sets the user's entry unless it has one that is not later. This is how a deadline is moved
     /// to a later time at no cost.
-    pub(crate) fn schedule_no_later(&mut self, user: u32, at: Instant) {
+    #[allow(clippy::cast_possible_wrap, reason = "the sign says which comes first")]
+    pub(crate) fn schedule_no_later(&mut self, user: u32, tick: u32) {
         let entry = &self.entries[user as usize];
-        if entry.place == IDLE || entry.tick > at.as_nanos().div_ceil(TICK) {
-            self.schedule(user, at);
+        if entry.place == IDLE || (entry.tick.wrapping_sub(tick) as i32) > 0 {
+            self.schedule(user, tick);
         }
     }
 
@@ -126,7 +136,7 @@ impl TimerWheel {
             while self.first[place] != NONE {
                 let user = self.first[place];
                 self.unlink(user);
-                self.insert(user, self.entries[user as usize].tick);
+                self.insert(user, self.whole(self.entries[user as usize].tick));
             }
         }
         self.elapsed = self.elapsed.max(now);
@@ -150,6 +160,19 @@ impl TimerWheel {
         Some((level, slot as usize, above | (u64::from(slot) << shift)))
     }
 
+    /// The number of a tick of which the low half is known: not before what has fired, and at most
+    /// 24 days ahead of it.
+    #[allow(clippy::cast_possible_wrap, reason = "the sign says which comes first")]
+    fn whole(&self, tick: u32) -> u64 {
+        let ahead = tick.wrapping_sub(low(self.elapsed)) as i32;
+        self.elapsed + u64::try_from(ahead).unwrap_or(0)
+    }
+
+    /// When a tick is that lies ahead.
+    pub(crate) fn instant(&self, tick: u32) -> Instant {
+        Instant::from_nanos(self.whole(tick).saturating_mul(TICK))
+    }
+
     fn insert(&mut self, user: u32, tick: u64) {
         let highest_bit = 63 - ((self.elapsed ^ tick) | (SLOTS as u64 - 1)).leading_zeros();
         let level = ((highest_bit / LEVEL_BITS) as usize).min(LEVELS - 1);
@@ -158,7 +181,7 @@ impl TimerWheel {
         let place = level * SLOTS + slot;
         let next = self.first[place];
         self.entries[user as usize] = Entry {
-            tick,
+            tick: low(tick),
             prev: NONE,
             next,
             place: u16::try_from(place).unwrap_or(IDLE),
@@ -200,10 +223,15 @@ mod tests {
         Instant::from_millis(millis)
     }
 
+    /// The tick of a deadline.
+    fn tick(millis: u64) -> u32 {
+        low(millis)
+    }
+
     #[test]
-    fn deadlines_are_rounded_up_and_never_fire_early() {
-        let mut wheel = TimerWheel::new(1);
-        wheel.schedule(0, Instant::from_nanos(1));
+    fn nothing_fires_early() {
+        let mut wheel = TimerWheel::new(1, Instant::ZERO);
+        wheel.schedule(0, 1);
         assert_eq!(wheel.expire(Instant::from_nanos(999_999)), None);
         assert_eq!(wheel.next_expiry(), Some(ms(1)));
         assert_eq!(wheel.expire(ms(1)), Some(0));
@@ -215,9 +243,9 @@ mod tests {
 
     #[test]
     fn an_entry_moves_to_an_earlier_time_but_not_to_a_later_one() {
-        let mut wheel = TimerWheel::new(1);
+        let mut wheel = TimerWheel::new(1, Instant::ZERO);
         for (at, expected) in [(50, 50), (70, 50), (20, 20)] {
-            wheel.schedule_no_later(0, ms(at));
+            wheel.schedule_no_later(0, tick(at));
             assert_eq!(
                 (wheel.deadline(0), wheel.scheduled()),
                 (Some(ms(expected)), 1)
@@ -226,21 +254,18 @@ mod tests {
     }
 
     #[test]
-    fn the_far_future_and_the_past_have_their_places() {
-        let mut wheel = TimerWheel::new(3);
-        assert_eq!(wheel.expire(ms(1_000)), None);
-        wheel.schedule(0, Instant::FAR_FUTURE);
-        wheel.schedule(1, ms(10));
-        assert_eq!(wheel.expire(ms(1_000)), Some(1));
-        assert_eq!(wheel.expire(ms(u64::MAX / 2_000_000)), None);
-        assert_eq!(wheel.scheduled(), 1);
-        assert_eq!(
-            wheel.expire(Instant::FAR_FUTURE),
-            None,
-            "rounded up, it lies beyond"
-        );
-        wheel.cancel(0);
-        assert_eq!(wheel.next_expiry(), None);
+    fn the_farthest_and_the_past_have_their_places() {
+        for start in [1_000, (1 << 32) - 500, u64::MAX / 2_000_000] {
+            let farthest = (1 << 31) - 1;
+            let mut wheel = TimerWheel::new(3, Instant::ZERO);
+            assert_eq!(wheel.expire(ms(start)), None);
+            wheel.schedule(0, tick(start + farthest));
+            wheel.schedule(1, tick(start - 10));
+            assert_eq!(wheel.expire(ms(start)), Some(1));
+            assert_eq!(wheel.expire(ms(start + farthest - 1)), None);
+            assert_eq!(wheel.expire(ms(start + farthest)), Some(0));
+            assert_eq!((wheel.scheduled(), wheel.next_expiry()), (0, None));
+        }
     }
 
     /// Random operations against a sorted map.
@@ -250,7 +275,7 @@ mod tests {
         for seed in 0..60u8 {
             let mut rng = Rng::new([seed; 32]);
             let mut now = u64::from(rng.u32()) * if seed % 2 == 0 { 1 } else { 4_000 };
-            let mut wheel = TimerWheel::new(USERS as usize);
+            let mut wheel = TimerWheel::new(USERS as usize, Instant::ZERO);
             let mut model: BTreeMap<u32, u64> = BTreeMap::new();
             wheel.expire(ms(now));
             for _ in 0..1_500 {
@@ -261,8 +286,8 @@ mod tests {
                         model.remove(&user);
                     }
                     1 | 2 => {
-                        let ahead = rng.u64() % (1 << (rng.u32() % 36));
-                        wheel.schedule(user, ms(now + ahead));
+                        let ahead = rng.u64() % (1 << (rng.u32() % 32));
+                        wheel.schedule(user, tick(now + ahead));
                         model.insert(user, now + ahead);
                     }
                     _ => {
@@ -300,9 +325,9 @@ mod tests {
         for ahead in [
             1, 63, 64, 65, 200, 4_095, 4_097, 60_000, 300_000, 86_400_000,
         ] {
-            let mut wheel = TimerWheel::new(1);
+            let mut wheel = TimerWheel::new(1, Instant::ZERO);
             wheel.expire(ms(12_345));
-            wheel.schedule(0, ms(12_345 + ahead));
+            wheel.schedule(0, tick(12_345 + ahead));
             let mut steps = 0;
             let fired_at = loop {
                 let next = wheel.next_expiry().unwrap();

@@ -3,16 +3,19 @@
 
 use super::isn::timestamp_clock;
 use super::params::{MAX_WINDOW_SCALE, Params, RTO_AFTER_LOST_SYN};
+use super::rack::micros;
 use super::reply::{Head, Reply};
 use super::rtt::RttEstimator;
 use super::segment::Segment;
 use super::seq::SeqNum;
 use super::shared::Shared;
 use super::state::{Agreed, ChallengeLimit, State, Tcb, TcbFlags, Timestamps, seconds};
+use super::tick::Tick;
 use crate::context::{Context, Outgoing};
 use crate::demux::FourTuple;
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, TcpOptions};
+use core::time::Duration;
 
 /// A half-open connection.
 #[derive(Debug)]
@@ -32,8 +35,9 @@ pub(super) struct HalfOpen {
     sack: bool,
     /// SYN-ACKs sent by the timer.
     retries: u8,
-    sent_at: Instant,
-    pub(super) retransmit_at: Instant,
+    /// When the SYN-ACK was sent last, in microseconds.
+    sent_at: u32,
+    pub(super) retransmit_at: Tick,
     challenge: ChallengeLimit,
 }
 
@@ -94,8 +98,8 @@ impl HalfOpen {
             }),
             sack: segment.sack_permitted,
             retries: 0,
-            sent_at: now,
-            retransmit_at: Instant::FAR_FUTURE,
+            sent_at: micros(now),
+            retransmit_at: Tick::NEVER,
             challenge: ChallengeLimit::default(),
         }
     }
@@ -104,8 +108,8 @@ impl HalfOpen {
     pub(super) fn syn_ack(&mut self, cx: &mut Context<'_>) -> Option<Outgoing> {
         let mut rtt = RttEstimator::new();
         (0..self.retries).for_each(|_| rtt.back_off());
-        self.retransmit_at = cx.now + rtt.rto();
-        self.sent_at = cx.now;
+        self.retransmit_at = Tick::after(cx.now, rtt.rto());
+        self.sent_at = micros(cx.now);
         let flags = Flags::SYN | Flags::ACK;
         let head = Head {
             key: self.key,
@@ -129,7 +133,7 @@ impl HalfOpen {
 
     /// The retransmission timer: whether to send the SYN-ACK again, or to give up.
     pub(super) fn timer(&mut self, params: &Params) -> Step {
-        self.retransmit_at = Instant::FAR_FUTURE;
+        self.retransmit_at = Tick::NEVER;
         if self.retries >= params.syn_retries {
             return Step::Forget;
         }
@@ -256,7 +260,8 @@ impl HalfOpen {
         tcb.listener = self.listener;
         tcb.flags |= TcbFlags::UNACCEPTED;
         if self.retries == 0 {
-            tcb.rtt.sample(now.saturating_since(self.sent_at));
+            let rtt = micros(now).wrapping_sub(self.sent_at);
+            tcb.rtt.sample(Duration::from_micros(u64::from(rtt)));
         } else {
             tcb.rtt.syn_was_lost();
             debug_assert_eq!(tcb.rtt.rto(), RTO_AFTER_LOST_SYN);

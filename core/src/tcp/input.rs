@@ -32,9 +32,9 @@ use super::segment::Segment;
 use super::seq::SeqNum;
 use super::shared::Shared;
 use super::state::{Failure, State, Tcb, TcbFlags, Timestamps, seconds};
+use super::tick::Tick;
 use crate::context::Context;
 use crate::pool::{Descriptor, Frame};
-use crate::time::Instant;
 use crate::wire::tcp::Flags;
 use core::time::Duration;
 
@@ -134,7 +134,7 @@ impl Tcb {
             if self.flags.contains(TcbFlags::SYN_LOST) {
                 self.rtt.syn_was_lost();
             } else {
-                self.rtt.sample(cx.now.saturating_since(self.timed_at));
+                self.rtt.sample(self.since_timed(cx));
             }
             self.snd_wnd = u32::from(segment.window);
             self.max_snd_wnd = self.snd_wnd;
@@ -195,8 +195,8 @@ impl Tcb {
     fn established(&mut self) {
         self.state = State::Established;
         self.retries = 0;
-        self.rtx_at = Instant::FAR_FUTURE;
-        self.stalled_since = Instant::FAR_FUTURE;
+        self.rtx_at = Tick::NEVER;
+        self.stalled_since = Tick::NEVER;
         self.flags |= TcbFlags::EVENT | TcbFlags::OUTPUT;
         self.flags
             .remove(TcbFlags::SEND_SYN | TcbFlags::UNREACHABLE);
@@ -415,7 +415,7 @@ impl Tcb {
         }
         if self.flags.contains(TcbFlags::PERSIST) {
             // The peer lives; a window that lets something go ends the probing.
-            self.stalled_since = cx.now;
+            self.stalled_since = Tick::moment(cx.now);
             if self.window_opens(cx) {
                 self.stop_persist();
                 if self.flight() > 0 {
@@ -504,10 +504,10 @@ impl Tcb {
             if restart_timer {
                 self.start_retransmission_timer(cx.now);
             }
-            self.stalled_since = cx.now;
+            self.stalled_since = Tick::moment(cx.now);
         } else {
-            self.rtx_at = Instant::FAR_FUTURE;
-            self.stalled_since = Instant::FAR_FUTURE;
+            self.rtx_at = Tick::NEVER;
+            self.stalled_since = Tick::NEVER;
         }
         self.flags |= TcbFlags::OUTPUT;
         if self.flags.contains(TcbFlags::SEND_BLOCKED) && self.has_write_room(shared) {
@@ -521,7 +521,7 @@ impl Tcb {
                 State::FinWait1 => {
                     self.state = State::FinWait2;
                     if self.flags.contains(TcbFlags::ORPHAN) {
-                        self.close_at = cx.now + shared.params.fin_wait_2;
+                        self.close_at = Tick::after(cx.now, shared.params.fin_wait_2);
                     }
                 }
                 State::Closing => {
@@ -547,12 +547,18 @@ impl Tcb {
                     .may_queue_to_send(self.send.frames.len().saturating_add(2)))
     }
 
+    /// How long ago the timed segment was sent.
+    fn since_timed(&self, cx: &Context<'_>) -> Duration {
+        let micros = micros(cx.now).wrapping_sub(self.timed_at);
+        Duration::from_micros(u64::from(micros))
+    }
+
     /// RFC 6298 §3 and §4, RFC 7323 §4.1. Returns the round-trip time that this acknowledgement
     /// measures, with a timestamp also where the estimator does not need it.
     fn measure_rtt(&mut self, cx: &Context<'_>, segment: &Segment) -> Option<Duration> {
         if self.flags.contains(TcbFlags::TIMING) && !segment.ack.before(self.timed_seq) {
             self.flags.remove(TcbFlags::TIMING);
-            let rtt = cx.now.saturating_since(self.timed_at);
+            let rtt = self.since_timed(cx);
             self.rtt.sample(rtt);
             return Some(rtt);
         }
@@ -693,7 +699,8 @@ impl Tcb {
         if unacknowledged + 64 >= ACK_EVERY * full {
             self.flags |= TcbFlags::ACK_NOW;
         } else {
-            self.ack_at = self.ack_at.min(cx.now + shared.params.delayed_ack);
+            let later = Tick::after(cx.now, shared.params.delayed_ack);
+            self.ack_at = self.ack_at.earlier(later);
         }
     }
 

@@ -10,7 +10,7 @@
 //! - `send_queue` and `reassembly`: data, in the frames of the pool.
 //! - `half_open`, `time_wait`, `listener`: connections before and after they are connections.
 //! - `user`: the calls of the user.
-//! - `rtt`, `seq`, `isn`, `params`: arithmetic and constants.
+//! - `rtt`, `seq`, `tick`, `isn`, `params`: arithmetic and constants.
 //!
 //! A connection's functions leave what they want from their surroundings in its flags;
 //! `Tcp::settle` then brings the lists, the timing wheel and the tables up to date. No cost in
@@ -42,6 +42,7 @@ mod seq;
 mod shared;
 mod slab;
 mod state;
+mod tick;
 mod time_wait;
 mod timers;
 mod user;
@@ -71,6 +72,7 @@ use seq::SeqNum;
 use shared::{Budget, Shared};
 use slab::Slab;
 use state::{Failure, Tcb, TcbFlags};
+use tick::Tick;
 use time_wait::{TimeWait, TimeWaitTable};
 
 /// The MSS that we announce: what fits the interface's MTU without options (RFC 6691 §2).
@@ -177,6 +179,7 @@ impl Tcp {
         limits: &Limits,
         max_listeners: usize,
         rng: &mut Rng,
+        now: Instant,
     ) -> Self {
         let Limits {
             connections,
@@ -201,7 +204,7 @@ impl Tcp {
             demux_secret: rng.key(),
             latest: u32::MAX,
             secrets: Secrets::new(rng),
-            wheel: TimerWheel::new(connections + half_open),
+            wheel: TimerWheel::new(connections + half_open, now),
             ready: IndexList::new(connections + half_open),
             burst: 0,
             events: IndexList::new(connections + max_listeners),
@@ -354,8 +357,8 @@ impl Tcp {
                 match entry.segment_arrives(cx, &mut self.shared, &segment) {
                     time_wait::Step::Stay => cx.pool.free(frame),
                     time_wait::Step::Restart => {
-                        self.time_wait
-                            .restart(index, cx.now + self.shared.params.time_wait);
+                        let ends_at = Tick::after(cx.now, self.shared.params.time_wait);
+                        self.time_wait.restart(index, ends_at);
                         cx.pool.free(frame);
                     }
                     time_wait::Step::NewConnection => {
@@ -556,8 +559,10 @@ impl Tcp {
             self.starved.push_back(index);
         }
         let deadline = tcb.deadline();
-        if deadline != Instant::FAR_FUTURE && tcb.flags.contains(TcbFlags::IN_DEMUX) {
-            self.wheel.schedule_no_later(index, deadline);
+        if let Some(tick) = deadline.number()
+            && tcb.flags.contains(TcbFlags::IN_DEMUX)
+        {
+            self.wheel.schedule_no_later(index, tick);
         }
     }
 
@@ -579,7 +584,7 @@ impl Tcp {
             tcb.unread = 0;
         }
         let remembered = tcb.state == State::TimeWait;
-        let ends_at = cx.now + self.shared.params.time_wait;
+        let ends_at = Tick::after(cx.now, self.shared.params.time_wait);
         let entry = remembered.then(|| TimeWait::new(tcb, (!orphan).then_some(index), ends_at));
         tcb.flags
             .remove(TcbFlags::IN_DEMUX | TcbFlags::STARVED | TcbFlags::SEND_BLOCKED);
@@ -635,6 +640,12 @@ impl Tcp {
                 let Some(half_open) = self.half_open.get_mut(index) else {
                     continue;
                 };
+                if !half_open.retransmit_at.is_due(cx.now) {
+                    if let Some(tick) = half_open.retransmit_at.number() {
+                        self.wheel.schedule(user, tick);
+                    }
+                    continue;
+                }
                 match half_open.timer(&self.shared.params) {
                     half_open::Step::SendSynAck => {
                         cx.counters.tcp_retransmits += 1;
@@ -651,7 +662,7 @@ impl Tcp {
             }
         }
         while let Some(end) = self.time_wait.next_end()
-            && end <= cx.now
+            && end.is_due(cx.now)
             && let Some(oldest) = self.time_wait.oldest()
         {
             self.end_time_wait(oldest);
@@ -661,7 +672,9 @@ impl Tcp {
 
     /// When [`Tcp::handle_timeout`] has something to do.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        match (self.wheel.next_expiry(), self.time_wait.next_end()) {
+        let time_wait = self.time_wait.next_end().and_then(Tick::number);
+        let time_wait = time_wait.map(|tick| self.wheel.instant(tick));
+        match (self.wheel.next_expiry(), time_wait) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
@@ -706,8 +719,8 @@ impl Tcp {
             self.ready.remove(index);
         }
         let deadline = tcb.deadline();
-        if deadline != Instant::FAR_FUTURE {
-            self.wheel.schedule_no_later(index, deadline);
+        if let Some(tick) = deadline.number() {
+            self.wheel.schedule_no_later(index, tick);
         }
         outgoing
     }
@@ -716,7 +729,9 @@ impl Tcp {
         let half_open = self.half_open.get_mut(index)?;
         let outgoing = half_open.syn_ack(cx);
         let user = self.first_half_open + index;
-        self.wheel.schedule(user, half_open.retransmit_at);
+        if let Some(tick) = half_open.retransmit_at.number() {
+            self.wheel.schedule(user, tick);
+        }
         // One is enough.
         self.ready.remove(user);
         outgoing

@@ -12,6 +12,7 @@ use super::sack;
 use super::seq::SeqNum;
 use super::shared::Shared;
 use super::state::{State, Tcb, TcbFlags};
+use super::tick::Tick;
 use crate::checksum::Sum;
 use crate::context::{Context, Outgoing, OutgoingFrame};
 use crate::pool::Descriptor;
@@ -134,13 +135,13 @@ impl Tcb {
             ..TcpOptions::default()
         };
         // Also if the pool is empty: then the timer tries again.
-        if self.rtx_at == Instant::FAR_FUTURE {
+        if !self.rtx_at.is_set() {
             self.start_retransmission_timer(cx.now);
         }
         let outgoing = head.segment(&options, cx)?;
         self.flags.remove(TcbFlags::SEND_SYN | TcbFlags::ACK_NOW);
         self.last_ack_sent = self.rcv_nxt;
-        self.timed_at = cx.now;
+        self.timed_at = micros(cx.now);
         Some(outgoing)
     }
 
@@ -169,7 +170,7 @@ impl Tcb {
     fn head(&mut self, shared: &Shared, seq: SeqNum, flags: Flags) -> Head {
         let window = self.announce_window(shared);
         self.last_ack_sent = self.rcv_nxt;
-        self.ack_at = Instant::FAR_FUTURE;
+        self.ack_at = Tick::NEVER;
         self.flags.remove(TcbFlags::ACK_NOW);
         Head {
             key: self.key,
@@ -200,7 +201,7 @@ impl Tcb {
     /// brings it up again.
     fn try_again_soon(&mut self, shared: &Shared, now: Instant) {
         let soon = shared.params.delayed_ack.max(MIN_RETRY);
-        self.ack_at = self.ack_at.min(now + soon);
+        self.ack_at = self.ack_at.earlier(Tick::after(now, soon));
     }
 
     /// The window to announce now, as it stands in the header. The right edge never moves back
@@ -315,8 +316,8 @@ impl Tcb {
             self.snd_nxt = self.send.end + 1;
             self.snd_max = self.snd_max.latest(self.snd_nxt);
         }
-        self.last_sent = cx.now;
-        if self.rtx_at == Instant::FAR_FUTURE {
+        self.last_sent = Tick::moment(cx.now);
+        if !self.rtx_at.is_set() {
             self.start_retransmission_timer(cx.now);
         }
         outgoing
@@ -363,7 +364,7 @@ impl Tcb {
         }
         let len = u32::from(cx.pool.descriptor_at(index).len);
         let in_flight = self.snd_nxt.since(self.snd_una);
-        if self.flight() == 0 && cx.now > self.rtt.expiry(self.last_sent) {
+        if self.flight() == 0 && self.last_sent.until(cx.now) > self.rtt.rto() {
             self.congestion.on_idle(cx.now, self.smss());
         }
         let usable = self.snd_wnd.saturating_sub(in_flight);
@@ -445,11 +446,11 @@ impl Tcb {
             if !self.flags.contains(TcbFlags::TIMING) {
                 self.flags |= TcbFlags::TIMING;
                 self.timed_seq = end;
-                self.timed_at = cx.now;
+                self.timed_at = micros(cx.now);
             }
         }
-        self.last_sent = cx.now;
-        if self.rtx_at == Instant::FAR_FUTURE {
+        self.last_sent = Tick::moment(cx.now);
+        if !self.rtx_at.is_set() {
             self.start_retransmission_timer(cx.now);
         }
         self.schedule_probe(cx.now);
@@ -505,8 +506,8 @@ impl Tcb {
         self.flags.remove(TcbFlags::FIN_LOST | TcbFlags::TIMING);
         self.snd_nxt = self.send.end + 1;
         self.snd_max = self.snd_max.latest(self.snd_nxt);
-        self.last_sent = cx.now;
-        if self.rtx_at == Instant::FAR_FUTURE {
+        self.last_sent = Tick::moment(cx.now);
+        if !self.rtx_at.is_set() {
             self.start_retransmission_timer(cx.now);
         }
         self.schedule_probe(cx.now);
@@ -626,8 +627,8 @@ mod tests {
         };
         assert!(tcb.next_segment(&mut shared, &mut cx).is_none());
         let mut pool = FramePool::new(1, 1_664);
-        let now = tcb.deadline();
-        assert!(now < soon, "{now}");
+        let now = soon;
+        assert!(tcb.deadline().is_due(now), "{:?}", tcb.deadline());
         let mut cx = Context {
             now,
             pool: &mut pool,

@@ -1,5 +1,6 @@
 //! TCP's constants, each with its source, and the configuration in the units that TCP counts in.
 
+use super::tick::Tick;
 use crate::config::{CongestionAlgorithm, TcpConfig};
 use crate::time::nanos;
 use core::net::IpAddr;
@@ -133,7 +134,7 @@ impl Params {
             time_wait: Duration::from_nanos(nanos(config.time_wait)),
             fin_wait_2: config.fin_wait_2,
             syn_retries: config.syn_retries,
-            user_timeout: config.user_timeout,
+            user_timeout: config.user_timeout.min(Tick::FARTHEST),
             window_scale: window_scale.unwrap_or(MAX_WINDOW_SCALE),
         }
     }

@@ -11,6 +11,7 @@ use super::params::{
 use super::scoreboard::{MAX_STEPS, Marks, end_of};
 use super::seq::SeqNum;
 use super::state::{Tcb, TcbFlags};
+use super::tick::Tick;
 use crate::context::Context;
 use crate::pool::Descriptor;
 use crate::time::Instant;
@@ -193,8 +194,8 @@ impl Tcb {
         }
         self.flags.remove(TcbFlags::TLP_TIMER);
         self.loss_at = match u64::try_from(wait) {
-            Ok(wait) if wait > 0 => cx.now + Duration::from_micros(wait),
-            _ => Instant::FAR_FUTURE,
+            Ok(wait) if wait > 0 => Tick::after(cx.now, Duration::from_micros(wait)),
+            _ => Tick::NEVER,
         };
         found
     }
@@ -226,11 +227,11 @@ impl Tcb {
             && !self.flags.intersects(busy)
             && board.sacked_out + board.lost_out + board.retrans_out == 0
             && self.flight() > 0
-            && self.rtx_at != Instant::FAR_FUTURE;
+            && self.rtx_at.is_set();
         if !wanted {
             if self.flags.contains(TcbFlags::TLP_TIMER) {
                 self.flags.remove(TcbFlags::TLP_TIMER);
-                self.loss_at = Instant::FAR_FUTURE;
+                self.loss_at = Tick::NEVER;
             }
             return;
         }
@@ -242,13 +243,13 @@ impl Tcb {
             // Less than what a peer acknowledges at once (RFC 9293 §3.8.6.3).
             timeout += TLP_MAX_ACK_DELAY;
         }
-        self.loss_at = (now + timeout).min(self.rtx_at);
+        self.loss_at = Tick::after(now, timeout).earlier(self.rtx_at);
         self.flags |= TcbFlags::TLP_TIMER;
     }
 
     /// The reordering timer or the probe timer expired.
     pub(super) fn loss_timer_expired(&mut self, cx: &mut Context<'_>) {
-        self.loss_at = Instant::FAR_FUTURE;
+        self.loss_at = Tick::NEVER;
         if self.flags.contains(TcbFlags::TLP_TIMER) {
             self.flags.remove(TcbFlags::TLP_TIMER);
             if self.flight() > 0 {

@@ -17,6 +17,7 @@ use super::prr::Prr;
 use super::scoreboard::{Marks, News};
 use super::seq::SeqNum;
 use super::state::{Tcb, TcbFlags};
+use super::tick::Tick;
 use crate::context::Context;
 use core::time::Duration;
 
@@ -162,7 +163,7 @@ impl Tcb {
         }
         if !self.flags.contains(TcbFlags::TLP_TIMER) {
             // The reordering timer waited for what has arrived.
-            self.loss_at = crate::time::Instant::FAR_FUTURE;
+            self.loss_at = Tick::NEVER;
         }
         false
     }
@@ -333,7 +334,7 @@ impl Tcb {
         self.rack.restart();
         self.recover = self.snd_max;
         self.dup_acks = 0;
-        self.loss_at = crate::time::Instant::FAR_FUTURE;
+        self.loss_at = Tick::NEVER;
         let ended = TcbFlags::RECOVERY
             | TcbFlags::PARTIAL_ACKED
             | TcbFlags::TIMING

@@ -10,6 +10,7 @@ use super::rtt::RttEstimator;
 use super::send_queue::SendQueue;
 use super::seq::SeqNum;
 use super::shared::Shared;
+use super::tick::Tick;
 use crate::context::Context;
 use crate::demux::FourTuple;
 use crate::pool::FrameQueue;
@@ -286,20 +287,21 @@ pub(super) struct Tcb {
     pub(super) frto: Frto,
     pub(super) doubt: Doubt,
     pub(super) timed_seq: SeqNum,
-    pub(super) timed_at: Instant,
-    pub(super) last_sent: Instant,
+    /// When that was, in microseconds.
+    pub(super) timed_at: u32,
+    pub(super) last_sent: Tick,
 
-    // Deadlines; FAR_FUTURE when not running.
+    // Deadlines; never when not running.
     /// Retransmission or persist timer.
-    pub(super) rtx_at: Instant,
+    pub(super) rtx_at: Tick,
     /// Reordering or loss probe.
-    pub(super) loss_at: Instant,
+    pub(super) loss_at: Tick,
     /// Delayed acknowledgement.
-    pub(super) ack_at: Instant,
+    pub(super) ack_at: Tick,
     /// FIN-WAIT-2 of an orphan.
-    pub(super) close_at: Instant,
+    pub(super) close_at: Tick,
     /// Since when the peer has not acknowledged what was sent.
-    pub(super) stalled_since: Instant,
+    pub(super) stalled_since: Tick,
 
     pub(super) challenge: ChallengeLimit,
     /// The listener whose queue it waits in, and the next one in that queue.
@@ -364,13 +366,13 @@ impl Tcb {
             frto: Frto::Off,
             doubt: Doubt::new(snd_una),
             timed_seq: snd_una,
-            timed_at: Instant::ZERO,
-            last_sent: Instant::ZERO,
-            rtx_at: Instant::FAR_FUTURE,
-            loss_at: Instant::FAR_FUTURE,
-            ack_at: Instant::FAR_FUTURE,
-            close_at: Instant::FAR_FUTURE,
-            stalled_since: Instant::FAR_FUTURE,
+            timed_at: 0,
+            last_sent: Tick::NEVER,
+            rtx_at: Tick::NEVER,
+            loss_at: Tick::NEVER,
+            ack_at: Tick::NEVER,
+            close_at: Tick::NEVER,
+            stalled_since: Tick::NEVER,
             challenge: ChallengeLimit::default(),
             listener: u32::MAX,
             next_unaccepted: u32::MAX,
@@ -433,19 +435,19 @@ impl Tcb {
     }
 
     /// The earliest deadline.
-    pub(super) fn deadline(&self) -> Instant {
+    pub(super) fn deadline(&self) -> Tick {
         self.rtx_at
-            .min(self.loss_at)
-            .min(self.ack_at)
-            .min(self.close_at)
+            .earlier(self.loss_at)
+            .earlier(self.ack_at)
+            .earlier(self.close_at)
     }
 
     pub(super) fn stop_timers(&mut self) {
-        self.rtx_at = Instant::FAR_FUTURE;
-        self.loss_at = Instant::FAR_FUTURE;
-        self.ack_at = Instant::FAR_FUTURE;
-        self.close_at = Instant::FAR_FUTURE;
-        self.stalled_since = Instant::FAR_FUTURE;
+        self.rtx_at = Tick::NEVER;
+        self.loss_at = Tick::NEVER;
+        self.ack_at = Tick::NEVER;
+        self.close_at = Tick::NEVER;
+        self.stalled_since = Tick::NEVER;
         self.flags.remove(TcbFlags::PERSIST | TcbFlags::TIMING);
     }
 
@@ -546,6 +548,6 @@ mod tests {
     /// the demultiplexer, the wheel and the lists).
     #[test]
     fn a_control_block_stays_small() {
-        assert!(size_of::<Tcb>() <= 512, "{}", size_of::<Tcb>());
+        assert!(size_of::<Tcb>() <= 472, "{}", size_of::<Tcb>());
     }
 }

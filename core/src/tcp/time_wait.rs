@@ -12,6 +12,7 @@ use super::seq::SeqNum;
 use super::shared::Shared;
 use super::slab::Slab;
 use super::state::{ChallengeLimit, Tcb, TcbFlags, Timestamps};
+use super::tick::Tick;
 use crate::context::Context;
 use crate::demux::FourTuple;
 use crate::time::Instant;
@@ -27,7 +28,7 @@ pub(super) struct TimeWait {
     window: u16,
     timestamps: Option<Timestamps>,
     challenge: ChallengeLimit,
-    ends_at: Instant,
+    ends_at: Tick,
     /// The control block, if the user still has a handle to it.
     pub(super) owner: Option<u32>,
 }
@@ -44,7 +45,7 @@ pub(super) enum Step {
 }
 
 impl TimeWait {
-    pub(super) fn new(tcb: &Tcb, owner: Option<u32>, ends_at: Instant) -> Self {
+    pub(super) fn new(tcb: &Tcb, owner: Option<u32>, ends_at: Tick) -> Self {
         Self {
             key: tcb.key,
             snd_nxt: tcb.snd_max,
@@ -149,7 +150,7 @@ impl TimeWaitTable {
     }
 
     /// When the first entry ends.
-    pub(super) fn next_end(&self) -> Option<Instant> {
+    pub(super) fn next_end(&self) -> Option<Tick> {
         self.entries
             .get(self.queue.first()?)
             .map(|entry| entry.ends_at)
@@ -169,7 +170,7 @@ impl TimeWaitTable {
     }
 
     /// Starts an entry's time over.
-    pub(super) fn restart(&mut self, index: u32, ends_at: Instant) {
+    pub(super) fn restart(&mut self, index: u32, ends_at: Tick) {
         if let Some(entry) = self.entries.get_mut(index) {
             entry.ends_at = ends_at;
             self.queue.remove(index);

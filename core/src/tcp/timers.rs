@@ -6,6 +6,7 @@
 use super::params::MAX_RTO;
 use super::shared::Shared;
 use super::state::{Failure, State, Tcb, TcbFlags};
+use super::tick::Tick;
 use crate::context::Context;
 use crate::time::Instant;
 use core::time::Duration;
@@ -16,21 +17,21 @@ const ORPHAN_PROBES: u8 = 8;
 impl Tcb {
     /// Does what is due at `cx.now`.
     pub(super) fn timers_expired(&mut self, shared: &mut Shared, cx: &mut Context<'_>) {
-        if self.ack_at <= cx.now {
-            self.ack_at = Instant::FAR_FUTURE;
+        if self.ack_at.is_due(cx.now) {
+            self.ack_at = Tick::NEVER;
             self.flags |= TcbFlags::ACK_NOW | TcbFlags::OUTPUT;
             cx.counters.tcp_delayed_acks += 1;
         }
-        if self.close_at <= cx.now {
+        if self.close_at.is_due(cx.now) {
             cx.counters.tcp_fin_wait_2_timeouts += 1;
             self.state = State::Closed;
             return;
         }
-        if self.loss_at <= cx.now {
+        if self.loss_at.is_due(cx.now) {
             self.loss_timer_expired(cx);
         }
-        if self.rtx_at <= cx.now {
-            self.rtx_at = Instant::FAR_FUTURE;
+        if self.rtx_at.is_due(cx.now) {
+            self.rtx_at = Tick::NEVER;
             if self.flags.contains(TcbFlags::PERSIST) {
                 self.persist_timeout(shared, cx);
             } else {
@@ -41,9 +42,9 @@ impl Tcb {
 
     /// Starts the retransmission timer over (RFC 6298 §5).
     pub(super) fn start_retransmission_timer(&mut self, now: Instant) {
-        self.rtx_at = self.rtt.expiry(now);
-        if self.stalled_since == Instant::FAR_FUTURE {
-            self.stalled_since = now;
+        self.rtx_at = Tick::deadline(self.rtt.expiry(now));
+        if !self.stalled_since.is_set() {
+            self.stalled_since = Tick::moment(now);
         }
     }
 
@@ -62,7 +63,7 @@ impl Tcb {
         if self.flight() == 0 {
             return;
         }
-        if cx.now.saturating_since(self.stalled_since) >= shared.params.user_timeout {
+        if self.stalled_since.until(cx.now) >= shared.params.user_timeout {
             self.time_out(shared, cx);
             return;
         }
@@ -94,15 +95,15 @@ impl Tcb {
     /// The window is too small to send: probe it from time to time (RFC 9293 §3.8.6.1).
     pub(super) fn start_persist(&mut self, now: Instant) {
         self.flags |= TcbFlags::PERSIST;
-        self.stalled_since = now;
-        self.rtx_at = now + self.persist_interval();
+        self.stalled_since = Tick::moment(now);
+        self.rtx_at = Tick::after(now, self.persist_interval());
     }
 
     /// The window is open, or there is nothing left to probe for.
     pub(super) fn stop_persist(&mut self) {
         if self.flags.contains(TcbFlags::PERSIST) {
             self.flags.remove(TcbFlags::PERSIST | TcbFlags::PROBE);
-            self.rtx_at = Instant::FAR_FUTURE;
+            self.rtx_at = Tick::NEVER;
             self.flags |= TcbFlags::OUTPUT;
         }
     }
@@ -116,14 +117,14 @@ impl Tcb {
     }
 
     fn persist_timeout(&mut self, shared: &mut Shared, cx: &mut Context<'_>) {
-        let silent = cx.now.saturating_since(self.stalled_since) >= shared.params.user_timeout;
+        let silent = self.stalled_since.until(cx.now) >= shared.params.user_timeout;
         let abandoned = self.flags.contains(TcbFlags::ORPHAN) && self.retries >= ORPHAN_PROBES;
         if silent || abandoned {
             self.time_out(shared, cx);
             return;
         }
         self.retries = self.retries.saturating_add(1);
-        self.rtx_at = cx.now + self.persist_interval();
+        self.rtx_at = Tick::after(cx.now, self.persist_interval());
         self.flags |= TcbFlags::PROBE | TcbFlags::OUTPUT;
     }
 }

@@ -4,6 +4,7 @@ use super::listener::{self, Listener};
 use super::params::MIN_MSS;
 use super::seq::SeqNum;
 use super::state::{Agreed, Failure, State, Tcb, TcbFlags, Timestamps};
+use super::tick::Tick;
 use super::{Entry, Tcp};
 use crate::context::Context;
 use crate::demux::FourTuple;
@@ -490,7 +491,7 @@ impl Tcp {
             _ => {
                 tcb.queue_fin();
                 if tcb.state == State::FinWait2 {
-                    tcb.close_at = cx.now + self.shared.params.fin_wait_2;
+                    tcb.close_at = Tick::after(cx.now, self.shared.params.fin_wait_2);
                 }
             }
         }

@@ -2,15 +2,15 @@
 
 #![allow(unsafe_code, reason = "a counting allocator is unsafe by its trait")]
 
-mod support;
+mod common;
 
+use common::link::*;
 use mnet_core::device::{InterfaceId, RxInfo};
 use mnet_core::{Config, Instant, InterfaceConfig, SocketId, Stack};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use support::*;
 
 struct Counting;
 

@@ -1,12 +1,12 @@
 //! ARP through the whole stack: questions, answers, waiting packets, conflicts.
 
-mod support;
+mod common;
 
+use common::link::*;
 use mnet_core::wire::arp::{ArpPacket, Operation};
 use mnet_core::wire::ethernet::EthernetAddress;
 use mnet_core::{Config, Instant, InterfaceConfig, SocketId, Stack};
 use std::net::{Ipv4Addr, SocketAddr};
-use support::*;
 
 const NOBODY: EthernetAddress = EthernetAddress([0; 6]);
 

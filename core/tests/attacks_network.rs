@@ -1,7 +1,8 @@
 //! Attacks below the transports: each test is named after the row of SECURITY.md that it answers.
 
-mod support;
+mod common;
 
+use common::link::*;
 use mnet_core::error::{RecvError, RecvFromError};
 use mnet_core::wire::arp::Operation;
 use mnet_core::wire::ethernet::{EthernetAddress, ether_type};
@@ -10,7 +11,6 @@ use mnet_core::wire::tcp::Flags;
 use mnet_core::{Config, Readiness, SocketId};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use support::*;
 use zerocopy::byteorder::network_endian::U16;
 
 fn at(address: Ipv4Addr, port: u16) -> SocketAddr {

@@ -1,11 +1,11 @@
 //! A FIN needs no window: it is sent, and sent again, while the peer's window is closed.
 
-mod support;
+mod common;
 
+use common::link::*;
 use mnet_core::SocketId;
 use mnet_core::wire::tcp::Flags;
 use std::net::SocketAddr;
-use support::*;
 
 const WINDOW: std::ops::Range<usize> = 14..16;
 

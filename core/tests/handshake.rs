@@ -1,11 +1,11 @@
 //! The last segment of a handshake: what opens a connection must be taken by the connection too,
 //! or it would be open for the listener and half-open for itself, without a timer.
 
-mod support;
+mod common;
 
+use common::link::*;
 use mnet_core::wire::tcp::Flags;
 use std::net::SocketAddr;
-use support::*;
 
 /// A SYN from the peer, with these options; the number that our SYN-ACK asks for.
 fn open(host: &mut Host, options: &[u8]) -> u32 {

@@ -1,14 +1,14 @@
 //! ICMP through the whole stack: echo, errors sent, errors received.
 
-mod support;
+mod common;
 
+use common::link::*;
 use mnet_core::Config;
 use mnet_core::error::RecvFromError;
 use mnet_core::wire::ethernet::ether_type;
 use mnet_core::wire::icmpv4::Message;
 use mnet_core::wire::ipv4::protocol;
 use std::net::{Ipv4Addr, SocketAddr};
-use support::*;
 
 const CLOSED: u16 = 9;
 

@@ -1,13 +1,13 @@
 //! Every kind of malformed frame: the counter that it increments, and exactly what is answered.
 
-mod support;
+mod common;
 
+use common::link::*;
 use mnet_core::wire::arp::Operation;
 use mnet_core::wire::ethernet::{EthernetAddress, ether_type};
 use mnet_core::wire::ipv4::protocol;
 use mnet_core::wire::tcp::Flags;
 use std::net::{Ipv4Addr, SocketAddr};
-use support::*;
 use zerocopy::byteorder::network_endian::U16;
 
 const OPEN: u16 = 80;

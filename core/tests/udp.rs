@@ -1,13 +1,13 @@
 //! UDP through the whole stack.
 
-mod support;
+mod common;
 
+use common::link::*;
 use mnet_core::error::{BindError, RecvFromError, SendToError};
 use mnet_core::wire::ethernet::ether_type;
 use mnet_core::wire::ipv4::protocol;
 use mnet_core::{Config, Event, InterfaceConfig, Readiness, UdpReceived};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use support::*;
 
 const PORT: u16 = 53;
 const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;

@@ -1,11 +1,13 @@
-//! What the tests of whole stacks share: a host around a [`Stack`] under virtual time, and TCP
-//! packets as values.
+//! What the tests of whole stacks share: a host around a [`Stack`] under virtual time with TCP
+//! packets as values (here and in `packet`), the same with frames of all protocols as bytes
+//! (`link`).
 #![allow(
     dead_code,
     unreachable_pub,
     reason = "every test target uses its own part of this"
 )]
 
+pub mod link;
 pub mod packet;
 
 use mnet_core::config::Config;
@@ -24,7 +26,7 @@ pub const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub const MTU: usize = 1500;
 
 /// The hardware address of the host with an IP address.
-pub fn hardware_address(ip: Ipv4Addr) -> [u8; 6] {
+pub const fn hardware_address(ip: Ipv4Addr) -> [u8; 6] {
     let [a, b, c, d] = ip.octets();
     [2, 0, a, b, c, d]
 }

@@ -1,7 +1,9 @@
-//! A host under test on a link, and the frames that others send to it. Time is virtual.
+//! A host under test on a link, and the frames of every protocol that others send to it, as bytes.
+//! Time is virtual.
 
-#![allow(dead_code, reason = "each test file uses the part it needs")]
+pub use super::{OURS, PEER};
 
+use super::hardware_address;
 use mnet_core::checksum;
 use mnet_core::device::InterfaceId;
 use mnet_core::wire::arp::{ArpPacket, Operation};
@@ -17,24 +19,22 @@ use zerocopy::byteorder::network_endian::{U16, U32};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// The host under test.
-pub(crate) const OUR_HW: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 0x02]);
-pub(crate) const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub const OUR_HW: EthernetAddress = EthernetAddress(hardware_address(OURS));
 /// A neighbour.
-pub(crate) const PEER_HW: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 0x01]);
-pub(crate) const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub const PEER_HW: EthernetAddress = EthernetAddress(hardware_address(PEER));
 /// Another host on the link.
-pub(crate) const OTHER_HW: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 0x99]);
-pub(crate) const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 99);
+pub const OTHER_HW: EthernetAddress = EthernetAddress(hardware_address(OTHER));
+pub const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 99);
 /// A host behind the gateway, which is the peer.
-pub(crate) const REMOTE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
+pub const REMOTE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 /// Everybody.
-pub(crate) const ALL: EthernetAddress = EthernetAddress::BROADCAST;
+pub const ALL: EthernetAddress = EthernetAddress::BROADCAST;
 
 /// A stack with one interface, the address [`OURS`]/24 and the default gateway [`PEER`].
-pub(crate) struct Host {
-    pub(crate) stack: Stack,
-    pub(crate) now: Instant,
-    pub(crate) interface: InterfaceId,
+pub struct Host {
+    pub stack: Stack,
+    pub now: Instant,
+    pub interface: InterfaceId,
     seen: Counters,
 }
 
@@ -51,16 +51,16 @@ const TOTALS: [&str; 7] = [
 
 impl Host {
     /// The announcements of the address are over.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::with(&Config::default())
     }
 
-    pub(crate) fn with(config: &Config) -> Self {
+    pub fn with(config: &Config) -> Self {
         Self::on_network(config, 24)
     }
 
     /// A host whose link shares `prefix_len` bits of [`OURS`].
-    pub(crate) fn on_network(config: &Config, prefix_len: u8) -> Self {
+    pub fn on_network(config: &Config, prefix_len: u8) -> Self {
         let now = Instant::from_millis(1_000);
         let mut stack = Stack::new(config, [42; 32], now).unwrap();
         let hardware_address = OUR_HW.0;
@@ -95,25 +95,25 @@ impl Host {
     }
 
     /// A host that knows its peer's Ethernet address.
-    pub(crate) fn with_peer() -> Self {
+    pub fn with_peer() -> Self {
         let mut host = Self::new();
         host.meet(PEER_HW, PEER);
         host
     }
 
     /// A neighbour asks for our address, and so becomes known.
-    pub(crate) fn meet(&mut self, hardware: EthernetAddress, address: Ipv4Addr) {
+    pub fn meet(&mut self, hardware: EthernetAddress, address: Ipv4Addr) {
         let request = arp_request((hardware, address), OURS);
         assert_eq!(self.receive(&request).len(), 1, "an answer");
         self.counted();
     }
 
-    pub(crate) fn advance(&mut self, millis: u64) {
+    pub fn advance(&mut self, millis: u64) {
         self.now = self.now + Duration::from_millis(millis);
     }
 
     /// Frames go in as one batch; what the host sends then comes back.
-    pub(crate) fn receive_all<F: AsRef<[u8]>>(&mut self, frames: &[F]) -> Vec<Vec<u8>> {
+    pub fn receive_all<F: AsRef<[u8]>>(&mut self, frames: &[F]) -> Vec<Vec<u8>> {
         for frame in frames {
             self.stack
                 .receive_copy(self.now, self.interface, frame.as_ref());
@@ -121,12 +121,12 @@ impl Host {
         self.transmit()
     }
 
-    pub(crate) fn receive(&mut self, frame: &[u8]) -> Vec<Vec<u8>> {
+    pub fn receive(&mut self, frame: &[u8]) -> Vec<Vec<u8>> {
         self.receive_all(&[frame])
     }
 
     /// What the host sends now.
-    pub(crate) fn transmit(&mut self) -> Vec<Vec<u8>> {
+    pub fn transmit(&mut self) -> Vec<Vec<u8>> {
         self.stack.handle_timeout(self.now);
         let mut frames = Vec::new();
         while let Some(frame) = self.stack.transmit(self.now) {
@@ -138,7 +138,7 @@ impl Host {
     }
 
     /// The counters that have grown since the last call, and by how much, without the totals.
-    pub(crate) fn counted(&mut self) -> Vec<(&'static str, u64)> {
+    pub fn counted(&mut self) -> Vec<(&'static str, u64)> {
         let now = *self.stack.counters();
         let grown = now
             .iter()
@@ -152,13 +152,13 @@ impl Host {
 
     /// Every frame is back in the pool.
     #[track_caller]
-    pub(crate) fn assert_no_frame_lost(&self) {
+    pub fn assert_no_frame_lost(&self) {
         let pool = self.stack.pool_frames();
         assert_eq!(pool.free, pool.total);
     }
 }
 
-pub(crate) fn ethernet(
+pub fn ethernet(
     source: EthernetAddress,
     destination: EthernetAddress,
     ether_type: u16,
@@ -173,7 +173,7 @@ pub(crate) fn ethernet(
     [header.as_bytes(), payload].concat()
 }
 
-pub(crate) fn arp(
+pub fn arp(
     from: EthernetAddress,
     to: EthernetAddress,
     operation: Operation,
@@ -189,19 +189,19 @@ pub(crate) fn arp(
 }
 
 /// A broadcast request.
-pub(crate) fn arp_request(sender: (EthernetAddress, Ipv4Addr), target: Ipv4Addr) -> Vec<u8> {
+pub fn arp_request(sender: (EthernetAddress, Ipv4Addr), target: Ipv4Addr) -> Vec<u8> {
     let nobody = EthernetAddress::default();
     arp(sender.0, ALL, Operation::Request, sender, (nobody, target))
 }
 
 /// A reply to us.
-pub(crate) fn arp_reply(sender: (EthernetAddress, Ipv4Addr)) -> Vec<u8> {
+pub fn arp_reply(sender: (EthernetAddress, Ipv4Addr)) -> Vec<u8> {
     arp(sender.0, OUR_HW, Operation::Reply, sender, (OUR_HW, OURS))
 }
 
 /// A packet whose header `change` may spoil; the checksum is set afterwards, unless `change` left
 /// its own.
-pub(crate) fn ipv4(
+pub fn ipv4(
     source: Ipv4Addr,
     destination: Ipv4Addr,
     protocol: u8,
@@ -211,7 +211,7 @@ pub(crate) fn ipv4(
     ipv4_with_options(source, destination, protocol, &[], payload, change)
 }
 
-pub(crate) fn ipv4_with_options(
+pub fn ipv4_with_options(
     source: Ipv4Addr,
     destination: Ipv4Addr,
     protocol: u8,
@@ -233,22 +233,17 @@ pub(crate) fn ipv4_with_options(
 }
 
 /// A packet from the peer to us, in its frame.
-pub(crate) fn from_peer(packet: &[u8]) -> Vec<u8> {
+pub fn from_peer(packet: &[u8]) -> Vec<u8> {
     ethernet(PEER_HW, OUR_HW, ether_type::IPV4, packet)
 }
 
 /// The checksum of a transport packet whose checksum field is zero.
-pub(crate) fn transport_sum(
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
-    protocol: u8,
-    packet: &[u8],
-) -> u16 {
+pub fn transport_sum(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, packet: &[u8]) -> u16 {
     let pseudo = checksum::pseudo_header(source.into(), destination.into(), protocol, packet.len());
     (pseudo + checksum::sum(packet)).finish()
 }
 
-pub(crate) fn udp(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Vec<u8> {
+pub fn udp(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Vec<u8> {
     let (IpAddr::V4(from), IpAddr::V4(to)) = (source.ip(), destination.ip()) else {
         panic!("IPv4 only");
     };
@@ -274,7 +269,7 @@ pub(crate) fn udp(source: SocketAddr, destination: SocketAddr, payload: &[u8]) -
     )
 }
 
-pub(crate) fn icmp(message_type: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Vec<u8> {
+pub fn icmp(message_type: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Vec<u8> {
     let [a, b, c, d] = rest;
     let mut header = Icmpv4Header {
         message_type,
@@ -289,13 +284,13 @@ pub(crate) fn icmp(message_type: u8, code: u8, rest: [u8; 4], payload: &[u8]) ->
 }
 
 /// An echo request from the peer, in its frame.
-pub(crate) fn ping(payload: &[u8]) -> Vec<u8> {
+pub fn ping(payload: &[u8]) -> Vec<u8> {
     let message = icmp(8, 0, [0x12, 0x34, 0, 1], payload);
     from_peer(&ipv4(PEER, OURS, protocol::ICMP, &message, |_| {}))
 }
 
 /// A segment without options; `change` may spoil it before it is summed.
-pub(crate) fn tcp(
+pub fn tcp(
     source: SocketAddr,
     destination: SocketAddr,
     flags: Flags,
@@ -326,15 +321,15 @@ pub(crate) fn tcp(
 }
 
 /// The parts of an IPv4 frame that the host sent, after checking all it must have right.
-pub(crate) struct Sent<'a> {
-    pub(crate) ethernet: EthernetHeader,
-    pub(crate) ip: Ipv4Header,
+pub struct Sent<'a> {
+    pub ethernet: EthernetHeader,
+    pub ip: Ipv4Header,
     /// The transport packet.
-    pub(crate) payload: &'a [u8],
+    pub payload: &'a [u8],
 }
 
 #[track_caller]
-pub(crate) fn parse_sent(frame: &[u8]) -> Sent<'_> {
+pub fn parse_sent(frame: &[u8]) -> Sent<'_> {
     let (ethernet, payload) = mnet_core::wire::ethernet::parse(frame).unwrap();
     assert_eq!(ethernet.source, OUR_HW);
     assert_eq!(ethernet.ether_type.get(), ether_type::IPV4);
@@ -359,7 +354,7 @@ pub(crate) fn parse_sent(frame: &[u8]) -> Sent<'_> {
 impl Sent<'_> {
     /// The ICMP header and payload, the checksum checked.
     #[track_caller]
-    pub(crate) fn icmp(&self) -> (Icmpv4Header, &[u8]) {
+    pub fn icmp(&self) -> (Icmpv4Header, &[u8]) {
         assert_eq!(self.ip.protocol, protocol::ICMP);
         assert!(checksum::sum(self.payload).is_valid());
         let (header, rest) = Icmpv4Header::read_from_prefix(self.payload).unwrap();
@@ -368,7 +363,7 @@ impl Sent<'_> {
 
     /// The UDP header and payload, the checksum checked.
     #[track_caller]
-    pub(crate) fn udp(&self) -> (UdpHeader, &[u8]) {
+    pub fn udp(&self) -> (UdpHeader, &[u8]) {
         assert_eq!(self.ip.protocol, protocol::UDP);
         self.assert_transport_sum();
         let (header, rest) = UdpHeader::read_from_prefix(self.payload).unwrap();
@@ -378,7 +373,7 @@ impl Sent<'_> {
 
     /// The TCP header and what follows it, the checksum checked.
     #[track_caller]
-    pub(crate) fn tcp(&self) -> (TcpHeader, &[u8]) {
+    pub fn tcp(&self) -> (TcpHeader, &[u8]) {
         assert_eq!(self.ip.protocol, protocol::TCP);
         self.assert_transport_sum();
         let (header, rest) = TcpHeader::read_from_prefix(self.payload).unwrap();
@@ -397,7 +392,7 @@ impl Sent<'_> {
 
 /// The ARP packet in a frame that the host sent, with the frame's destination.
 #[track_caller]
-pub(crate) fn parse_sent_arp(frame: &[u8]) -> (EthernetAddress, Operation, ArpPacket) {
+pub fn parse_sent_arp(frame: &[u8]) -> (EthernetAddress, Operation, ArpPacket) {
     let (ethernet, payload) = mnet_core::wire::ethernet::parse(frame).unwrap();
     assert_eq!(
         (ethernet.source, ethernet.ether_type.get()),

@@ -1,6 +1,7 @@
 //! Handles of sockets, their readiness, and the events that announce a change of it.
 
 use bitflags::bitflags;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What a [`SocketId`] names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +106,14 @@ pub struct Event {
     pub socket: SocketId,
     /// Its readiness now.
     pub readiness: Readiness,
+}
+
+/// "Any address" of the same family.
+pub(crate) fn unspecified_like(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
 }
 
 #[cfg(test)]

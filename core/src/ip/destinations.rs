@@ -5,7 +5,7 @@ use crate::time::Instant;
 use crate::wire::ethernet::EthernetHeader;
 use alloc::boxed::Box;
 use alloc::vec;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 
 /// Places; each address has one. Two addresses that share a place only cost lookups.
 const PLACES: usize = 64;
@@ -22,7 +22,7 @@ pub(crate) struct Destination {
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    address: Ipv4Addr,
+    address: IpAddr,
     generation: u64,
     until: Instant,
     destination: Destination,
@@ -41,8 +41,14 @@ impl Destinations {
         }
     }
 
-    fn place(address: Ipv4Addr) -> usize {
-        let bits = address.to_bits();
+    fn place(address: IpAddr) -> usize {
+        let bits = match address {
+            IpAddr::V4(v4) => v4.to_bits(),
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, e, f, g, h] = v6.segments().map(u32::from);
+                (a ^ c ^ e ^ g) << 16 | (b ^ d ^ f ^ h)
+            }
+        };
         ((bits ^ (bits >> 8) ^ (bits >> 16)) as usize) % PLACES
     }
 
@@ -53,7 +59,7 @@ impl Destinations {
         &self,
         now: Instant,
         generation: u64,
-        address: Ipv4Addr,
+        address: IpAddr,
     ) -> Option<&Destination> {
         self.places[Self::place(address)]
             .as_ref()
@@ -65,7 +71,7 @@ impl Destinations {
     pub(crate) fn put(
         &mut self,
         generation: u64,
-        address: Ipv4Addr,
+        address: IpAddr,
         until: Instant,
         destination: Destination,
     ) {
@@ -90,11 +96,11 @@ mod tests {
             mtu: 1500,
             header: EthernetHeader::default(),
         };
-        let (address, at) = (Ipv4Addr::new(10, 0, 0, 1), Instant::from_millis);
+        let (address, at) = (IpAddr::from([10, 0, 0, 1]), Instant::from_millis);
         cache.put(7, address, at(100), destination);
         assert_eq!(cache.get(at(99), 7, address).map(|d| d.interface), Some(3));
         assert!(cache.get(at(100), 7, address).is_none());
         assert!(cache.get(at(99), 8, address).is_none());
-        assert!(cache.get(at(99), 7, Ipv4Addr::new(10, 0, 0, 65)).is_none());
+        assert!(cache.get(at(99), 7, [10, 0, 0, 65].into()).is_none());
     }
 }

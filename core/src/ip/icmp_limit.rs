@@ -11,7 +11,7 @@ use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::vec;
 use core::hash::Hasher;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use core::time::Duration;
 use siphasher::sip::SipHasher13;
 
@@ -68,9 +68,13 @@ impl IcmpLimit {
     }
 
     /// Whether an error may be sent to `destination` now.
-    pub(crate) fn allow(&mut self, now: Instant, destination: Ipv4Addr, rng: &mut Rng) -> bool {
+    pub(crate) fn allow(&mut self, now: Instant, destination: IpAddr, rng: &mut Rng) -> bool {
         let mut hasher = SipHasher13::new_with_key(&self.key);
-        hasher.write(&destination.octets());
+        match destination {
+            IpAddr::V4(v4) => hasher.write(&v4.octets()),
+            // Whoever has one address of a link has all 2^64.
+            IpAddr::V6(v6) => hasher.write(&v6.octets()[..8]),
+        }
         #[allow(
             clippy::cast_possible_truncation,
             reason = "any part of the hash will do"
@@ -91,8 +95,8 @@ impl IcmpLimit {
 mod tests {
     use super::*;
 
-    fn host(number: u32) -> Ipv4Addr {
-        Ipv4Addr::from_bits(0x0a00_0000 + number)
+    fn host(number: u32) -> IpAddr {
+        core::net::Ipv4Addr::from_bits(0x0a00_0000 + number).into()
     }
 
     #[test]

@@ -6,11 +6,14 @@
 mod destinations;
 mod icmp_limit;
 mod interface;
+mod prefix;
 mod routes;
+mod v4;
 
 pub(crate) use destinations::{Destination, Destinations};
 pub(crate) use icmp_limit::IcmpLimit;
 pub(crate) use interface::Interface;
+pub(crate) use prefix::Prefix;
 pub(crate) use routes::{Route, Routes};
 
 use core::net::Ipv4Addr;

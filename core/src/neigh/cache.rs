@@ -29,7 +29,7 @@ use crate::time::Instant;
 use crate::wire::ethernet::EthernetAddress;
 use alloc::boxed::Box;
 use core::hash::Hasher;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use siphasher::sip::SipHasher13;
 
@@ -69,7 +69,7 @@ enum State {
 struct Entry {
     state: State,
     interface: u8,
-    address: Ipv4Addr,
+    address: IpAddr,
     hardware: EthernetAddress,
     /// When the neighbour last proved that it is there.
     confirmed: Instant,
@@ -142,7 +142,7 @@ pub(crate) enum Learned {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) interface: u8,
-    pub(crate) address: Ipv4Addr,
+    pub(crate) address: IpAddr,
     /// Whom to ask; `None`: everybody.
     pub(crate) hardware: Option<EthernetAddress>,
 }
@@ -175,7 +175,7 @@ impl Neighbours {
         let entry = || Entry {
             state: State::Free,
             interface: 0,
-            address: Ipv4Addr::UNSPECIFIED,
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             hardware: EthernetAddress::default(),
             confirmed: Instant::ZERO,
             deadline: Instant::ZERO,
@@ -218,14 +218,17 @@ impl Neighbours {
         incomplete.into_iter().chain(probing).min()
     }
 
-    fn hash(&self, interface: u8, address: Ipv4Addr) -> u64 {
-        let [a, b, c, d] = address.octets();
+    fn hash(&self, interface: u8, address: IpAddr) -> u64 {
         let mut hasher = SipHasher13::new_with_key(&self.key);
-        hasher.write(&[a, b, c, d, interface]);
+        match address {
+            IpAddr::V4(v4) => hasher.write(&v4.octets()),
+            IpAddr::V6(v6) => hasher.write(&v6.octets()),
+        }
+        hasher.write_u8(interface);
         hasher.finish()
     }
 
-    fn find(&self, interface: u8, address: Ipv4Addr) -> Option<u32> {
+    fn find(&self, interface: u8, address: IpAddr) -> Option<u32> {
         self.demux.find(self.hash(interface, address), |index| {
             let entry = &self.entries[index as usize];
             entry.address == address && entry.interface == interface
@@ -237,7 +240,7 @@ impl Neighbours {
         &mut self,
         now: Instant,
         interface: u8,
-        address: Ipv4Addr,
+        address: IpAddr,
         pool: &mut FramePool,
         counters: &mut Counters,
     ) -> Resolution {
@@ -336,7 +339,7 @@ impl Neighbours {
         &mut self,
         now: Instant,
         interface: u8,
-        (hardware, address): (EthernetAddress, Ipv4Addr),
+        (hardware, address): (EthernetAddress, IpAddr),
         evidence: Evidence,
         pool: &mut FramePool,
         counters: &mut Counters,
@@ -485,7 +488,7 @@ impl Neighbours {
     fn create(
         &mut self,
         interface: u8,
-        address: Ipv4Addr,
+        address: IpAddr,
         pool: &mut FramePool,
         counters: &mut Counters,
     ) -> Option<u32> {
@@ -553,7 +556,7 @@ mod tests {
 
     const HW_A: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 0xa]);
     const HW_B: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 0xb]);
-    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
+    const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
 
     const CAPACITY: usize = 200;
 
@@ -574,13 +577,13 @@ mod tests {
             }
         }
 
-        fn resolve(&mut self, address: Ipv4Addr) -> Resolution {
+        fn resolve(&mut self, address: IpAddr) -> Resolution {
             self.neighbours
                 .resolve(self.now, 0, address, &mut self.pool, &mut self.counters)
         }
 
         /// Sends a packet of one byte, if it has to wait.
-        fn send(&mut self, address: Ipv4Addr, mark: u8) -> Resolution {
+        fn send(&mut self, address: IpAddr, mark: u8) -> Resolution {
             let resolution = self.resolve(address);
             if let Resolution::Asking(index) = resolution {
                 let frame = self.pool.allocate().unwrap();
@@ -629,8 +632,8 @@ mod tests {
         }
     }
 
-    fn host(number: u32) -> Ipv4Addr {
-        Ipv4Addr::from_bits(0x0a01_0000 + number)
+    fn host(number: u32) -> IpAddr {
+        Ipv4Addr::from_bits(0x0a01_0000 + number).into()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::neigh::{Evidence, Learned, Request};
 use crate::pool::{Frame, HEADROOM};
 use crate::wire::arp::{self, ArpError, ArpPacket, Operation};
 use crate::wire::ethernet::{EthernetAddress, EthernetHeader, ether_type};
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::network_endian::U16;
 
@@ -28,7 +28,7 @@ impl Stack {
         if !sender_hardware.is_station() || sender_hardware == interface.hardware {
             return self.discard(frame, |c| &mut c.arp_bad_sender);
         }
-        let asks_for_us = operation == Operation::Request && interface.owns(target);
+        let asks_for_us = operation == Operation::Request && interface.v4.owns(target);
         if sender.is_unspecified() {
             // A probe (RFC 5227 §2.1.1): to be answered, but it says nothing about its sender.
             if asks_for_us {
@@ -38,25 +38,26 @@ impl Stack {
             }
             return;
         }
-        if interface.owns(sender) {
-            let defended = interface.defend(self.now, sender);
+        if interface.v4.owns(sender) {
+            let defended = interface.v4.defend(self.now, sender);
             self.counters.arp_defended += u64::from(defended);
             return self.discard(frame, |c| &mut c.arp_conflict);
         }
-        if !is_host(sender) || !interface.is_on_link(sender) || interface.is_broadcast(sender) {
+        let network = &interface.v4;
+        if !is_host(sender) || !network.is_on_link(sender) || network.is_broadcast(sender) {
             return self.discard(frame, |c| &mut c.arp_bad_sender);
         }
         let evidence = match operation {
             Operation::Request if asks_for_us => Evidence::RequestToUs,
             Operation::Request => Evidence::Overheard,
             // A reply that is not for one of our addresses was not asked for by us.
-            Operation::Reply if interface.owns(target) => Evidence::Reply,
+            Operation::Reply if interface.v4.owns(target) => Evidence::Reply,
             Operation::Reply => Evidence::Overheard,
         };
         let learned = self.neighbours.learn(
             self.now,
             id,
-            (sender_hardware, sender),
+            (sender_hardware, sender.into()),
             evidence,
             &mut self.pool,
             &mut self.counters,
@@ -99,7 +100,7 @@ impl Stack {
     /// Whether there may be more.
     pub(super) fn send_due_arp(&mut self) -> bool {
         for (id, interface) in (0u8..).zip(&mut self.interfaces) {
-            if let Some(address) = interface.take_announcement(self.now) {
+            if let Some(address) = interface.v4.take_announcement(self.now) {
                 let sender = (interface.hardware, address);
                 let target = (EthernetAddress::default(), address);
                 self.send_arp_request(
@@ -121,8 +122,9 @@ impl Stack {
         else {
             return false;
         };
-        if let Some(interface) = self.interfaces.get(usize::from(id))
-            && let Some(source) = interface.source_for(address)
+        if let IpAddr::V4(address) = address
+            && let Some(interface) = self.interfaces.get(usize::from(id))
+            && let Some(source) = interface.v4.source_for(address)
         {
             let sender = (interface.hardware, source);
             let target = (EthernetAddress::default(), address);
@@ -188,12 +190,18 @@ impl Stack {
     }
 
     /// Whether an address is one that a packet could be sent to: a host that is not us.
-    pub(super) fn is_peer(&self, address: Ipv4Addr) -> bool {
-        is_host(address)
-            && !self.owns(address)
-            && !self
-                .interfaces
-                .iter()
-                .any(|interface| interface.is_broadcast(address))
+    pub(super) fn is_peer(&self, address: IpAddr) -> bool {
+        let can_be = match address {
+            IpAddr::V4(v4) => is_host(v4) && !self.is_broadcast(v4),
+            IpAddr::V6(_) => false,
+        };
+        can_be && !self.owns(address)
+    }
+
+    /// Whether everybody on a network of ours is meant.
+    fn is_broadcast(&self, address: Ipv4Addr) -> bool {
+        self.interfaces
+            .iter()
+            .any(|interface| interface.v4.is_broadcast(address))
     }
 }

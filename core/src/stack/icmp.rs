@@ -7,7 +7,7 @@ use crate::context::IcmpError;
 use crate::pool::Frame;
 use crate::wire::icmpv4::{self, Icmpv4Header, Message, message_type, unreachable_code};
 use crate::wire::ipv4::{self, protocol};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -82,7 +82,8 @@ impl Stack {
         else {
             return self.discard(frame, |c| &mut c.icmp_malformed);
         };
-        let (source, destination) = (quoted.source(), quoted.destination());
+        let source = IpAddr::V4(quoted.source());
+        let destination = IpAddr::V4(quoted.destination());
         let (local_port, remote_port) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
         let (protocol, first) = (quoted.protocol, quoted.fragment_offset() == 0);
         self.pool.free(frame);

@@ -13,7 +13,7 @@ use crate::config::{Config, InterfaceConfig, Limits, neighbours};
 use crate::counters::Counters;
 use crate::device::{InterfaceId, RxChecksum, RxInfo};
 use crate::error::ConfigError;
-use crate::ip::{Destinations, IcmpLimit, Interface, Route, Routes, is_host, mask};
+use crate::ip::{Destinations, IcmpLimit, Interface, Prefix, Route, Routes, is_host};
 use crate::neigh::Neighbours;
 use crate::pool::{Frame, FramePool, FrameQueue, HEADROOM};
 use crate::rng::Rng;
@@ -21,7 +21,7 @@ use crate::tcp::Tcp;
 use crate::time::Instant;
 use crate::udp::Udp;
 use crate::wire::ethernet::{EthernetAddress, HEADER_LEN, VLAN_TAG_LEN};
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 
 /// Most interfaces of a stack.
 const MAX_INTERFACES: usize = 8;
@@ -207,18 +207,19 @@ impl Stack {
         let IpAddr::V4(address) = address else {
             return Err(ConfigError::BadAddress);
         };
-        if self.owns(address) {
+        if self.owns(address.into()) {
             return Err(ConfigError::BadAddress);
         }
+        let prefix = Prefix::new(address.into(), prefix_len).ok_or(ConfigError::BadAddress)?;
         let entry = self
             .interfaces
             .get_mut(interface.index())
             .ok_or(ConfigError::NoSuchInterface)?;
-        let route = Route::new(address, prefix_len.min(32), None, interface.0);
+        let route = Route::new(prefix, None, interface.0);
         if !self.routes.has_room_for(&route) {
             return Err(ConfigError::TooMany);
         }
-        entry.add_address(self.now, address, prefix_len)?;
+        entry.v4.add(self.now, address, prefix_len)?;
         self.routes.add(route)?;
         self.routes_generation = self.routes_generation.wrapping_add(1);
         Ok(())
@@ -243,26 +244,22 @@ impl Stack {
         let (IpAddr::V4(destination), IpAddr::V4(gateway)) = (destination, gateway) else {
             return Err(ConfigError::BadAddress);
         };
-        if prefix_len > 32 || destination.to_bits() & !mask(prefix_len) != 0 {
-            return Err(ConfigError::BadAddress);
-        }
+        let prefix = Prefix::new(destination.into(), prefix_len)
+            .filter(|prefix| prefix.starts_at(destination.into()))
+            .ok_or(ConfigError::BadAddress)?;
         let entry = self
             .interfaces
             .get(interface.index())
             .ok_or(ConfigError::NoSuchInterface)?;
         if !is_host(gateway)
-            || !entry.is_on_link(gateway)
-            || entry.is_broadcast(gateway)
-            || self.owns(gateway)
+            || !entry.v4.is_on_link(gateway)
+            || entry.v4.is_broadcast(gateway)
+            || self.owns(gateway.into())
         {
             return Err(ConfigError::GatewayUnreachable);
         }
-        self.routes.add(Route::new(
-            destination,
-            prefix_len,
-            Some(gateway),
-            interface.0,
-        ))?;
+        self.routes
+            .add(Route::new(prefix, Some(gateway.into()), interface.0))?;
         self.routes_generation = self.routes_generation.wrapping_add(1);
         Ok(())
     }
@@ -339,7 +336,7 @@ impl Stack {
         let announcements = self
             .interfaces
             .iter()
-            .filter_map(Interface::next_announcement);
+            .filter_map(|interface| interface.v4.next_announcement());
         let neighbours = self.neighbours.next_timeout();
         announcements
             .chain(neighbours)
@@ -398,12 +395,17 @@ impl Stack {
 
     /// Puts a header in front of a frame's content, where there is room for it.
     fn prepend(&mut self, frame: &Frame, header: &[u8]) {
+        self.make_room(frame, header.len()).copy_from_slice(header);
+    }
+
+    /// Room for a header of `len` bytes in front of a frame's content, and part of it from now on.
+    fn make_room(&mut self, frame: &Frame, len: usize) -> &mut [u8] {
         let descriptor = self.pool.descriptor_mut(frame);
-        let len = within_frame(header.len());
-        debug_assert!(descriptor.start >= len);
-        descriptor.start = descriptor.start.saturating_sub(len);
-        descriptor.len += len;
-        self.pool.content_mut(frame)[..header.len()].copy_from_slice(header);
+        let more = within_frame(len);
+        debug_assert!(descriptor.start >= more);
+        descriptor.start = descriptor.start.saturating_sub(more);
+        descriptor.len += more;
+        &mut self.pool.content_mut(frame)[..len]
     }
 
     /// Time never goes back.
@@ -412,7 +414,7 @@ impl Stack {
     }
 
     /// Whether this is an address of ours on any interface.
-    fn owns(&self, address: Ipv4Addr) -> bool {
+    fn owns(&self, address: IpAddr) -> bool {
         self.interfaces
             .iter()
             .any(|interface| interface.owns(address))

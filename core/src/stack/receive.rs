@@ -9,13 +9,13 @@ use crate::pool::Frame;
 use crate::wire::ethernet::{self, EthernetAddress, ether_type};
 use crate::wire::icmpv4::unreachable_code;
 use crate::wire::ipv4::{self, Ipv4Error, protocol};
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 
 /// What IP knows about a packet that it hands up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet {
-    pub(super) source: Ipv4Addr,
-    pub(super) destination: Ipv4Addr,
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
     /// The destination is one of our addresses, not a broadcast.
     pub(super) to_us: bool,
     /// Where in the frame's buffer the packet starts, and its length.
@@ -64,11 +64,11 @@ impl Stack {
         };
         let (source, destination) = (header.source(), header.destination());
         let protocol = header.protocol;
-        if !is_host(source) || interface.is_broadcast(source) || self.owns(source) {
+        if !is_host(source) || interface.v4.is_broadcast(source) || self.owns(source.into()) {
             return self.discard(frame, |c| &mut c.ip_bad_source);
         }
-        let to_us = interface.owns(destination);
-        if !to_us && !interface.is_broadcast(destination) {
+        let to_us = interface.v4.owns(destination);
+        if !to_us && !interface.v4.is_broadcast(destination) {
             return self.discard(frame, |c| &mut c.ip_bad_destination);
         }
         if to_us && !link_unicast {
@@ -83,6 +83,7 @@ impl Stack {
         let (header_len, len) = (within_frame(payload.start), within_frame(payload.end));
         descriptor.start = start + header_len;
         descriptor.len = len - header_len;
+        let (source, destination) = (IpAddr::V4(source), IpAddr::V4(destination));
         let packet = Packet {
             source,
             destination,
@@ -95,8 +96,8 @@ impl Stack {
             protocol::TCP if to_us => {
                 let incoming = Incoming {
                     frame,
-                    source: IpAddr::V4(source),
-                    destination: IpAddr::V4(destination),
+                    source,
+                    destination,
                     checksum_verified: verified,
                     mtu,
                 };

@@ -8,8 +8,10 @@ use crate::neigh::Resolution;
 use crate::pool::{Frame, HEADROOM};
 use crate::time::Instant;
 use crate::wire::ethernet::{EthernetAddress, HEADER_LEN, ether_type};
+use crate::wire::ip_header_len;
 use crate::wire::ipv4::{self, Ipv4Header};
-use core::net::{IpAddr, Ipv4Addr};
+use crate::wire::ipv6::Ipv6Header;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use zerocopy::IntoBytes;
 
 /// What a route says about packets to a destination.
@@ -18,7 +20,7 @@ pub(super) struct RouteInfo {
     /// Largest packet.
     pub(super) mtu: usize,
     /// The address of ours to send from.
-    pub(super) source: Ipv4Addr,
+    pub(super) source: IpAddr,
 }
 
 /// How a packet to a destination leaves.
@@ -109,22 +111,16 @@ impl Stack {
             OutgoingFrame::Lent { index, start, len } => (*index, *start, *len),
         };
         let (start, len) = (usize::from(start), usize::from(len));
-        let (IpAddr::V4(source), IpAddr::V4(destination)) = (source, destination) else {
-            self.counters.ip_no_route += 1;
-            self.free_owned(payload);
-            return None;
-        };
         match self.way_to(destination) {
-            Way::Direct(to) if len + ipv4::HEADER_LEN <= to.mtu => {
+            Way::Direct(to) if len + ip_header_len(destination) <= to.mtu => {
                 if let OutgoingFrame::Owned(frame) = payload {
                     self.sent = Some(frame);
                 }
-                let header = ip_header(source, destination, protocol, len);
-                let at = start.checked_sub(ipv4::HEADER_LEN + HEADER_LEN)?;
+                let at = start.checked_sub(ip_header_len(destination) + HEADER_LEN)?;
                 let buffer = self.pool.buffer_at_mut(index);
                 let (ethernet, ip) = buffer.get_mut(at..start)?.split_at_mut(HEADER_LEN);
                 ethernet.copy_from_slice(to.header.as_bytes());
-                ip.copy_from_slice(header.as_bytes());
+                write_ip_header(ip, source, destination, protocol, len);
                 self.counters.ip_sent += 1;
                 Some(Place {
                     interface: to.interface,
@@ -137,7 +133,7 @@ impl Stack {
                 interface,
                 mtu,
                 entry,
-            } if len + ipv4::HEADER_LEN <= mtu => {
+            } if len + ip_header_len(destination) <= mtu => {
                 let frame = match payload {
                     OutgoingFrame::Owned(frame) => Some(frame),
                     OutgoingFrame::Lent { .. } => self.copy_of(index, start, len),
@@ -184,14 +180,14 @@ impl Stack {
     /// it. There are at least 34 bytes in front of the packet.
     pub(super) fn send_owned(
         &mut self,
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
+        source: IpAddr,
+        destination: IpAddr,
         protocol: u8,
         frame: Frame,
     ) {
         let len = usize::from(self.pool.descriptor(&frame).len);
         match self.way_to(destination) {
-            Way::Direct(to) if len + ipv4::HEADER_LEN <= to.mtu => {
+            Way::Direct(to) if len + ip_header_len(destination) <= to.mtu => {
                 self.prepend_ip(&frame, (source, destination, protocol));
                 self.push_ready(to.interface, frame, &to.header);
             }
@@ -199,7 +195,7 @@ impl Stack {
                 interface,
                 mtu,
                 entry,
-            } if len + ipv4::HEADER_LEN <= mtu => {
+            } if len + ip_header_len(destination) <= mtu => {
                 self.wait_for(entry, interface, frame, (source, destination, protocol));
             }
             Way::Direct(_) | Way::Waits { .. } => self.discard(frame, |c| &mut c.ip_too_large),
@@ -213,7 +209,7 @@ impl Stack {
         entry: u32,
         interface: u8,
         frame: Frame,
-        addresses: (Ipv4Addr, Ipv4Addr, u8),
+        addresses: (IpAddr, IpAddr, u8),
     ) {
         self.prepend_ip(&frame, addresses);
         self.pool.descriptor_mut(&frame).flags = u16::from(interface);
@@ -221,17 +217,17 @@ impl Stack {
             .queue(entry, frame, &mut self.pool, &mut self.counters);
     }
 
-    fn prepend_ip(&mut self, frame: &Frame, addresses: (Ipv4Addr, Ipv4Addr, u8)) {
+    fn prepend_ip(&mut self, frame: &Frame, addresses: (IpAddr, IpAddr, u8)) {
         let (source, destination, protocol) = addresses;
         let len = usize::from(self.pool.descriptor(frame).len);
-        let header = ip_header(source, destination, protocol, len);
-        self.prepend(frame, header.as_bytes());
+        let place = self.make_room(frame, ip_header_len(destination));
+        write_ip_header(place, source, destination, protocol, len);
         self.counters.ip_sent += 1;
     }
 
     /// Where a packet to `destination` goes next.
     #[inline]
-    fn way_to(&mut self, destination: Ipv4Addr) -> Way {
+    fn way_to(&mut self, destination: IpAddr) -> Way {
         match self
             .destinations
             .get(self.now, self.generation(), destination)
@@ -247,13 +243,13 @@ impl Stack {
     }
 
     /// The slow path of [`Stack::way_to`].
-    fn find_way(&mut self, destination: Ipv4Addr) -> Way {
+    fn find_way(&mut self, destination: IpAddr) -> Way {
         let Some((id, interface, route)) = self.find_route(destination) else {
             self.counters.ip_no_route += 1;
             return Way::None;
         };
         let mtu = interface.mtu;
-        if interface.is_broadcast(destination) {
+        if is_broadcast(interface, destination) {
             let header = self.ethernet_header(id, EthernetAddress::BROADCAST, ether_type::IPV4);
             return Way::Direct(Destination {
                 interface: id,
@@ -288,23 +284,26 @@ impl Stack {
     }
 
     /// The interface for packets to `destination`, and the route if one decided it.
-    fn find_route(&self, destination: Ipv4Addr) -> Option<(u8, &Interface, Option<Route>)> {
+    fn find_route(&self, destination: IpAddr) -> Option<(u8, &Interface, Option<Route>)> {
         let route = self.routes.lookup(destination).copied();
         let id = match route {
             Some(route) => route.interface,
-            None if destination.is_broadcast() => 0,
+            None if destination == IpAddr::V4(Ipv4Addr::BROADCAST) => 0,
             None => return None,
         };
         let interface = self.interfaces.get(usize::from(id))?;
-        let reachable = self.is_peer(destination) || interface.is_broadcast(destination);
+        let reachable = self.is_peer(destination) || is_broadcast(interface, destination);
         reachable.then_some((id, interface, route))
     }
 
     /// What a socket must know before it sends to `destination`.
-    pub(super) fn route_to(&self, destination: Ipv4Addr) -> Option<RouteInfo> {
+    pub(super) fn route_to(&self, destination: IpAddr) -> Option<RouteInfo> {
         let (_, interface, route) = self.find_route(destination)?;
         let next_hop = route.map_or(destination, |route| route.next_hop(destination));
-        let source = interface.source_for(next_hop)?;
+        let source = match next_hop {
+            IpAddr::V4(next_hop) => interface.v4.source_for(next_hop)?.into(),
+            IpAddr::V6(_) => return None,
+        };
         Some(RouteInfo {
             mtu: interface.mtu,
             source,
@@ -312,8 +311,46 @@ impl Stack {
     }
 }
 
-/// The header of a packet with `len` bytes of payload, which the MTU has been found to allow.
-fn ip_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8, len: usize) -> Ipv4Header {
-    let total = within_frame(ipv4::HEADER_LEN + len);
-    Ipv4Header::new(source, destination, protocol, TIME_TO_LIVE, total)
+/// Whether everybody on a network of an interface is meant.
+fn is_broadcast(interface: &Interface, destination: IpAddr) -> bool {
+    match destination {
+        IpAddr::V4(destination) => interface.v4.is_broadcast(destination),
+        IpAddr::V6(_) => false,
+    }
+}
+
+/// Writes the header of a packet with `len` bytes of payload, which the MTU has been found to allow,
+/// into a place of its length. Both addresses are of one family.
+#[inline(always)]
+fn write_ip_header(
+    place: &mut [u8],
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    len: usize,
+) {
+    let fits = match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let total = within_frame(ipv4::HEADER_LEN + len);
+            Ipv4Header::new(source, destination, protocol, TIME_TO_LIVE, total)
+                .write_to(place)
+                .is_ok()
+        }
+        (source, destination) => {
+            let (source, destination) = (as_v6(source), as_v6(destination));
+            let (hops, len) = (TIME_TO_LIVE, within_frame(len));
+            Ipv6Header::new(source, destination, protocol, hops, len)
+                .write_to(place)
+                .is_ok()
+        }
+    };
+    debug_assert!(fits);
+}
+
+/// An address in the width of IPv6.
+fn as_v6(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    }
 }

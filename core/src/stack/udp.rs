@@ -8,9 +8,10 @@ use crate::pool::{Frame, HEADROOM};
 use crate::socket::SocketId;
 use crate::time::Instant;
 use crate::wire::icmpv4::unreachable_code;
-use crate::wire::ipv4::{self, protocol};
+use crate::wire::ip_header_len;
+use crate::wire::ipv4::protocol;
 use crate::wire::udp::{self, UdpHeader};
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::SocketAddr;
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::network_endian::U16;
 
@@ -21,14 +22,14 @@ impl Stack {
         let Ok((header, payload)) = udp::parse(content) else {
             return self.discard(frame, |c| &mut c.udp_malformed);
         };
-        let source = (packet.source, header.source_port.get());
+        let source_port = header.source_port.get();
         let destination = (packet.destination, header.destination_port.get());
         // Zero: the sender did not sum (RFC 1122 §4.1.3.4).
         if header.checksum != U16::ZERO && !packet.verified {
             let datagram = content.get(..payload.end).unwrap_or_default();
             let pseudo = pseudo_header(
-                IpAddr::V4(packet.source),
-                IpAddr::V4(packet.destination),
+                packet.source,
+                packet.destination,
                 protocol::UDP,
                 payload.end,
             );
@@ -38,10 +39,12 @@ impl Stack {
         }
         self.pool.descriptor_mut(&frame).len = within_frame(payload.end);
         self.strip(&frame, payload.start);
-        if let Err(frame) = self
-            .udp
-            .receive(&mut context!(self), frame, source, destination)
-        {
+        if let Err(frame) = self.udp.receive(
+            &mut context!(self),
+            frame,
+            (packet.start, source_port),
+            destination,
+        ) {
             self.counters.udp_no_socket += 1;
             self.send_unreachable(frame, packet, unreachable_code::PORT);
         }
@@ -66,20 +69,21 @@ impl Stack {
             .udp
             .local_addr(id)
             .map_err(|_| SendToError::BadHandle)?;
-        let (IpAddr::V4(local_address), IpAddr::V4(destination)) = (local.ip(), to.ip()) else {
+        let (local_address, destination) = (local.ip(), to.ip());
+        if local_address.is_ipv4() != destination.is_ipv4() {
             return Err(SendToError::Invalid);
-        };
+        }
         if to.port() == 0 || destination.is_unspecified() || destination.is_multicast() {
             return Err(SendToError::Invalid);
         }
         let route = self.route_to(destination).ok_or(SendToError::NoRoute)?;
-        let source = if local_address == Ipv4Addr::UNSPECIFIED {
+        let source = if local_address.is_unspecified() {
             route.source
         } else {
             local_address
         };
         let len = udp::HEADER_LEN + data.len();
-        if len + ipv4::HEADER_LEN > route.mtu {
+        if len + ip_header_len(destination) > route.mtu {
             return Err(SendToError::MessageTooLong);
         }
         let len_field = u16::try_from(len).map_err(|_| SendToError::MessageTooLong)?;
@@ -96,8 +100,7 @@ impl Stack {
             len: U16::new(len_field),
             checksum: U16::ZERO,
         };
-        let addresses = (IpAddr::V4(source), IpAddr::V4(destination));
-        let pseudo = pseudo_header(addresses.0, addresses.1, protocol::UDP, len);
+        let pseudo = pseudo_header(source, destination, protocol::UDP, len);
         let sum = pseudo + checksum::sum(header.as_bytes()) + payload;
         // Zero would mean that nothing was summed (RFC 768): the other zero is sent instead.
         header.checksum = U16::new(match sum.finish() {

@@ -9,7 +9,7 @@ use crate::socket::{Event, Readiness, SocketId, SocketKind};
 use crate::tcp::State;
 use crate::time::Instant;
 use crate::udp::Received;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 /// A datagram that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +51,10 @@ impl Stack {
         local: SocketAddr,
         backlog: usize,
     ) -> Result<SocketId, ListenError> {
-        match local.ip() {
-            IpAddr::V4(address) if address.is_unspecified() || self.owns(address) => {
-                self.tcp.listen(local, backlog)
-            }
-            _ => Err(ListenError::AddressNotLocal),
+        if !self.can_bind(local.ip()) {
+            return Err(ListenError::AddressNotLocal);
         }
+        self.tcp.listen(local, backlog)
     }
 
     /// Takes the next connection of a listener.
@@ -79,22 +77,20 @@ impl Stack {
         local: Option<SocketAddr>,
     ) -> Result<SocketId, ConnectError> {
         self.advance(now);
-        let IpAddr::V4(destination) = remote.ip() else {
-            return Err(ConnectError::NoRoute);
-        };
+        let destination = remote.ip();
         if remote.port() == 0 || !self.is_peer(destination) {
             return Err(ConnectError::Invalid);
         }
         let route = self.route_to(destination).ok_or(ConnectError::NoRoute)?;
         let address = match local.map(|local| local.ip()) {
-            None | Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => route.source,
-            Some(IpAddr::V4(address)) if self.owns(address) => address,
+            None => route.source,
+            Some(any) if any.is_unspecified() => route.source,
+            Some(address) if self.owns(address) && address.is_ipv4() == remote.is_ipv4() => address,
             Some(_) => return Err(ConnectError::AddressNotLocal),
         };
         let port = local.map(|local| local.port()).filter(|port| *port != 0);
         let mut cx = context!(self);
-        self.tcp
-            .connect(&mut cx, IpAddr::V4(address), port, remote, route.mtu)
+        self.tcp.connect(&mut cx, address, port, remote, route.mtu)
     }
 
     /// Queues data for sending: copied, and summed, once. Gives the number of bytes taken, which
@@ -191,12 +187,15 @@ impl Stack {
     /// # Errors
     /// [`BindError`].
     pub fn udp_bind(&mut self, local: SocketAddr) -> Result<SocketId, BindError> {
-        match local.ip() {
-            IpAddr::V4(address) if address.is_unspecified() || self.owns(address) => {
-                self.udp.bind(address, local.port(), &mut self.rng)
-            }
-            _ => Err(BindError::AddressNotLocal),
+        if !self.can_bind(local.ip()) {
+            return Err(BindError::AddressNotLocal);
         }
+        self.udp.bind(local.ip(), local.port(), &mut self.rng)
+    }
+
+    /// Whether a socket can be on this address: one of ours, or all of a family.
+    fn can_bind(&self, address: IpAddr) -> bool {
+        address.is_unspecified() || self.owns(address)
     }
 
     /// Reads the oldest datagram that waits. What does not fit `buffer` is lost, and said so.

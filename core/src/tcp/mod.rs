@@ -55,16 +55,17 @@ use crate::context::{Context, IcmpError, Incoming, Outgoing};
 use crate::demux::{Demux, FourTuple};
 use crate::pool::{Frame, HEADROOM};
 use crate::rng::Rng;
-use crate::socket::{Event, SocketId, SocketKind};
+use crate::socket::{Event, SocketId, SocketKind, unspecified_like};
 use crate::time::Instant;
 use crate::timer_wheel::TimerWheel;
+use crate::wire::ip_header_len;
 use crate::wire::tcp::{self as wire, ALIGNED_TIMESTAMPS_LEN, Flags, HEADER_LEN, TcpOptions};
 use core::net::IpAddr;
 use half_open::{HalfOpen, Initial};
 use isn::Secrets;
 use list::IndexList;
 use listener::Listener;
-use params::{BURST, DEFAULT_MSS_V4, DEFAULT_MSS_V6, MIN_MSS, Params, ip_header_len};
+use params::{BURST, DEFAULT_MSS_V4, DEFAULT_MSS_V6, MIN_MSS, Params};
 use reassembly::Reassembly;
 use reply::{PROTOCOL, Replies};
 use segment::Segment;
@@ -259,7 +260,7 @@ impl Tcp {
 
     /// The listener for an address and port: one bound to the address, or else to all of them.
     fn find_listener(&self, local: IpAddr, port: u16) -> Option<u32> {
-        let any = user::unspecified_like(local);
+        let any = unspecified_like(local);
         [local, any].into_iter().find_map(|address| {
             match self.find(&FourTuple::listener(address, port)) {
                 Some(Entry::Listener(index)) => Some(index),

@@ -3,7 +3,6 @@
 use super::tick::Tick;
 use crate::config::{CongestionAlgorithm, TcpConfig};
 use crate::time::nanos;
-use core::net::IpAddr;
 use core::time::Duration;
 
 /// Retransmission timeout before the first measurement (RFC 6298 §2.1).
@@ -96,14 +95,6 @@ pub(super) const BURST: u8 = 16;
 
 /// Ephemeral ports (RFC 6056 §3.2 asks for a large range); below lie the usual ports of services.
 pub(super) const EPHEMERAL_PORTS: core::ops::RangeInclusive<u16> = 32_768..=65_535;
-
-/// Bytes of IP header that TCP plans for: no options, no extension headers.
-pub(super) fn ip_header_len(address: IpAddr) -> usize {
-    match address {
-        IpAddr::V4(_) => 20,
-        IpAddr::V6(_) => 40,
-    }
-}
 
 /// The configuration, in nanoseconds and bytes.
 #[derive(Clone, Debug)]

@@ -11,15 +11,7 @@ use crate::demux::FourTuple;
 use crate::error::{AcceptError, BadHandle, ConnectError, ListenError, RecvError, SendError};
 use crate::pool::FramePool;
 use crate::socket::{Readiness, SocketId, SocketKind};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-/// "Any address" of the same family.
-pub(super) fn unspecified_like(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    }
-}
+use core::net::{IpAddr, SocketAddr};
 
 impl From<Failure> for SendError {
     fn from(failure: Failure) -> Self {

@@ -6,7 +6,8 @@ use crate::demux::Demux;
 use crate::error::{BadHandle, BindError, RecvFromError};
 use crate::pool::{Frame, FramePool, FrameQueue};
 use crate::rng::Rng;
-use crate::socket::{Event, Readiness, SocketId, SocketKind};
+use crate::socket::{Event, Readiness, SocketId, SocketKind, unspecified_like};
+use crate::wire::{ipv4, ipv6};
 use alloc::boxed::Box;
 use core::hash::Hasher;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,14 +22,14 @@ const RANDOM_TRIES: u32 = 16;
 
 #[derive(Debug)]
 struct Socket {
-    local: (Ipv4Addr, u16),
-    /// Datagrams, oldest first: the descriptor delimits the payload, `seq` is the sender's
-    /// address and `flags` its port.
+    local: (IpAddr, u16),
+    /// Datagrams, oldest first: the descriptor delimits the payload, `flags` is the sender's port
+    /// and `sum` the place of the IP header, which has its address.
     queue: FrameQueue,
     /// An ICMP error that has not been reported.
     error: Option<RecvFromError>,
     /// The latest destinations, and which of them is replaced next.
-    sent_to: [(Ipv4Addr, u16); REMEMBERED],
+    sent_to: [(IpAddr, u16); REMEMBERED],
     next_sent_to: usize,
     /// A send was refused for want of a frame.
     blocked: bool,
@@ -99,14 +100,17 @@ impl Udp {
         self.used
     }
 
-    fn hash(&self, address: Ipv4Addr, port: u16) -> u64 {
-        let ([a, b, c, d], [e, f]) = (address.octets(), port.to_be_bytes());
+    fn hash(&self, address: IpAddr, port: u16) -> u64 {
         let mut hasher = SipHasher13::new_with_key(&self.key);
-        hasher.write(&[a, b, c, d, e, f]);
+        match address {
+            IpAddr::V4(v4) => hasher.write(&v4.octets()),
+            IpAddr::V6(v6) => hasher.write(&v6.octets()),
+        }
+        hasher.write_u16(port);
         hasher.finish()
     }
 
-    fn find(&self, address: Ipv4Addr, port: u16) -> Option<u32> {
+    fn find(&self, address: IpAddr, port: u16) -> Option<u32> {
         self.demux.find(self.hash(address, port), |index| {
             self.places[index as usize]
                 .socket
@@ -116,9 +120,9 @@ impl Udp {
     }
 
     /// The socket for a datagram to this address and port: one bound to the address goes first.
-    fn receiver(&self, address: Ipv4Addr, port: u16) -> Option<u32> {
+    fn receiver(&self, address: IpAddr, port: u16) -> Option<u32> {
         self.find(address, port)
-            .or_else(|| self.find(Ipv4Addr::UNSPECIFIED, port))
+            .or_else(|| self.find(unspecified_like(address), port))
     }
 
     fn index_of(&self, id: SocketId) -> Result<u32, BadHandle> {
@@ -146,7 +150,7 @@ impl Udp {
     /// Creates a socket; port 0 asks for a random free one. The caller has checked the address.
     pub(crate) fn bind(
         &mut self,
-        address: Ipv4Addr,
+        address: IpAddr,
         port: u16,
         rng: &mut Rng,
     ) -> Result<SocketId, BindError> {
@@ -168,7 +172,7 @@ impl Udp {
             local: (address, port),
             queue: FrameQueue::default(),
             error: None,
-            sent_to: [(Ipv4Addr::UNSPECIFIED, 0); REMEMBERED],
+            sent_to: [(unspecified_like(address), 0); REMEMBERED],
             next_sent_to: 0,
             blocked: false,
         });
@@ -177,16 +181,16 @@ impl Udp {
     }
 
     /// A random port (RFC 6056 §3.3.1) that no socket has on any address.
-    fn ephemeral_port(&self, address: Ipv4Addr, rng: &mut Rng) -> Option<u16> {
+    fn ephemeral_port(&self, address: IpAddr, rng: &mut Rng) -> Option<u16> {
         let span = u32::from(u16::MAX - FIRST_EPHEMERAL) + 1;
         #[allow(
             clippy::cast_possible_truncation,
             reason = "below the span of 16-bit ports"
         )]
         let port = |offset: u32| FIRST_EPHEMERAL + (offset % span) as u16;
-        let is_free = |port: &u16| {
-            self.find(address, *port).is_none() && self.find(Ipv4Addr::UNSPECIFIED, *port).is_none()
-        };
+        let any = unspecified_like(address);
+        let is_free =
+            |port: &u16| self.find(address, *port).is_none() && self.find(any, *port).is_none();
         let random = (0..RANDOM_TRIES)
             .map(|_| port(rng.u32() % span))
             .find(is_free);
@@ -212,14 +216,15 @@ impl Udp {
         self.socket(id).map(|socket| SocketAddr::from(socket.local))
     }
 
-    /// Takes in a datagram: `frame`'s descriptor delimits the payload. Says whether a socket has
-    /// the port; if not, the frame comes back.
+    /// Takes in a datagram: `frame`'s descriptor delimits the payload, and the packet's IP header
+    /// starts at `header` in its buffer. Says whether a socket has the port; if not, the frame
+    /// comes back.
     pub(crate) fn receive(
         &mut self,
         cx: &mut Context<'_>,
         frame: Frame,
-        (source, source_port): (Ipv4Addr, u16),
-        (destination, port): (Ipv4Addr, u16),
+        (header, source_port): (u16, u16),
+        (destination, port): (IpAddr, u16),
     ) -> Result<(), Frame> {
         let Some(index) = self.receiver(destination, port) else {
             return Err(frame);
@@ -238,7 +243,7 @@ impl Udp {
             return Ok(());
         }
         let descriptor = cx.pool.descriptor_mut(&frame);
-        descriptor.seq = source.to_bits();
+        descriptor.sum = header;
         descriptor.flags = source_port;
         socket.queue.push_back(cx.pool, frame);
         self.queued += 1;
@@ -266,7 +271,8 @@ impl Udp {
             .ok_or(RecvFromError::WouldBlock)?;
         self.queued -= 1;
         let descriptor = pool.descriptor(&frame);
-        let address = IpAddr::V4(Ipv4Addr::from_bits(descriptor.seq));
+        let header = pool.buffer(&frame).get(usize::from(descriptor.sum)..);
+        let address = source_of(header.unwrap_or_default());
         Ok(Received {
             remote: SocketAddr::new(address, descriptor.flags),
             frame,
@@ -274,7 +280,7 @@ impl Udp {
     }
 
     /// Notes that a datagram was sent.
-    pub(crate) fn sent(&mut self, id: SocketId, address: Ipv4Addr, port: u16) {
+    pub(crate) fn sent(&mut self, id: SocketId, address: IpAddr, port: u16) {
         if let Ok(socket) = self.socket_mut(id)
             && !socket.sent_to.contains(&(address, port))
         {
@@ -296,8 +302,8 @@ impl Udp {
     /// An ICMP error about a datagram from `local` to `remote`: whether a socket sent such a one.
     pub(crate) fn icmp_error(
         &mut self,
-        local: (Ipv4Addr, u16),
-        remote: (Ipv4Addr, u16),
+        local: (IpAddr, u16),
+        remote: (IpAddr, u16),
         error: IcmpError,
     ) -> bool {
         let Some(index) = self.receiver(local.0, local.1) else {
@@ -380,15 +386,33 @@ impl Udp {
     }
 }
 
+/// The source address of a packet that IP has accepted.
+fn source_of(packet: &[u8]) -> IpAddr {
+    match ipv6::parse(packet) {
+        Ok((header, _)) => header.source().into(),
+        Err(_) => ipv4::parse_quoted(packet).map_or(Ipv4Addr::UNSPECIFIED.into(), |(header, _)| {
+            header.source().into()
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::counters::Counters;
     use crate::time::Instant;
+    use zerocopy::IntoBytes;
 
-    const OURS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-    const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
-    const PEER: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 0, 0, 1), 4_000);
+    const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+    const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    const PEER: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 4_000);
+
+    /// A packet from the peer with a payload of one byte.
+    fn ipv4_packet(payload: u8) -> std::vec::Vec<u8> {
+        let address = Ipv4Addr::new(10, 0, 0, 1);
+        let header = ipv4::Ipv4Header::new(address, Ipv4Addr::BROADCAST, 17, 64, 21);
+        [header.as_bytes(), &[payload]].concat()
+    }
 
     struct Bench {
         udp: Udp,
@@ -422,22 +446,24 @@ mod tests {
             }
         }
 
-        fn bind(&mut self, address: Ipv4Addr, port: u16) -> Result<SocketId, BindError> {
+        fn bind(&mut self, address: IpAddr, port: u16) -> Result<SocketId, BindError> {
             self.udp.bind(address, port, &mut self.rng)
         }
 
         /// A datagram of one byte arrives; whether a socket has its port.
-        fn receive(&mut self, to: (Ipv4Addr, u16), mark: u8) -> bool {
+        fn receive(&mut self, to: (IpAddr, u16), mark: u8) -> bool {
             let frame = self.pool.allocate().unwrap();
-            self.pool.descriptor_mut(&frame).len = 1;
-            self.pool.buffer_mut(&frame)[0] = mark;
+            let packet = ipv4_packet(mark);
+            let descriptor = self.pool.descriptor_mut(&frame);
+            (descriptor.start, descriptor.len) = (20, 1);
+            self.pool.buffer_mut(&frame)[..packet.len()].copy_from_slice(&packet);
             let mut cx = Context {
                 now: Instant::ZERO,
                 pool: &mut self.pool,
                 rng: &mut self.rng,
                 counters: &mut self.counters,
             };
-            match self.udp.receive(&mut cx, frame, PEER, to) {
+            match self.udp.receive(&mut cx, frame, (0, PEER.1), to) {
                 Ok(()) => true,
                 Err(frame) => {
                     self.pool.free(frame);
@@ -464,7 +490,7 @@ mod tests {
         let any = bench.bind(ANY, 53).unwrap();
         let ours = bench.bind(OURS, 53).unwrap();
         assert!(bench.receive((OURS, 53), 1));
-        assert!(bench.receive((Ipv4Addr::BROADCAST, 53), 2));
+        assert!(bench.receive((Ipv4Addr::BROADCAST.into(), 53), 2));
         assert!(!bench.receive((OURS, 54), 3));
         assert_eq!(bench.read(ours), Ok((1, SocketAddr::from(PEER))));
         assert_eq!(bench.read(any), Ok((2, SocketAddr::from(PEER))));

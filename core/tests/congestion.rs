@@ -6,191 +6,26 @@
 
 mod common;
 
-use common::stack;
-use mnet_core::config::{Config, CongestionAlgorithm, TcpConfig};
-use mnet_core::device::InterfaceId;
-use mnet_core::{Instant, SocketId, Stack};
-use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr};
+use common::bulk::Bulk;
+use common::path::Conditions;
+use common::world::CLIENT;
+use mnet_core::config::CongestionAlgorithm;
 use std::time::Duration;
 
-const SENDER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-const RECEIVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-const PORT: u16 = 9;
-
-/// Nanoseconds that a byte takes on the bottleneck: 100 Mbit/s.
-const BYTE_NANOS: u64 = 80;
-const ONE_WAY: Duration = Duration::from_millis(50);
-/// 100 Mbit/s for 100 ms.
-const QUEUE_BYTES: u64 = 1_250_000;
-/// Payload that the bottleneck carries in a second: 1448 of the 1514 bytes of a full frame.
-const GOODPUT: f64 = 12_500_000.0 * 1448.0 / 1514.0;
-
-struct Host {
-    stack: Stack,
-    interface: InterfaceId,
-    /// Frames on their way to it.
-    arriving: VecDeque<(Instant, Vec<u8>)>,
-}
-
-impl Host {
-    fn new(algorithm: CongestionAlgorithm, seed: u8, ip: Ipv4Addr) -> Self {
-        let config = Config {
-            memory: 64 << 20,
-            max_connections: Some(8),
-            tcp: TcpConfig {
-                receive_buffer: 8 << 20,
-                send_buffer: 8 << 20,
-                congestion: algorithm,
-                ..TcpConfig::default()
-            },
-            ..Config::default()
-        };
-        let (stack, interface) = stack(&config, seed, Instant::ZERO, ip);
-        Self {
-            stack,
-            interface,
-            arriving: VecDeque::new(),
-        }
-    }
-
-    fn next(&self) -> Option<Instant> {
-        let arrival = self.arriving.front().map(|(at, _)| *at);
-        arrival.into_iter().chain(self.stack.next_timeout()).min()
-    }
-
-    fn act(&mut self, now: Instant) {
-        while let Some((at, _)) = self.arriving.front()
-            && *at <= now
-            && let Some((_, frame)) = self.arriving.pop_front()
-        {
-            self.stack.receive_copy(now, self.interface, &frame);
-        }
-        self.stack.handle_timeout(now);
-        while self.stack.poll_event().is_some() {}
-    }
-}
-
-/// A connection, and what of it has arrived.
-struct Flow {
-    sending: SocketId,
-    receiving: Option<SocketId>,
-    received: u64,
-}
-
-struct Path {
-    now: Instant,
-    sender: Host,
-    receiver: Host,
-    listener: SocketId,
-    flows: Vec<Flow>,
-    /// When the bottleneck has sent all that is in its queue.
-    idle_at: Instant,
-    dropped: u64,
-    buf: Vec<u8>,
-}
-
-impl Path {
-    fn new(algorithm: CongestionAlgorithm, seed: u8) -> Self {
-        let sender = Host::new(algorithm, seed, SENDER);
-        let mut receiver = Host::new(algorithm, seed ^ 0x55, RECEIVER);
-        let local = SocketAddr::from((RECEIVER, PORT));
-        let listener = receiver.stack.tcp_listen(local, 8).unwrap();
-        Self {
-            now: Instant::ZERO,
-            sender,
-            receiver,
-            listener,
-            flows: Vec::new(),
-            idle_at: Instant::ZERO,
-            dropped: 0,
-            buf: vec![0; 64 << 10],
-        }
-    }
-
-    /// Starts one more connection, which sends without end.
-    fn connect(&mut self) {
-        let remote = SocketAddr::from((RECEIVER, PORT));
-        let sending = self.sender.stack.tcp_connect(self.now, remote, None);
-        self.flows.push(Flow {
-            sending: sending.unwrap(),
-            receiving: None,
-            received: 0,
-        });
-    }
-
-    fn users_act(&mut self) {
-        while let Ok(id) = self.receiver.stack.tcp_accept(self.listener) {
-            let remote = self.receiver.stack.remote_addr(id).unwrap();
-            let sender = &self.sender.stack;
-            let flow = self
-                .flows
-                .iter_mut()
-                .find(|flow| sender.local_addr(flow.sending).unwrap() == remote);
-            flow.expect("one of ours").receiving = Some(id);
-        }
-        for flow in &mut self.flows {
-            let (stack, buf) = (&mut self.sender.stack, &mut self.buf);
-            while stack.tcp_send(self.now, flow.sending, buf).is_ok() {}
-            let stack = &mut self.receiver.stack;
-            while let Some(id) = flow.receiving
-                && let Ok(len) = stack.tcp_recv(self.now, id, buf)
-            {
-                assert!(len > 0, "the stream has no end");
-                flow.received += len as u64;
-            }
-        }
-    }
-
-    fn transmit(&mut self) {
-        while let Some(frame) = self.sender.stack.transmit(self.now) {
-            let frame = frame.slices.concat();
-            let len = frame.len() as u64;
-            let start = self.idle_at.max(self.now);
-            let backlog = (start - self.now).as_nanos() / u128::from(BYTE_NANOS);
-            if backlog + u128::from(len) > u128::from(QUEUE_BYTES) {
-                self.dropped += 1;
-                continue;
-            }
-            self.idle_at = start + Duration::from_nanos(len * BYTE_NANOS);
-            let at = self.idle_at + ONE_WAY;
-            self.receiver.arriving.push_back((at, frame));
-        }
-        while let Some(frame) = self.receiver.stack.transmit(self.now) {
-            let at = self.now + ONE_WAY;
-            let frame = frame.slices.concat();
-            self.sender.arriving.push_back((at, frame));
-        }
-    }
-
-    /// Lets time pass; returns what arrived of each flow, as a share of what the path carries.
-    fn run(&mut self, duration: Duration) -> Vec<f64> {
-        let end = self.now + duration;
-        let before: Vec<u64> = self.flows.iter().map(|flow| flow.received).collect();
-        loop {
-            self.users_act();
-            self.transmit();
-            let next = [self.sender.next(), self.receiver.next()];
-            let next = next.into_iter().flatten().min().unwrap_or(end);
-            if next >= end {
-                break;
-            }
-            self.now = self.now.max(next);
-            self.sender.act(self.now);
-            self.receiver.act(self.now);
-        }
-        self.now = end;
-        let share = |(flow, before): (&Flow, u64)| {
-            let bytes = u32::try_from(flow.received - before).unwrap();
-            f64::from(bytes) / duration.as_secs_f64() / GOODPUT
-        };
-        self.flows.iter().zip(before).map(share).collect()
-    }
+/// 100 Mbit/s, 50 ms each way, and a queue of 100 Mbit/s for 100 ms. Acknowledgements have a path
+/// of their own.
+fn long_and_fast(algorithm: CongestionAlgorithm) -> Bulk {
+    let delay = Conditions::clean(Duration::from_millis(50));
+    let data = Conditions {
+        rate: Some((100_000_000, 1_250_000)),
+        ..delay
+    };
+    Bulk::new(algorithm, 1, [delay, data])
 }
 
 /// At 90 % within five seconds, and from then on.
 fn fills_the_path(algorithm: CongestionAlgorithm) {
-    let mut path = Path::new(algorithm, 1);
+    let mut path = long_and_fast(algorithm);
     path.connect();
     let seconds: Vec<f64> = (0..30)
         .map(|_| path.run(Duration::from_secs(1))[0])
@@ -201,8 +36,11 @@ fn fills_the_path(algorithm: CongestionAlgorithm) {
         let share = f64::midpoint(pair[0], pair[1]);
         assert!(share >= 0.9, "after {} s: {seconds:.2?}", n + 4);
     }
-    assert!(path.dropped > 0, "the queue was full at least once");
-    let timeouts = path.sender.stack.counters().tcp_timeouts;
+    assert!(
+        path.world.path[CLIENT].fates.queue_full > 0,
+        "the queue was full at least once"
+    );
+    let timeouts = path.world.sides[CLIENT].stack.counters().tcp_timeouts;
     assert_eq!(timeouts, 0, "losses are found and repaired without");
 }
 
@@ -225,7 +63,7 @@ fn fairness(shares: &[f64]) -> f64 {
 
 #[test]
 fn two_connections_share_fairly_though_one_came_later() {
-    let mut path = Path::new(CongestionAlgorithm::Cubic, 1);
+    let mut path = long_and_fast(CongestionAlgorithm::Cubic);
     path.connect();
     path.run(Duration::from_secs(5));
     path.connect();

@@ -6,6 +6,7 @@
 mod common;
 
 use common::packet::{Packet, set_tcp_checksum};
+use common::random::Random;
 use common::{pattern_at, stack};
 use mnet_core::config::Config;
 use mnet_core::device::InterfaceId;
@@ -24,23 +25,6 @@ const PORT: u16 = 9;
 const DELAY: Duration = Duration::from_millis(20);
 /// 100 Mbit/s.
 const NANOS_PER_BYTE: u64 = 80;
-
-/// A small generator (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn per_mille(&mut self, chance: u64) -> bool {
-        self.next() % 1_000 < chance
-    }
-}
 
 /// What the link does with a segment that carries data: how long it takes, `None` if it is lost.
 type Fate<'a> = dyn FnMut(&Packet) -> Option<Duration> + 'a;
@@ -238,7 +222,7 @@ fn transfer(
 const MEGABYTE: usize = 1 << 20;
 
 /// Loses each segment by chance.
-fn by_chance(seed: u64, per_mille: u64) -> impl FnMut(&Packet) -> Option<Duration> {
+fn by_chance(seed: u64, per_mille: u32) -> impl FnMut(&Packet) -> Option<Duration> {
     let mut random = Random(seed);
     move |_| (!random.per_mille(per_mille)).then_some(DELAY)
 }
@@ -276,7 +260,7 @@ fn random_loss_hardly_ever_needs_the_timer() {
                 if sack {
                     // What was lost, and nearly nothing else.
                     let segments = MEGABYTE as u64 / 1_448;
-                    let most = segments * per_mille * 2 / 1_000 + 5;
+                    let most = segments * u64::from(per_mille) * 2 / 1_000 + 5;
                     assert!(
                         outcome.retransmits <= most,
                         "{per_mille} {seed} {outcome:?}"

@@ -1,14 +1,21 @@
 //! What the tests of whole stacks share: a host around a [`Stack`] under virtual time with TCP
 //! packets as values (here and in `packet`), the same with frames of all protocols as bytes
-//! (`link`).
+//! (`link`), and two stacks across a simulated path (`world`, `path`) with their users (`stream`).
 #![allow(
     dead_code,
     unreachable_pub,
     reason = "every test target uses its own part of this"
 )]
 
+pub mod bulk;
 pub mod link;
 pub mod packet;
+pub mod path;
+pub mod pcap;
+pub mod random;
+pub mod seeds;
+pub mod stream;
+pub mod world;
 
 use mnet_core::config::Config;
 use mnet_core::device::InterfaceId;

@@ -154,6 +154,25 @@ pub fn checksum(data: &[u8], start: u32) -> u16 {
     !u16::try_from(sum).unwrap()
 }
 
+/// Whether a frame carries a TCP segment on which all lengths and checksums are right.
+pub fn frame_is_sound(frame: &[u8]) -> bool {
+    let Some(ip) = frame.get(14..).filter(|ip| ip.len() >= 40) else {
+        return false;
+    };
+    let header_len = usize::from(ip[0] & 15) * 4;
+    let total = usize::from(u16::from_be_bytes([ip[2], ip[3]]));
+    let address = |at: usize| Ipv4Addr::new(ip[at], ip[at + 1], ip[at + 2], ip[at + 3]);
+    let Some(segment) = ip.get(header_len..total).filter(|_| header_len >= 20) else {
+        return false;
+    };
+    let pseudo = pseudo_sum(address(12), address(16), segment.len());
+    frame[12..14] == [8, 0]
+        && ip[0] >> 4 == 4
+        && checksum(&ip[..header_len], 0) == 0
+        && ip[9] == 6
+        && checksum(segment, pseudo) == 0
+}
+
 fn pseudo_sum(source: Ipv4Addr, destination: Ipv4Addr, len: usize) -> u32 {
     let words = |ip: Ipv4Addr| {
         let [a, b, c, d] = ip.octets();

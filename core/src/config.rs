@@ -59,6 +59,8 @@ pub struct TcpConfig {
     pub nodelay: bool,
     /// What governs the rate of sending. Default CUBIC.
     pub congestion: CongestionAlgorithm,
+    /// Explicit congestion notification (RFC 3168). Default [`EcnMode::Passive`].
+    pub ecn: EcnMode,
     /// How long an acknowledgement may wait for company: default 40 ms, at most 500 ms
     /// (RFC 9293 §3.8.6.3 MUST-59).
     pub delayed_ack: Duration,
@@ -81,6 +83,7 @@ impl Default for TcpConfig {
             send_buffer: 1 << 20,
             nodelay: false,
             congestion: CongestionAlgorithm::default(),
+            ecn: EcnMode::default(),
             delayed_ack: Duration::from_millis(40),
             time_wait: Duration::from_secs(60),
             fin_wait_2: Duration::from_secs(60),
@@ -100,6 +103,20 @@ pub enum CongestionAlgorithm {
     Cubic,
     /// RFC 5681: gives way more, and takes longer to come back.
     NewReno,
+}
+
+/// Whether connections use explicit congestion notification: routers that are congested mark
+/// packets instead of dropping them (RFC 3168).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EcnMode {
+    /// Never.
+    Off,
+    /// Where a peer asks for it. What most hosts do.
+    #[default]
+    Passive,
+    /// Asks for it in connections to peers as well. A SYN that asks and is lost goes once more,
+    /// and then without asking.
+    Active,
 }
 
 /// One network interface.

@@ -4,6 +4,7 @@ use crate::counters::Counters;
 use crate::pool::{Frame, FramePool};
 use crate::rng::Rng;
 use crate::time::Instant;
+use crate::wire::ecn::Ecn;
 use core::net::IpAddr;
 
 /// The stack's shared resources, lent to a layer for one call.
@@ -26,6 +27,8 @@ pub(crate) struct Incoming {
     pub(crate) checksum_verified: bool,
     /// MTU of the interface on which it came, for the MSS that we announce.
     pub(crate) mtu: usize,
+    /// The ECN field of its IP header.
+    pub(crate) ecn: Ecn,
 }
 
 /// A packet that a transport hands down: IP and link headers go in front of `start`.
@@ -33,6 +36,8 @@ pub(crate) struct Outgoing {
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     pub(crate) protocol: u8,
+    /// The ECN field for its IP header.
+    pub(crate) ecn: Ecn,
     pub(crate) payload: OutgoingFrame,
 }
 

@@ -276,6 +276,14 @@ counters! {
     tcp_spurious_eifel,
     /// Recoveries without a loss, by reports of duplicates (RFC 3708).
     tcp_spurious_dsack,
+    /// Connections that use ECN (RFC 3168).
+    tcp_ecn_agreed,
+    /// SYNs sent without asking for ECN, because those that asked stayed unanswered.
+    tcp_ecn_fallbacks,
+    /// Segments received with a mark (CE) on connections that use ECN.
+    tcp_ecn_marks_received,
+    /// Reductions of the congestion window for marks that peers have echoed.
+    tcp_ecn_reductions,
     /// Data that arrived twice and was reported as such (DSACK, RFC 2883).
     tcp_dsack_sent,
     /// Zero-window probes sent.

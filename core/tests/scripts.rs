@@ -8,8 +8,9 @@ mod common;
 
 use common::packet::{Packet, flags_to_string};
 use common::{Host, OURS, PEER, pattern_at, small_config};
-use mnet_core::config::Config;
+use mnet_core::config::{Config, EcnMode};
 use mnet_core::error::{AcceptError, RecvError, SendError};
+use mnet_core::wire::ecn::Ecn;
 use mnet_core::wire::tcp::{Flags, TcpOptions};
 use mnet_core::{Instant, SocketId};
 use std::collections::VecDeque;
@@ -81,6 +82,7 @@ struct Described {
     /// `None`: not mentioned.
     sack: Option<Vec<(u32, u32)>>,
     urgent: u16,
+    ecn: Ecn,
     from: Option<u16>,
 }
 
@@ -99,6 +101,9 @@ fn describe(line: &mut Line<'_>) -> Described {
             "mss" => described.mss = Some(line.number().try_into().unwrap()),
             "scale" => described.scale = Some(line.number().try_into().unwrap()),
             "urg" => described.urgent = line.number().try_into().unwrap(),
+            "ect0" => described.ecn = Ecn::Ect0,
+            "ect1" => described.ecn = Ecn::Ect1,
+            "ce" => described.ecn = Ecn::Ce,
             "from" => described.from = Some(line.number().try_into().unwrap()),
             "sack-ok" => described.sack_permitted = true,
             "no-sack" => described.sack = Some(Vec::new()),
@@ -186,6 +191,7 @@ impl Script {
         );
         packet.window = described.window.unwrap_or(65_535);
         packet.urgent = described.urgent;
+        packet.ecn = described.ecn;
         packet.payload = pattern_at(
             (described.seq as usize).wrapping_sub(1) & 0xff_ffff,
             described.data,
@@ -268,6 +274,9 @@ impl Script {
         let fail = |what: &str| panic!("line {number}: {what}\n{log}");
         if packet.flags != described.flags {
             fail(&format!("flags {}", flags_to_string(described.flags)));
+        }
+        if packet.ecn != described.ecn {
+            fail(&format!("{:?}", described.ecn));
         }
         // A reset without ACK may answer a segment with a number of the peer's choice.
         if packet.seq != described.seq
@@ -535,8 +544,19 @@ impl Script {
 
     /// The handshake that most scripts start with.
     fn prelude(&mut self, number: usize, words: &[&str]) {
-        let options = words.join(" ");
-        let syn = format!("--> SYN seq 0 {options}");
+        let with_ecn = words.contains(&"ecn");
+        let options: Vec<_> = words
+            .iter()
+            .filter(|word| **word != "ecn")
+            .copied()
+            .collect();
+        let options = options.join(" ");
+        let (asks, agrees) = if with_ecn {
+            ("+ECE+CWR", Flags::ECE)
+        } else {
+            ("", Flags::empty())
+        };
+        let syn = format!("--> SYN{asks} seq 0 {options}");
         let window = words
             .iter()
             .skip_while(|word| **word != "win")
@@ -560,7 +580,7 @@ impl Script {
                 self.our_isn = Some(packet.seq);
                 let relative = self.relative(&packet);
                 assert_eq!((relative.seq, relative.ack), (0, 1));
-                assert_eq!(packet.flags, Flags::SYN | Flags::ACK);
+                assert_eq!(packet.flags, Flags::SYN | Flags::ACK | agrees);
                 self.our_timestamp = packet.options.timestamps.map_or(0, |(value, _)| value);
                 self.host.sent.clear();
                 continue;
@@ -604,6 +624,14 @@ fn config(text: &str) -> Config {
         };
         let number = || value.parse().unwrap();
         match name {
+            "ecn" => {
+                config.tcp.ecn = match value {
+                    "off" => EcnMode::Off,
+                    "passive" => EcnMode::Passive,
+                    "active" => EcnMode::Active,
+                    other => panic!("what is config ecn {other}?"),
+                }
+            }
             "receive-buffer" => config.tcp.receive_buffer = number(),
             "send-buffer" => config.tcp.send_buffer = number(),
             "syn-retries" => config.tcp.syn_retries = u8::try_from(number()).unwrap(),
@@ -688,6 +716,19 @@ scripts! {
     data_urgent_in_line,
     data_window_closes_and_opens,
     data_window_scale,
+    ecn_active,
+    ecn_active_reflected,
+    ecn_active_refused,
+    ecn_active_syn_lost,
+    ecn_marks_outside_the_window,
+    ecn_not_asked,
+    ecn_off,
+    ecn_passive,
+    ecn_receiver,
+    ecn_sender,
+    ecn_simultaneous,
+    ecn_syn_ack_lost,
+    ecn_syn_that_is_ecn_capable,
     fast_retransmit,
     fast_retransmit_not_for_other_acks,
     handshake_ack_without_timestamp,

@@ -63,7 +63,7 @@ impl Stack {
             Err(error) => return self.discard_ipv4(frame, error),
         };
         let (source, destination) = (header.source(), header.destination());
-        let protocol = header.protocol;
+        let (protocol, ecn) = (header.protocol, header.ecn());
         if !is_host(source) || interface.v4.is_broadcast(source) || self.owns(source.into()) {
             return self.discard(frame, |c| &mut c.ip_bad_source);
         }
@@ -100,6 +100,7 @@ impl Stack {
                     destination,
                     checksum_verified: verified,
                     mtu,
+                    ecn,
                 };
                 self.tcp.receive(&mut context!(self), incoming);
             }

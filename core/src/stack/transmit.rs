@@ -7,6 +7,7 @@ use crate::ip::{Destination, Interface, Route, TIME_TO_LIVE};
 use crate::neigh::Resolution;
 use crate::pool::{Frame, HEADROOM};
 use crate::time::Instant;
+use crate::wire::ecn::Ecn;
 use crate::wire::ethernet::{EthernetAddress, HEADER_LEN, ether_type};
 use crate::wire::ip_header_len;
 use crate::wire::ipv4::{self, Ipv4Header};
@@ -101,6 +102,7 @@ impl Stack {
             source,
             destination,
             protocol,
+            ecn,
             payload,
         } = outgoing;
         let (index, start, len) = match &payload {
@@ -120,7 +122,7 @@ impl Stack {
                 let buffer = self.pool.buffer_at_mut(index);
                 let (ethernet, ip) = buffer.get_mut(at..start)?.split_at_mut(HEADER_LEN);
                 ethernet.copy_from_slice(to.header.as_bytes());
-                write_ip_header(ip, source, destination, protocol, len);
+                write_ip_header(ip, ecn, (source, destination, protocol), len);
                 self.counters.ip_sent += 1;
                 Some(Place {
                     interface: to.interface,
@@ -139,7 +141,8 @@ impl Stack {
                     OutgoingFrame::Lent { .. } => self.copy_of(index, start, len),
                 };
                 if let Some(frame) = frame {
-                    self.wait_for(entry, interface, frame, (source, destination, protocol));
+                    let addresses = (source, destination, protocol);
+                    self.wait_for(entry, interface, frame, ecn, addresses);
                 }
                 None
             }
@@ -188,7 +191,7 @@ impl Stack {
         let len = usize::from(self.pool.descriptor(&frame).len);
         match self.way_to(destination) {
             Way::Direct(to) if len + ip_header_len(destination) <= to.mtu => {
-                self.prepend_ip(&frame, (source, destination, protocol));
+                self.prepend_ip(&frame, Ecn::NotEct, (source, destination, protocol));
                 self.push_ready(to.interface, frame, &to.header);
             }
             Way::Waits {
@@ -196,7 +199,8 @@ impl Stack {
                 mtu,
                 entry,
             } if len + ip_header_len(destination) <= mtu => {
-                self.wait_for(entry, interface, frame, (source, destination, protocol));
+                let addresses = (source, destination, protocol);
+                self.wait_for(entry, interface, frame, Ecn::NotEct, addresses);
             }
             Way::Direct(_) | Way::Waits { .. } => self.discard(frame, |c| &mut c.ip_too_large),
             Way::None => self.pool.free(frame),
@@ -209,19 +213,20 @@ impl Stack {
         entry: u32,
         interface: u8,
         frame: Frame,
+        ecn: Ecn,
         addresses: (IpAddr, IpAddr, u8),
     ) {
-        self.prepend_ip(&frame, addresses);
+        self.prepend_ip(&frame, ecn, addresses);
         self.pool.descriptor_mut(&frame).flags = u16::from(interface);
         self.neighbours
             .queue(entry, frame, &mut self.pool, &mut self.counters);
     }
 
-    fn prepend_ip(&mut self, frame: &Frame, addresses: (IpAddr, IpAddr, u8)) {
-        let (source, destination, protocol) = addresses;
+    fn prepend_ip(&mut self, frame: &Frame, ecn: Ecn, addresses: (IpAddr, IpAddr, u8)) {
+        let (_, destination, _) = addresses;
         let len = usize::from(self.pool.descriptor(frame).len);
         let place = self.make_room(frame, ip_header_len(destination));
-        write_ip_header(place, source, destination, protocol, len);
+        write_ip_header(place, ecn, addresses, len);
         self.counters.ip_sent += 1;
     }
 
@@ -324,24 +329,24 @@ fn is_broadcast(interface: &Interface, destination: IpAddr) -> bool {
 #[inline(always)]
 fn write_ip_header(
     place: &mut [u8],
-    source: IpAddr,
-    destination: IpAddr,
-    protocol: u8,
+    ecn: Ecn,
+    (source, destination, protocol): (IpAddr, IpAddr, u8),
     len: usize,
 ) {
+    let class = ecn.bits();
     let fits = match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let total = within_frame(ipv4::HEADER_LEN + len);
-            Ipv4Header::new(source, destination, protocol, TIME_TO_LIVE, total)
+            Ipv4Header::with_class(class, source, destination, protocol, TIME_TO_LIVE, total)
                 .write_to(place)
                 .is_ok()
         }
         (source, destination) => {
             let (source, destination) = (as_v6(source), as_v6(destination));
             let (hops, len) = (TIME_TO_LIVE, within_frame(len));
-            Ipv6Header::new(source, destination, protocol, hops, len)
-                .write_to(place)
-                .is_ok()
+            let mut header = Ipv6Header::new(source, destination, protocol, hops, len);
+            header.set_traffic_class(class);
+            header.write_to(place).is_ok()
         }
     };
     debug_assert!(fits);

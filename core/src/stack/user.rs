@@ -6,7 +6,7 @@ use crate::error::{
     SendError,
 };
 use crate::socket::{Event, Readiness, SocketId, SocketKind};
-use crate::tcp::State;
+use crate::tcp::{EcnFeedback, State};
 use crate::time::Instant;
 use crate::udp::Received;
 use core::net::{IpAddr, SocketAddr};
@@ -233,6 +233,18 @@ impl Stack {
                 self.tcp.close(&mut context!(self), id)
             }
             SocketKind::Udp => self.udp.close(id, &mut self.pool),
+        }
+    }
+
+    /// How a connection's marks of congestion are fed back, and so whether it uses ECN. Settled once
+    /// the connection is established.
+    ///
+    /// # Errors
+    /// [`BadHandle`], also for other sockets than connections.
+    pub fn tcp_ecn_feedback(&self, id: SocketId) -> Result<EcnFeedback, BadHandle> {
+        match id.kind() {
+            SocketKind::Connection => self.tcp.ecn_feedback(id),
+            SocketKind::Listener | SocketKind::Udp => Err(BadHandle),
         }
     }
 

@@ -141,7 +141,9 @@ impl Tcb {
             | TcbFlags::PARTIAL_ACKED
             | TcbFlags::RETRANSMIT
             | TcbFlags::FIN_LOST
-            | TcbFlags::DOUBT;
+            | TcbFlags::DOUBT
+            | TcbFlags::CWR_DUE
+            | TcbFlags::ECN_HOLD;
         self.flags.remove(repaired);
         self.frto = Frto::Off;
         self.dup_acks = 0;

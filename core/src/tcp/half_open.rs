@@ -1,6 +1,7 @@
 //! Connections that a SYN has asked for and that wait for the acknowledgement of our SYN-ACK:
 //! SYN-RECEIVED after LISTEN, in a few bytes each, since anyone can ask (RFC 4987).
 
+use super::ecn::{self, EcnAgreed};
 use super::isn::timestamp_clock;
 use super::params::{MAX_WINDOW_SCALE, Params, RTO_AFTER_LOST_SYN};
 use super::rack::micros;
@@ -33,6 +34,7 @@ pub(super) struct HalfOpen {
     scales: Option<(u8, u8)>,
     timestamps: Option<Timestamps>,
     sack: bool,
+    ecn: EcnAgreed,
     /// SYN-ACKs sent by the timer.
     retries: u8,
     /// When the SYN-ACK was sent last, in microseconds.
@@ -97,6 +99,7 @@ impl HalfOpen {
                 offset,
             }),
             sack: segment.sack_permitted,
+            ecn: ecn::agrees_in_listen(params.ecn, segment),
             retries: 0,
             sent_at: micros(now),
             retransmit_at: Tick::NEVER,
@@ -110,7 +113,7 @@ impl HalfOpen {
         (0..self.retries).for_each(|_| rtt.back_off());
         self.retransmit_at = Tick::after(cx.now, rtt.rto());
         self.sent_at = micros(cx.now);
-        let flags = Flags::SYN | Flags::ACK;
+        let flags = Flags::SYN | Flags::ACK | self.ecn.syn_ack_flags();
         let head = Head {
             key: self.key,
             seq: self.iss,
@@ -160,6 +163,7 @@ impl HalfOpen {
                 cx.counters.tcp_challenge_limited += 1;
                 return Step::Stay;
             }
+            self.ecn.repeated(segment);
             return Step::SendSynAck;
         }
         let old_timestamp = match (&self.timestamps, segment.timestamps) {
@@ -252,6 +256,7 @@ impl HalfOpen {
             rcv_scale,
             timestamps: self.timestamps,
             sack: self.sack,
+            ecn: self.ecn,
             syn_was_lost: self.retries > 0,
         };
         let mut tcb = Tcb::new(self.key, &agreed, params);

@@ -12,6 +12,7 @@
 //! | third: security | left out: IPsec compartments are not spoken |
 //! | fourth: SYN; RFC 5961 §4 | `Tcb::synchronized` |
 //! | fifth: ACK; RFC 5961 §5 | `Tcb::acknowledgment`, `Tcb::take_acknowledgment` |
+//! | marks, received and echoed (RFC 3168 §6.1) | `Tcb::take_ecn_of_data`, `Tcb::mark_echoed` |
 //! | sixth: URG | left out: urgent data is delivered in line (RFC 6093 §6) |
 //! | seventh: text | `Tcb::text` |
 //! | eighth: FIN | `Tcb::fin` |
@@ -35,6 +36,7 @@ use super::state::{Failure, State, Tcb, TcbFlags, Timestamps, seconds};
 use super::tick::Tick;
 use crate::context::Context;
 use crate::pool::{Descriptor, Frame};
+use crate::wire::ecn::Ecn;
 use crate::wire::tcp::Flags;
 use core::time::Duration;
 
@@ -69,10 +71,10 @@ impl Tcb {
     }
 
     /// Header prediction: whether this is the next data of an open connection, acknowledges
-    /// nothing and says nothing new of the window. None of the steps of §3.10.7.4 before the
+    /// nothing, says nothing new of the window and nothing of congestion. None of the steps of §3.10.7.4 before the
     /// seventh finds anything to do then.
     fn is_expected_data(&self, segment: &Segment) -> bool {
-        let control = Flags::FIN | Flags::SYN | Flags::RST | Flags::ACK;
+        let control = Flags::FIN | Flags::SYN | Flags::RST | Flags::ACK | Flags::ECE | Flags::CWR;
         let unusual = TcbFlags::PERSIST | TcbFlags::ORPHAN | TcbFlags::FIN_AHEAD;
         let recent = match segment.timestamps {
             Some((value, _)) => !SeqNum::new(value).before(SeqNum::new(self.timestamps.recent)),
@@ -81,6 +83,7 @@ impl Tcb {
         self.state == State::Established
             && segment.flags.intersection(control) == Flags::ACK
             && segment.seq == self.rcv_nxt
+            && segment.ecn != Ecn::Ce
             && segment.len > 0
             && segment.len <= self.rcv_wnd()
             && segment.ack == self.snd_una
@@ -177,6 +180,7 @@ impl Tcb {
             self.flags.remove(TcbFlags::TIMESTAMPS);
         }
         self.flags.set(TcbFlags::SACK, segment.sack_permitted);
+        self.take_ecn_of_syn(cx, shared.params.ecn, segment);
         let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS);
         self.smss = super::effective_mss(self.key.local, segment.mss, self.mtu, timestamps);
         let lost = self.flags.contains(TcbFlags::SYN_LOST);
@@ -222,7 +226,9 @@ impl Tcb {
             && segment.seq == self.irs
         {
             // The other half of a simultaneous open: the same SYN again, now with an ACK.
-            segment.flags.remove(Flags::SYN);
+            segment
+                .flags
+                .remove(Flags::SYN | Flags::ECE | Flags::CWR | Flags::AE);
             segment.seq += 1;
         }
         if segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::RST) {
@@ -247,6 +253,7 @@ impl Tcb {
         if !self.acknowledgment(shared, cx, &segment) {
             return;
         }
+        self.take_ecn_of_data(cx, &segment);
         if segment.len > 0
             && let Some(frame) = frame.take()
         {
@@ -401,6 +408,12 @@ impl Tcb {
             && window == self.snd_wnd
             // The answer to a window probe says nothing about losses.
             && !self.flags.contains(TcbFlags::PERSIST);
+        if segment.flags.contains(Flags::ECE)
+            && self.flags.contains(TcbFlags::ECN)
+            && !ack.before(self.snd_una)
+        {
+            self.mark_echoed(cx, ack);
+        }
         if duplicate || ack.after(self.snd_una) || !segment.sack_blocks().is_empty() {
             self.take_acknowledgment(shared, cx, segment, duplicate);
         }

@@ -6,7 +6,7 @@
 //!   `timers`: what time brings.
 //! - `sack`: what has arrived behind holes, for the peer; `scoreboard`: what the peer says of that.
 //! - `rack`, `recovery`, `prr`: which segments are lost, and how they are repaired; `frto`: whether
-//!   they were lost at all; `congestion`: how much may be on its way.
+//!   they were lost at all; `congestion`: how much may be on its way; `ecn`: marks instead of losses.
 //! - `send_queue` and `reassembly`: data, in the frames of the pool.
 //! - `half_open`, `time_wait`, `listener`: connections before and after they are connections.
 //! - `user`: the calls of the user.
@@ -16,10 +16,11 @@
 //! `Tcp::settle` then brings the lists, the timing wheel and the tables up to date. No cost in
 //! here depends on the number of connections, but for closing a listener.
 //!
-//! Not built yet: ECN, path MTU discovery, keep-alive, SYN cookies. What is not used is not
+//! Not built yet: path MTU discovery, keep-alive, SYN cookies. What is not used is not
 //! negotiated.
 
 mod congestion;
+mod ecn;
 mod frto;
 mod half_open;
 mod input;
@@ -47,6 +48,7 @@ mod time_wait;
 mod timers;
 mod user;
 
+pub use ecn::EcnFeedback;
 pub use state::State;
 
 use crate::checksum;
@@ -290,6 +292,7 @@ impl Tcp {
             destination,
             checksum_verified,
             mtu,
+            ecn,
         } = packet;
         cx.counters.tcp_received += 1;
         let content = cx.pool.content(&frame);
@@ -320,7 +323,7 @@ impl Tcp {
             local_port: header.destination_port.get(),
             remote_port: header.source_port.get(),
         };
-        let segment = Segment::new(header, &options, payload.len());
+        let segment = Segment::new(header, &options, payload.len(), ecn);
         let descriptor = cx.pool.descriptor_mut(&frame);
         descriptor.start += u16::try_from(payload.start).unwrap_or(0);
         descriptor.len = u16::try_from(payload.len()).unwrap_or(0);
@@ -493,6 +496,9 @@ impl Tcp {
                 self.demux.replace(hash, old.to_bits(), new.to_bits());
                 self.queue_for_accept(listener_index, place);
                 if let Some(tcb) = self.connections.get_mut(place) {
+                    if tcb.ecn_feedback() != EcnFeedback::None {
+                        cx.counters.tcp_ecn_agreed += 1;
+                    }
                     tcb.segment_arrives(&mut self.shared, cx, segment, frame);
                     self.settle(cx, place);
                 }

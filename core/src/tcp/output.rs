@@ -4,6 +4,7 @@
 //! content, and the checksum continues the sum that was taken when the data was copied in.
 
 use super::congestion::CongestionControl;
+use super::ecn;
 use super::frto::Frto;
 use super::isn::timestamp_clock;
 use super::rack::micros;
@@ -14,9 +15,11 @@ use super::shared::Shared;
 use super::state::{State, Tcb, TcbFlags};
 use super::tick::Tick;
 use crate::checksum::Sum;
+use crate::config::EcnMode;
 use crate::context::{Context, Outgoing, OutgoingFrame};
 use crate::pool::Descriptor;
 use crate::time::Instant;
+use crate::wire::ecn::Ecn;
 use crate::wire::tcp::{Flags, TcpOptions};
 use core::time::Duration;
 
@@ -109,10 +112,18 @@ impl Tcb {
             return None;
         }
         let flags = if answers {
-            Flags::SYN | Flags::ACK
+            let ecn = if self.flags.contains(TcbFlags::ECN) {
+                Flags::ECE
+            } else {
+                Flags::empty()
+            };
+            Flags::SYN | Flags::ACK | ecn
         } else {
-            Flags::SYN
+            Flags::SYN | ecn::syn_flags(shared.params.ecn, self.retries)
         };
+        if !answers && shared.params.ecn == EcnMode::Active && self.retries >= ecn::ASKING_SYNS {
+            cx.counters.tcp_ecn_fallbacks += 1;
+        }
         let announced = u16::try_from(self.rcv_wnd()).unwrap_or(u16::MAX);
         let head = Head {
             key: self.key,
@@ -172,11 +183,15 @@ impl Tcb {
         self.last_ack_sent = self.rcv_nxt;
         self.ack_at = Tick::NEVER;
         self.flags.remove(TcbFlags::ACK_NOW);
+        let mut flags = flags | Flags::ACK;
+        if self.flags.contains(TcbFlags::ECN_ECHO) {
+            flags |= Flags::ECE;
+        }
         Head {
             key: self.key,
             seq,
             ack: self.rcv_nxt,
-            flags: flags | Flags::ACK,
+            flags,
             window,
         }
     }
@@ -307,7 +322,7 @@ impl Tcb {
         let is_last = cx.pool.next_in_queue(index).is_none();
         let len = u32::from(cx.pool.descriptor_at(index).len);
         let stamp = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
-        let outgoing = self.frame_segment(shared, cx, index);
+        let outgoing = self.frame_segment(shared, cx, index, false);
         self.send.sent_again(cx.pool, index);
         self.doubt_sent_again(len, stamp, micros(cx.now));
         if is_last && self.flags.contains(TcbFlags::FIN_QUEUED) {
@@ -431,7 +446,7 @@ impl Tcb {
         if self.flight() == 0 {
             self.rack.restart();
         }
-        let outgoing = self.frame_segment(shared, cx, index);
+        let outgoing = self.frame_segment(shared, cx, index, is_new);
         self.send.next = cx.pool.next_in_queue(index);
         self.snd_nxt = if is_last && self.flags.contains(TcbFlags::FIN_QUEUED) {
             end + 1
@@ -457,12 +472,20 @@ impl Tcb {
         outgoing
     }
 
-    /// The segment around a queued frame, headers written in front of the data.
+    /// The segment around a queued frame, headers written in front of the data. `fresh`: for the
+    /// first time, and within the window. Only then the packet may be ECN-capable, for the loss of
+    /// another one shows no congestion (RFC 3168 §6.1.5, §6.1.6).
     #[allow(
         clippy::cast_possible_truncation,
         reason = "headers have at most 60 bytes"
     )]
-    fn frame_segment(&mut self, shared: &Shared, cx: &mut Context<'_>, index: u32) -> Outgoing {
+    fn frame_segment(
+        &mut self,
+        shared: &Shared,
+        cx: &mut Context<'_>,
+        index: u32,
+        fresh: bool,
+    ) -> Outgoing {
         let Descriptor {
             start,
             len,
@@ -481,7 +504,11 @@ impl Tcb {
             cx.counters.tcp_retransmits += 1;
         }
         cx.counters.tcp_sent += 1;
-        if self.flags.contains(TcbFlags::RECOVERY) {
+        let mut ecn = Ecn::NotEct;
+        if fresh && self.flags.intersects(TcbFlags::ECT | TcbFlags::CWR_DUE) {
+            ecn = self.ecn_of_fresh_data(&mut flags);
+        }
+        if self.flags.intersects(TcbFlags::RECOVERY | TcbFlags::CWR) {
             self.prr.sent(u32::from(len));
         }
         cx.pool.descriptor_at_mut(index).time = micros(cx.now);
@@ -494,7 +521,10 @@ impl Tcb {
             start: start - header_len,
             len: header_len + len,
         };
-        head.outgoing(payload)
+        Outgoing {
+            ecn,
+            ..head.outgoing(payload)
+        }
     }
 
     /// A FIN without data, after everything else.
@@ -536,7 +566,7 @@ impl Tcb {
                 self.send_next(shared, cx, index)
             });
         }
-        let outgoing = self.frame_segment(shared, cx, index);
+        let outgoing = self.frame_segment(shared, cx, index, false);
         let with_fin =
             self.flags.contains(TcbFlags::FIN_QUEUED) && cx.pool.next_in_queue(index).is_none();
         self.snd_max = self.snd_max.latest(seq + sent + u32::from(with_fin));
@@ -605,6 +635,7 @@ mod tests {
             rcv_scale: 0,
             timestamps: None,
             sack: true,
+            ecn: ecn::EcnAgreed::default(),
             syn_was_lost: false,
         };
         let mut tcb = Tcb::new(key, &agreed, &params);

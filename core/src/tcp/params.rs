@@ -1,7 +1,7 @@
 //! TCP's constants, each with its source, and the configuration in the units that TCP counts in.
 
 use super::tick::Tick;
-use crate::config::{CongestionAlgorithm, TcpConfig};
+use crate::config::{CongestionAlgorithm, EcnMode, TcpConfig};
 use crate::time::nanos;
 use core::time::Duration;
 
@@ -103,6 +103,7 @@ pub(super) struct Params {
     pub(super) send_buffer: u32,
     pub(super) nodelay: bool,
     pub(super) congestion: CongestionAlgorithm,
+    pub(super) ecn: EcnMode,
     pub(super) delayed_ack: Duration,
     pub(super) time_wait: Duration,
     pub(super) fin_wait_2: Duration,
@@ -121,6 +122,7 @@ impl Params {
             send_buffer: u32::try_from(config.send_buffer).unwrap_or(1 << 30),
             nodelay: config.nodelay,
             congestion: config.congestion,
+            ecn: config.ecn,
             delayed_ack: config.delayed_ack,
             time_wait: Duration::from_nanos(nanos(config.time_wait)),
             fin_wait_2: config.fin_wait_2,

@@ -294,9 +294,12 @@ impl Tcb {
         if repaired && !self.flags.intersects(repairing) {
             // The probe has repaired a loss that nobody saw: that is congestion all the same.
             cx.counters.tcp_tlp_recoveries += 1;
-            let smss = self.smss();
-            self.congestion.on_congestion_event(cx.now, flight, smss);
-            self.congestion.on_recovered(u32::MAX);
+            if !self.flags.contains(TcbFlags::CWR) {
+                let smss = self.smss();
+                self.congestion.on_congestion_event(cx.now, flight, smss);
+                self.congestion.on_recovered(u32::MAX);
+            }
+            self.window_reduced();
         }
     }
 }

@@ -94,6 +94,9 @@ impl Tcb {
             let acked = arrival.flight.saturating_sub(self.flight());
             self.undo(cx, acked);
         }
+        if self.flags.intersects(TcbFlags::CWR | TcbFlags::ECN_HOLD) {
+            self.ecn_acknowledged();
+        }
         let found = self.look_for_losses(cx, &news);
         let mut restart_timer = true;
         if self.flags.contains(TcbFlags::RECOVERY) {
@@ -113,6 +116,8 @@ impl Tcb {
             }
             if duplicate && !self.flags.contains(TcbFlags::SACK) {
                 self.count_duplicate(cx);
+            } else if self.flags.contains(TcbFlags::CWR) {
+                self.reduce_proportionally(news.bytes, advances && !found);
             } else if advances && !found {
                 // Only what arrives in order opens the window (RFC 5681 §3.1, RFC 3042 §2).
                 self.grow(cx, arrival);
@@ -191,12 +196,16 @@ impl Tcb {
     fn start_recovery(&mut self, cx: &mut Context<'_>) {
         cx.counters.tcp_fast_retransmits += 1;
         self.recover = self.snd_max;
-        let smss = self.smss();
-        self.congestion
-            .on_congestion_event(cx.now, self.flight(), smss);
+        // One reduction for each window of data, by a mark or by a loss (RFC 3168 §6.1.2).
+        if !self.flags.contains(TcbFlags::CWR) {
+            let smss = self.smss();
+            self.congestion
+                .on_congestion_event(cx.now, self.flight(), smss);
+        }
+        self.window_reduced();
         self.start_doubting();
         self.flags |= TcbFlags::RECOVERY;
-        self.flags.remove(TcbFlags::PARTIAL_ACKED);
+        self.flags.remove(TcbFlags::PARTIAL_ACKED | TcbFlags::CWR);
     }
 
     fn reduce_proportionally(&mut self, delivered: u32, safe: bool) {
@@ -307,9 +316,11 @@ impl Tcb {
     /// is sent again as the window opens, the first segment at once.
     pub(super) fn lost_by_timeout(&mut self, cx: &mut Context<'_>) {
         cx.counters.tcp_timeouts += 1;
-        let first_time = self.rtt.backoff() == 0;
+        let marked = self.flags.contains(TcbFlags::CWR);
+        let first_time = self.rtt.backoff() == 0 && !marked;
         let (flight, smss) = (self.flight(), self.smss());
         self.congestion.on_timeout(cx.now, flight, smss, first_time);
+        self.window_reduced();
         self.rtt.back_off();
         let first = self.first_sent();
         let reneged = first
@@ -336,6 +347,7 @@ impl Tcb {
         self.dup_acks = 0;
         self.loss_at = Tick::NEVER;
         let ended = TcbFlags::RECOVERY
+            | TcbFlags::CWR
             | TcbFlags::PARTIAL_ACKED
             | TcbFlags::TIMING
             | TcbFlags::TLP_TIMER

@@ -9,6 +9,7 @@ use crate::checksum::{self, Sum};
 use crate::context::{Context, Outgoing, OutgoingFrame};
 use crate::demux::FourTuple;
 use crate::pool::HEADROOM;
+use crate::wire::ecn::Ecn;
 use crate::wire::tcp::{
     ALIGNED_TIMESTAMPS_LEN, Flags, HEADER_LEN, MAX_HEADER_LEN, TcpHeader, TcpOptions,
 };
@@ -87,6 +88,7 @@ impl Head {
             source: self.key.local,
             destination: self.key.remote,
             protocol: PROTOCOL,
+            ecn: Ecn::NotEct,
             payload,
         }
     }

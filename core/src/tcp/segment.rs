@@ -3,6 +3,7 @@
 use super::reply::{Head, Reply};
 use super::seq::SeqNum;
 use crate::demux::FourTuple;
+use crate::wire::ecn::Ecn;
 use crate::wire::tcp::{Flags, MAX_SACK_BLOCKS, TcpHeader, TcpOptions};
 
 /// SEG.*: a segment without its payload.
@@ -19,13 +20,15 @@ pub(super) struct Segment {
     pub(super) window_scale: Option<u8>,
     pub(super) timestamps: Option<(u32, u32)>,
     pub(super) sack_permitted: bool,
+    /// The ECN field of the packet in which it came.
+    pub(super) ecn: Ecn,
     /// SACK blocks as they were sent: left and right edge, of which `sack_len` count.
     sack: [(SeqNum, SeqNum); MAX_SACK_BLOCKS],
     sack_len: u8,
 }
 
 impl Segment {
-    pub(super) fn new(header: &TcpHeader, options: &TcpOptions, payload: usize) -> Self {
+    pub(super) fn new(header: &TcpHeader, options: &TcpOptions, payload: usize, ecn: Ecn) -> Self {
         let mut sack = [<(SeqNum, SeqNum)>::default(); MAX_SACK_BLOCKS];
         for (place, (left, right)) in sack.iter_mut().zip(&options.sack_blocks) {
             *place = (SeqNum::new(*left), SeqNum::new(*right));
@@ -40,6 +43,7 @@ impl Segment {
             window_scale: options.window_scale,
             timestamps: options.timestamps,
             sack_permitted: options.sack_permitted,
+            ecn,
             sack,
             sack_len: u8::try_from(options.sack_blocks.len()).unwrap_or(0),
         }

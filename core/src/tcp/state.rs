@@ -1,6 +1,7 @@
 //! The states of a connection and its control block (RFC 9293 §3.3.1, §3.3.2).
 
 use super::congestion::{Congestion, CongestionControl};
+use super::ecn::EcnAgreed;
 use super::frto::{Doubt, Frto};
 use super::params::{CHALLENGE_ACKS_PER_SECOND, PAWS_IDLE_SECONDS, Params, QUICK_ACKS};
 use super::prr::Prr;
@@ -148,6 +149,18 @@ bitflags! {
         const TLP_SENT = 1 << 29;
         /// That probe was no new data.
         const TLP_RETRANSMITTED = 1 << 30;
+        /// ECN was agreed on: marks are echoed (RFC 3168).
+        const ECN = 1 << 40;
+        /// New data goes in packets that are ECN-capable.
+        const ECT = 1 << 41;
+        /// A mark was received: ECE in every segment until CWR comes.
+        const ECN_ECHO = 1 << 42;
+        /// The next new data carries CWR.
+        const CWR_DUE = 1 << 43;
+        /// The flight shrinks to ssthresh because of a mark, up to `cwr_end`.
+        const CWR = 1 << 44;
+        /// Marks of what was sent before `cwr_end` ask for no further reduction.
+        const ECN_HOLD = 1 << 45;
     }
 }
 
@@ -216,6 +229,7 @@ pub(super) struct Agreed {
     pub(super) rcv_scale: u8,
     pub(super) timestamps: Option<Timestamps>,
     pub(super) sack: bool,
+    pub(super) ecn: EcnAgreed,
     pub(super) syn_was_lost: bool,
 }
 
@@ -280,6 +294,8 @@ pub(super) struct Tcb {
     pub(super) recover: SeqNum,
     /// How much may be in flight during fast recovery.
     pub(super) recovery_window: u32,
+    /// Behind what was sent when the window was last reduced, if the connection uses ECN.
+    pub(super) cwr_end: SeqNum,
     pub(super) prr: Prr,
     pub(super) rack: Rack,
     /// TLP.end_seq of RFC 8985 §7.3.
@@ -316,6 +332,7 @@ impl Tcb {
         flags.set(TcbFlags::NODELAY, params.nodelay);
         flags.set(TcbFlags::TIMESTAMPS, agreed.timestamps.is_some());
         flags.set(TcbFlags::SACK, agreed.sack);
+        flags |= agreed.ecn.tcb_flags();
         let rcv_nxt = agreed.irs + 1;
         let snd_una = agreed.iss + 1;
         Self {
@@ -360,6 +377,7 @@ impl Tcb {
             ),
             recover: snd_una,
             recovery_window: 0,
+            cwr_end: snd_una,
             prr: Prr::default(),
             rack: Rack::new(snd_una),
             tlp_end: snd_una,
@@ -405,9 +423,9 @@ impl Tcb {
         u32::from(self.smss)
     }
 
-    /// cwnd: recovery's own during fast recovery, the controller's otherwise.
+    /// cwnd: recovery's own during fast recovery and after a mark, the controller's otherwise.
     pub(super) fn cwnd(&self) -> u32 {
-        if self.flags.contains(TcbFlags::RECOVERY) {
+        if self.flags.intersects(TcbFlags::RECOVERY | TcbFlags::CWR) {
             self.recovery_window
         } else {
             self.congestion.window()

@@ -1,5 +1,6 @@
 //! The calls of the user (RFC 9293 §3.10.1 to §3.10.6), on listeners and connections.
 
+use super::ecn::{EcnAgreed, EcnFeedback};
 use super::listener::{self, Listener};
 use super::params::MIN_MSS;
 use super::seq::SeqNum;
@@ -200,6 +201,7 @@ impl Tcp {
                 offset,
             }),
             sack: true,
+            ecn: EcnAgreed::default(),
             syn_was_lost: false,
         };
         let mut tcb = Tcb::new(key, &agreed, &self.shared.params);
@@ -572,6 +574,11 @@ impl Tcp {
     /// STATUS: the peer's address.
     pub(crate) fn remote_addr(&self, id: SocketId) -> Result<SocketAddr, BadHandle> {
         Ok(self.connection(id)?.1.key.remote_addr())
+    }
+
+    /// STATUS: how marks are fed back. Settled once the connection is established.
+    pub(crate) fn ecn_feedback(&self, id: SocketId) -> Result<EcnFeedback, BadHandle> {
+        Ok(self.connection(id)?.1.ecn_feedback())
     }
 
     /// STATUS: the state.

@@ -1,5 +1,6 @@
 //! IPv4 headers (RFC 791 §3.1).
 
+use super::ecn::Ecn;
 use crate::checksum::{self, Sum};
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -107,7 +108,7 @@ impl core::error::Error for Ipv4Error {}
 
 impl Ipv4Header {
     /// A header for a packet that is never fragmented: DF set, identification 0 (an atomic
-    /// datagram, RFC 6864 §4.1), checksum complete.
+    /// datagram, RFC 6864 §4.1), best effort and not ECN-capable, checksum complete.
     #[must_use]
     pub fn new(
         source: Ipv4Addr,
@@ -116,9 +117,22 @@ impl Ipv4Header {
         time_to_live: u8,
         total_len: u16,
     ) -> Self {
+        Self::with_class(0, source, destination, protocol, time_to_live, total_len)
+    }
+
+    /// As [`Ipv4Header::new`], with differentiated services (6 bits) and ECN (2 bits).
+    #[must_use]
+    pub fn with_class(
+        traffic_class: u8,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        protocol: u8,
+        time_to_live: u8,
+        total_len: u16,
+    ) -> Self {
         let mut header = Self {
             version_and_len: VERSION_AND_LEN,
-            traffic_class: 0,
+            traffic_class,
             total_len: U16::new(total_len),
             identification: U16::ZERO,
             flags_and_offset: U16::new(DONT_FRAGMENT),
@@ -142,6 +156,12 @@ impl Ipv4Header {
     #[must_use]
     pub fn header_len(&self) -> usize {
         usize::from(self.version_and_len & 0xf) * 4
+    }
+
+    /// The ECN field.
+    #[must_use]
+    pub fn ecn(&self) -> Ecn {
+        Ecn::of_class(self.traffic_class)
     }
 
     /// The address of the sender.

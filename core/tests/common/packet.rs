@@ -2,6 +2,7 @@
 //! Ethernet, IP and checksums, so that a mistake there does not cancel out.
 
 use super::{OURS, PEER, hardware_address};
+use mnet_core::wire::ecn::Ecn;
 use mnet_core::wire::tcp::{Flags, TcpHeader, TcpOptions, parse};
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -19,6 +20,8 @@ pub struct Packet {
     pub flags: Flags,
     pub window: u16,
     pub urgent: u16,
+    /// The IP header's.
+    pub ecn: Ecn,
     pub options: TcpOptions,
     pub payload: Vec<u8>,
 }
@@ -36,6 +39,7 @@ impl Packet {
             flags,
             window: 65_535,
             urgent: 0,
+            ecn: Ecn::NotEct,
             options: TcpOptions::default(),
             payload: Vec::new(),
         }
@@ -71,7 +75,8 @@ impl Packet {
 
     /// The whole frame.
     pub fn to_frame(&self) -> Vec<u8> {
-        frame(self.source, self.destination, &self.to_segment())
+        let segment = self.to_segment();
+        frame_with_class(self.ecn.bits(), self.source, self.destination, &segment)
     }
 
     /// Reads a frame that the stack has sent; panics if anything about it is wrong, `None` if it is
@@ -109,6 +114,7 @@ impl Packet {
             flags: header.flags(),
             window: header.window.get(),
             urgent: header.urgent.get(),
+            ecn: Ecn::of_class(ip[1]),
             options: TcpOptions::parse(options).expect("valid options"),
             payload: segment[payload].to_vec(),
         })
@@ -137,6 +143,9 @@ impl fmt::Display for Packet {
         )?;
         if !self.payload.is_empty() {
             write!(f, " data {}", self.payload.len())?;
+        }
+        if self.ecn != Ecn::NotEct {
+            write!(f, " {:?}", self.ecn)?;
         }
         Ok(())
     }
@@ -190,6 +199,16 @@ pub fn set_tcp_checksum(segment: &mut [u8], source: Ipv4Addr, destination: Ipv4A
 
 /// Ethernet and IPv4 headers around a TCP segment.
 pub fn frame(source: Ipv4Addr, destination: Ipv4Addr, segment: &[u8]) -> Vec<u8> {
+    frame_with_class(0, source, destination, segment)
+}
+
+/// As [`frame`], with a differentiated services byte.
+pub fn frame_with_class(
+    class: u8,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    segment: &[u8],
+) -> Vec<u8> {
     let mut frame = Vec::with_capacity(34 + segment.len());
     frame.extend(hardware_address(destination));
     // Peers with an address of ours, or of nobody, still need a hardware address of their own.
@@ -197,7 +216,7 @@ pub fn frame(source: Ipv4Addr, destination: Ipv4Addr, segment: &[u8]) -> Vec<u8>
     frame.extend(hardware_address(sender));
     frame.extend([8, 0]);
     let total = u16::try_from(20 + segment.len()).unwrap().to_be_bytes();
-    frame.extend([0x45, 0, total[0], total[1], 0, 0, 0x40, 0, 64, 6, 0, 0]);
+    frame.extend([0x45, class, total[0], total[1], 0, 0, 0x40, 0, 64, 6, 0, 0]);
     frame.extend(source.octets());
     frame.extend(destination.octets());
     let sum = checksum(&frame[14..34], 0).to_be_bytes();

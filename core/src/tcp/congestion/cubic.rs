@@ -5,11 +5,13 @@
 //! all arithmetic is that of integers, wide enough to lose nothing but the last byte.
 
 use super::slow_start::SlowStart;
-use super::{Ack, CongestionControl, initial_window, micros, starting_window};
+use super::{Ack, CongestionControl, initial_window, micros, share, starting_window};
 use crate::time::Instant;
 
 /// β_cubic, what a congestion event leaves of the window (§4.6): 7/10.
 const BETA: (u64, u64) = (7, 10);
+/// β_ecn, what a mark leaves of it (RFC 8511 §3.1): 17/20. The rest of the curve is that of β_cubic.
+const BETA_ECN: (u64, u64) = (17, 20);
 /// (1 + β_cubic) / 2, the part of the window that is aimed at if it had not come back to W_max
 /// (§4.7): 17/20.
 const FAST_CONVERGENCE: (u64, u64) = (17, 20);
@@ -61,11 +63,6 @@ pub(in crate::tcp) struct Cubic {
     /// Growth of W_est that does not make a byte yet, in units of 1/(17 cwnd).
     w_est_fraction: u64,
     undo: Option<Undo>,
-}
-
-/// A share of a window.
-fn share(window: u32, (numerator, denominator): (u64, u64)) -> u32 {
-    u32::try_from(u64::from(window) * numerator / denominator).unwrap_or(u32::MAX)
 }
 
 /// The largest integer whose cube is not above `n`, of which the upper two bits are not looked at.
@@ -150,15 +147,29 @@ impl Cubic {
 
     /// §4.6 and §4.8: the new ssthresh. What limited transmit has sent beyond the window does not
     /// count (RFC 5681 §3.2 step 2).
-    fn reduce(&mut self, flight: u32, smss: u32) {
+    fn reduce(&mut self, flight: u32, smss: u32, beta: (u64, u64)) {
+        self.remember();
+        self.ssthresh = share(flight.min(self.cwnd), beta).max(2 * smss);
+        self.epoch.cwnd_prior = self.cwnd;
+        self.epoch.begun = false;
+    }
+
+    /// What the next reduction may have to give back.
+    fn remember(&mut self) {
         self.undo = Some(Undo {
             cwnd: self.cwnd,
             ssthresh: self.ssthresh,
             epoch: self.epoch,
         });
-        self.ssthresh = share(flight.min(self.cwnd), BETA).max(2 * smss);
-        self.epoch.cwnd_prior = self.cwnd;
-        self.epoch.begun = false;
+    }
+
+    /// §4.7: where the curve's plateau will be.
+    fn converge(&mut self) {
+        self.epoch.w_max = if self.cwnd < self.epoch.w_max {
+            share(self.cwnd, FAST_CONVERGENCE)
+        } else {
+            self.cwnd
+        };
     }
 
     fn avoid_congestion(&mut self, ack: &Ack, since_last: u32) {
@@ -240,14 +251,16 @@ impl CongestionControl for Cubic {
     }
 
     fn on_congestion_event(&mut self, _now: Instant, flight: u32, smss: u32) {
-        self.reduce(flight, smss);
-        // §4.7.
-        self.epoch.w_max = if self.cwnd < self.epoch.w_max {
-            share(self.cwnd, FAST_CONVERGENCE)
-        } else {
-            self.cwnd
-        };
+        self.reduce(flight, smss, BETA);
+        self.converge();
         self.cwnd = self.ssthresh;
+    }
+
+    fn on_mark(&mut self, flight: u32, smss: u32) {
+        self.reduce(flight, smss, BETA_ECN);
+        self.converge();
+        self.cwnd = self.cwnd.min(self.ssthresh);
+        self.undo = None;
     }
 
     fn on_recovered(&mut self, window: u32) {
@@ -256,8 +269,11 @@ impl CongestionControl for Cubic {
 
     fn on_timeout(&mut self, _now: Instant, flight: u32, smss: u32, first: bool) {
         if first {
-            self.reduce(flight, smss);
+            self.reduce(flight, smss, BETA);
             self.epoch.w_max = 0;
+        } else if self.undo.is_none() {
+            // The mark's reduction stays, this one may turn out to be without a cause.
+            self.remember();
         }
         self.cwnd = smss;
         self.slow_start.timed_out();
@@ -653,5 +669,27 @@ mod tests {
         cubic.on_idle(huge.now, huge.smss);
         cubic.undo(u32::MAX);
         assert!(cubic.window() > 0);
+    }
+
+    /// RFC 8511 §3.1, RFC 9438 §4.7.
+    #[test]
+    fn a_mark_leaves_17_parts_of_20_and_is_not_undone() {
+        let mut cubic = Cubic::new(SMSS, false);
+        cubic.cwnd = 100 * SMSS;
+        cubic.on_mark(100 * SMSS, SMSS);
+        assert_eq!((cubic.window(), cubic.ssthresh()), (85 * SMSS, 85 * SMSS));
+        assert_eq!(cubic.epoch.w_max, 100 * SMSS);
+        cubic.undo(u32::MAX);
+        assert_eq!(cubic.window(), 85 * SMSS);
+        // Before it is back at the plateau: the next one is lower.
+        cubic.on_mark(85 * SMSS, SMSS);
+        assert_eq!(cubic.epoch.w_max, 85 * SMSS * 17 / 20);
+        (0..30).for_each(|_| cubic.on_mark(cubic.window(), SMSS));
+        assert_eq!((cubic.window(), cubic.ssthresh()), (2 * SMSS, 2 * SMSS));
+        // A timeout for what was marked can be undone, the mark cannot.
+        cubic.on_timeout(ms(0), 2 * SMSS, SMSS, false);
+        assert_eq!((cubic.window(), cubic.ssthresh()), (SMSS, 2 * SMSS));
+        cubic.undo(u32::MAX);
+        assert_eq!((cubic.window(), cubic.ssthresh()), (2 * SMSS, 2 * SMSS));
     }
 }

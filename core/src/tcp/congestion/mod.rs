@@ -62,12 +62,16 @@ pub(super) trait CongestionControl {
     /// ssthresh, and the window to it. Once for each window of data.
     fn on_congestion_event(&mut self, now: Instant, flight: u32, smss: u32);
 
+    /// The peer has echoed a mark, with `flight` bytes on their way: as for a loss, but by less,
+    /// since routers mark while the queue is short (RFC 8511 §3). Not to be undone.
+    fn on_mark(&mut self, flight: u32, smss: u32);
+
     /// Loss recovery ends: the window is ssthresh. Recovery may ask for less, `window`, so that
     /// what it ends with is no burst.
     fn on_recovered(&mut self, window: u32);
 
     /// The retransmission timer expired, with `flight` bytes on their way; `first` unless it had
-    /// already expired for the same data.
+    /// already expired for the same data, or a mark has reduced the window for it.
     fn on_timeout(&mut self, now: Instant, flight: u32, smss: u32, first: bool);
 
     /// Nothing was sent for longer than the retransmission timeout.
@@ -123,6 +127,10 @@ impl CongestionControl for Congestion {
         delegate!(self, algorithm => algorithm.on_congestion_event(now, flight, smss));
     }
 
+    fn on_mark(&mut self, flight: u32, smss: u32) {
+        delegate!(self, algorithm => algorithm.on_mark(flight, smss));
+    }
+
     fn on_recovered(&mut self, window: u32) {
         delegate!(self, algorithm => algorithm.on_recovered(window));
     }
@@ -152,6 +160,11 @@ fn starting_window(smss: u32, syn_was_lost: bool) -> u32 {
     } else {
         initial_window(smss)
     }
+}
+
+/// A share of a window.
+fn share(window: u32, (numerator, denominator): (u64, u64)) -> u32 {
+    u32::try_from(u64::from(window) * numerator / denominator).unwrap_or(u32::MAX)
 }
 
 /// Whole microseconds, at most 71 minutes of them.

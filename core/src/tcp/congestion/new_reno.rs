@@ -2,8 +2,13 @@
 //! acknowledged, counted in bytes (RFC 3465 §2.1), and half of it after a loss.
 
 use super::slow_start::SlowStart;
-use super::{Ack, CongestionControl, initial_window, starting_window};
+use super::{Ack, CongestionControl, initial_window, share, starting_window};
 use crate::time::Instant;
+
+/// What a loss leaves of the flight: half (RFC 5681 §3.1, equation 4).
+const BETA: (u64, u64) = (1, 2);
+/// What a mark leaves of it (RFC 8511 §3): 4/5.
+const BETA_ECN: (u64, u64) = (4, 5);
 
 /// The algorithm's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +36,11 @@ impl NewReno {
         }
     }
 
-    /// RFC 5681 §3.1, equation 4. What limited transmit has sent beyond the window does not count
+    /// The new ssthresh. What limited transmit has sent beyond the window does not count
     /// (§3.2 step 2).
-    fn reduce(&mut self, flight: u32, smss: u32) {
+    fn reduce(&mut self, flight: u32, smss: u32, beta: (u64, u64)) {
         (self.prior_cwnd, self.prior_ssthresh) = (self.cwnd, self.ssthresh);
-        self.ssthresh = (flight.min(self.cwnd) / 2).max(2 * smss);
+        self.ssthresh = share(flight.min(self.cwnd), beta).max(2 * smss);
         self.bytes_acked = 0;
     }
 }
@@ -70,8 +75,14 @@ impl CongestionControl for NewReno {
     }
 
     fn on_congestion_event(&mut self, _now: Instant, flight: u32, smss: u32) {
-        self.reduce(flight, smss);
+        self.reduce(flight, smss, BETA);
         self.cwnd = self.ssthresh;
+    }
+
+    fn on_mark(&mut self, flight: u32, smss: u32) {
+        self.reduce(flight, smss, BETA_ECN);
+        self.cwnd = self.cwnd.min(self.ssthresh);
+        self.prior_cwnd = 0;
     }
 
     fn on_recovered(&mut self, window: u32) {
@@ -80,7 +91,10 @@ impl CongestionControl for NewReno {
 
     fn on_timeout(&mut self, _now: Instant, flight: u32, smss: u32, first: bool) {
         if first {
-            self.reduce(flight, smss);
+            self.reduce(flight, smss, BETA);
+        } else if self.prior_cwnd == 0 {
+            // The mark's reduction stays, this one may turn out to be without a cause.
+            (self.prior_cwnd, self.prior_ssthresh) = (self.cwnd, self.ssthresh);
         }
         self.cwnd = smss;
         self.slow_start.timed_out();
@@ -170,6 +184,26 @@ mod tests {
         assert_eq!((reno.ssthresh(), reno.window()), (5 * SMSS, 3 * SMSS));
         reno.on_recovered(u32::MAX);
         assert_eq!((reno.ssthresh(), reno.window()), (5 * SMSS, 5 * SMSS));
+    }
+
+    /// RFC 8511 §3.
+    #[test]
+    fn a_mark_leaves_four_fifths_at_least_two_segments_and_is_not_undone() {
+        let mut reno = NewReno::new(SMSS, false);
+        reno.on_mark(10 * SMSS, SMSS);
+        assert_eq!((reno.window(), reno.ssthresh()), (8 * SMSS, 8 * SMSS));
+        reno.undo(u32::MAX);
+        assert_eq!(reno.window(), 8 * SMSS);
+        (0..10).for_each(|_| reno.on_mark(reno.window(), SMSS));
+        assert_eq!((reno.window(), reno.ssthresh()), (2 * SMSS, 2 * SMSS));
+        // A timeout for what was marked reduces no further, and is undone down to the mark.
+        reno.on_timeout(NOW, 2 * SMSS, SMSS, false);
+        assert_eq!((reno.window(), reno.ssthresh()), (SMSS, 2 * SMSS));
+        reno.on_mark(SMSS, SMSS);
+        assert_eq!(reno.window(), SMSS, "a mark never opens the window");
+        reno.on_timeout(NOW, SMSS, SMSS, false);
+        reno.undo(u32::MAX);
+        assert_eq!((reno.window(), reno.ssthresh()), (SMSS, 2 * SMSS));
     }
 
     #[test]

@@ -382,7 +382,7 @@ fn the_first_connections_numbers_are_where_the_scenario_wants_them() {
 fn every_kind_of_trouble_occurs() {
     let mut fates = [0; 5];
     let mut counters = BTreeMap::new();
-    for seed in 0..100 {
+    for seed in 0..300 {
         let world = play(seed, None);
         for direction in &world.path {
             let f = direction.fates;

@@ -5,16 +5,84 @@
 //! this boot, so nobody outside can make entries collide. Table entries are 32-bit references
 //! that the owner resolves; the owner compares the full key.
 
+use crate::checksum::{self, Sum};
 use alloc::boxed::Box;
 use alloc::vec;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use siphasher::sip::SipHasher13;
+
+/// An address of either family in 16 bytes: an IPv4 address as the IPv6 address that stands for it
+/// (RFC 4291 §2.5.5.2), which no packet has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address([u8; 16]);
+
+/// What the second half of an IPv4 address starts with; the first half is zero.
+const MAPPED: u64 = u64::from_ne_bytes([0, 0, 0xff, 0xff, 0, 0, 0, 0]);
+/// Where that stands.
+const MAPPED_MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+
+impl Address {
+    /// The IPv4 address, if it is one.
+    #[inline]
+    pub(crate) fn v4(&self) -> Option<Ipv4Addr> {
+        let [.., a, b, c, d] = self.0;
+        self.is_ipv4().then_some(Ipv4Addr::new(a, b, c, d))
+    }
+
+    /// Whether it is an IPv4 address.
+    #[inline]
+    pub(crate) fn is_ipv4(&self) -> bool {
+        let [high, low] = zerocopy::transmute!(self.0);
+        let (high, low): (u64, u64) = (high, low);
+        high == 0 && low & MAPPED_MASK == MAPPED
+    }
+
+    /// The address as others know it.
+    #[inline]
+    pub(crate) fn ip(&self) -> IpAddr {
+        match self.v4() {
+            Some(v4) => v4.into(),
+            None => Ipv6Addr::from_octets(self.0).into(),
+        }
+    }
+
+    /// Its sum as a part of a pseudo header. What IPv4 addresses start with is a zero of ones'
+    /// complement.
+    #[inline]
+    pub(crate) fn sum(&self) -> Sum {
+        checksum::sum_header(&self.0)
+    }
+}
+
+impl From<IpAddr> for Address {
+    #[inline]
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => v4.into(),
+            IpAddr::V6(v6) => Self(v6.octets()),
+        }
+    }
+}
+
+impl From<Ipv4Addr> for Address {
+    #[inline]
+    fn from(address: Ipv4Addr) -> Self {
+        Self(address.to_ipv6_mapped().octets())
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.ip().fmt(f)
+    }
+}
 
 /// The addresses and ports that identify a connection; a listener has remote port 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FourTuple {
-    pub(crate) local: IpAddr,
-    pub(crate) remote: IpAddr,
+    pub(crate) local: Address,
+    pub(crate) remote: Address,
     pub(crate) local_port: u16,
     pub(crate) remote_port: u16,
 }
@@ -23,15 +91,15 @@ impl FourTuple {
     /// A connection's key.
     pub(crate) fn new(local: SocketAddr, remote: SocketAddr) -> Self {
         Self {
-            local: local.ip(),
-            remote: remote.ip(),
+            local: local.ip().into(),
+            remote: remote.ip().into(),
             local_port: local.port(),
             remote_port: remote.port(),
         }
     }
 
     /// A listener's key.
-    pub(crate) fn listener(local: IpAddr, local_port: u16) -> Self {
+    pub(crate) fn listener(local: Address, local_port: u16) -> Self {
         Self {
             local,
             remote: Ipv4Addr::UNSPECIFIED.into(),
@@ -41,11 +109,11 @@ impl FourTuple {
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
-        SocketAddr::new(self.local, self.local_port)
+        SocketAddr::new(self.local.ip(), self.local_port)
     }
 
     pub(crate) fn remote_addr(&self) -> SocketAddr {
-        SocketAddr::new(self.remote, self.remote_port)
+        SocketAddr::new(self.remote.ip(), self.remote_port)
     }
 
     /// A keyed hash of all four parts.
@@ -53,27 +121,15 @@ impl FourTuple {
         let hasher = SipHasher13::new_with_key(secret);
         let [a, b] = self.local_port.to_be_bytes();
         let [c, d] = self.remote_port.to_be_bytes();
-        match (self.local, self.remote) {
-            (IpAddr::V4(local), IpAddr::V4(remote)) => {
-                let ([e, f, g, h], [i, j, k, l]) = (local.octets(), remote.octets());
-                hasher.hash(&[a, b, c, d, e, f, g, h, i, j, k, l])
-            }
-            (local, remote) => {
-                let mut bytes = [0; 36];
-                bytes[..4].copy_from_slice(&[a, b, c, d]);
-                bytes[4..20].copy_from_slice(&mapped(local));
-                bytes[20..].copy_from_slice(&mapped(remote));
-                hasher.hash(&bytes)
-            }
+        if let (Some(local), Some(remote)) = (self.local.v4(), self.remote.v4()) {
+            let ([e, f, g, h], [i, j, k, l]) = (local.octets(), remote.octets());
+            return hasher.hash(&[a, b, c, d, e, f, g, h, i, j, k, l]);
         }
-    }
-}
-
-/// The bytes of an address of either family.
-fn mapped(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
+        let mut bytes = [0; 36];
+        bytes[..4].copy_from_slice(&[a, b, c, d]);
+        bytes[4..20].copy_from_slice(&self.local.0);
+        bytes[20..].copy_from_slice(&self.remote.0);
+        hasher.hash(&bytes)
     }
 }
 
@@ -204,11 +260,10 @@ impl Demux {
 mod tests {
     use super::*;
     use crate::rng::Rng;
-    use core::net::Ipv6Addr;
     use std::collections::BTreeMap;
 
     fn tuple(local_port: u16, remote_port: u16) -> FourTuple {
-        let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
+        let address = |last| Ipv4Addr::new(10, 0, 0, last).into();
         FourTuple {
             local: address(1),
             remote: address(2),
@@ -220,7 +275,7 @@ mod tests {
     #[test]
     fn the_hash_depends_on_every_part_and_on_the_secret() {
         let base = tuple(80, 1024);
-        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST).into();
         let others = [
             tuple(81, 1024),
             tuple(80, 1025),
@@ -244,6 +299,18 @@ mod tests {
             assert_ne!(other.hash(&[1; 16]), base.hash(&[1; 16]), "{other:?}");
         }
         assert_ne!(base.hash(&[1; 16]), base.hash(&[2; 16]));
+    }
+
+    #[test]
+    fn an_address_of_either_family_survives_its_short_form() {
+        let v6 = IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 1]);
+        let v4 = IpAddr::from([192, 0, 2, 7]);
+        for (ip, is_v4) in [(v6, false), (v4, true)] {
+            let address = Address::from(ip);
+            assert_eq!((address.ip(), address.is_ipv4()), (ip, is_v4));
+            let pseudo = checksum::pseudo_header(ip, ip, 6, 0) + Sum::word(!6);
+            assert_eq!((address.sum() + address.sum()).folded(), pseudo.folded());
+        }
     }
 
     /// Random operations against a map, with so few different hashes that runs are long and wrap

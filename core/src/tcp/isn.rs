@@ -81,11 +81,11 @@ pub(super) fn timestamp_clock(now: Instant) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::net::{IpAddr, Ipv4Addr};
+    use core::net::Ipv4Addr;
     use std::collections::BTreeSet;
 
     fn key(remote_port: u16) -> FourTuple {
-        let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
+        let address = |last| Ipv4Addr::new(10, 0, 0, last).into();
         FourTuple {
             local: address(1),
             remote: address(2),

@@ -54,7 +54,7 @@ pub use state::State;
 use crate::checksum;
 use crate::config::{Limits, TcpConfig};
 use crate::context::{Context, IcmpError, Incoming, Outgoing};
-use crate::demux::{Demux, FourTuple};
+use crate::demux::{Address, Demux, FourTuple};
 use crate::pool::{Frame, HEADROOM};
 use crate::rng::Rng;
 use crate::socket::{Event, SocketId, SocketKind, unspecified_like};
@@ -62,7 +62,6 @@ use crate::time::Instant;
 use crate::timer_wheel::TimerWheel;
 use crate::wire::ip_header_len;
 use crate::wire::tcp::{self as wire, ALIGNED_TIMESTAMPS_LEN, Flags, HEADER_LEN, TcpOptions};
-use core::net::IpAddr;
 use half_open::{HalfOpen, Initial};
 use isn::Secrets;
 use list::IndexList;
@@ -79,14 +78,14 @@ use tick::Tick;
 use time_wait::{TimeWait, TimeWaitTable};
 
 /// The MSS that we announce: what fits the interface's MTU without options (RFC 6691 §2).
-fn announced_mss(local: IpAddr, mtu: u16) -> u16 {
-    let headers = ip_header_len(local) + HEADER_LEN;
+fn announced_mss(local: Address, mtu: u16) -> u16 {
+    let headers = ip_header_len(local.ip()) + HEADER_LEN;
     mtu.saturating_sub(u16::try_from(headers).unwrap_or(60))
         .max(MIN_MSS)
 }
 
 /// SMSS: the payload of a full segment to a peer that announced `theirs` (RFC 9293 §3.7.1).
-fn effective_mss(local: IpAddr, theirs: Option<u16>, mtu: u16, timestamps: bool) -> u16 {
+fn effective_mss(local: Address, theirs: Option<u16>, mtu: u16, timestamps: bool) -> u16 {
     let default = if local.is_ipv4() {
         DEFAULT_MSS_V4
     } else {
@@ -261,8 +260,8 @@ impl Tcp {
     }
 
     /// The listener for an address and port: one bound to the address, or else to all of them.
-    fn find_listener(&self, local: IpAddr, port: u16) -> Option<u32> {
-        let any = unspecified_like(local);
+    fn find_listener(&self, local: Address, port: u16) -> Option<u32> {
+        let any = unspecified_like(local.ip()).into();
         [local, any].into_iter().find_map(|address| {
             match self.find(&FourTuple::listener(address, port)) {
                 Some(Entry::Listener(index)) => Some(index),
@@ -318,8 +317,8 @@ impl Tcp {
             return;
         };
         let key = FourTuple {
-            local: destination,
-            remote: source,
+            local: destination.into(),
+            remote: source.into(),
             local_port: header.destination_port.get(),
             remote_port: header.source_port.get(),
         };

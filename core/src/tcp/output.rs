@@ -587,7 +587,7 @@ mod tests {
     use crate::tcp::reply::Replies;
     use crate::tcp::shared::Budget;
     use crate::tcp::state::Agreed;
-    use core::net::{IpAddr, Ipv4Addr};
+    use core::net::Ipv4Addr;
 
     /// Nothing else would bring up a FIN, or the acknowledgement that a peer waits for.
     #[test]
@@ -618,7 +618,7 @@ mod tests {
             time_wait: 1,
         };
         let params = Params::new(&TcpConfig::default());
-        let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
+        let address = |last| Ipv4Addr::new(10, 0, 0, last).into();
         let key = FourTuple {
             local: address(1),
             remote: address(2),

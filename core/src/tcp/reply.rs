@@ -58,13 +58,24 @@ impl Head {
         options.emit(&mut place[HEADER_LEN..]);
         let (payload_len, payload_sum) = payload;
         let total = len + usize::from(payload_len);
-        let sum = checksum::pseudo_header(self.key.local, self.key.remote, PROTOCOL, total)
+        let sum = self.pseudo_header(total)
             + checksum::sum_header::<HEADER_LEN>(zerocopy::transmute_ref!(&header))
             + sum_options(&place[HEADER_LEN..])
             + payload_sum;
         header.checksum = sum.finish().into();
         place[..HEADER_LEN].copy_from_slice(header.as_bytes());
         len
+    }
+
+    /// The sum of the pseudo header (RFC 9293 §3.1) for a segment of `len` bytes: of what it adds up,
+    /// the families only have in different places.
+    #[inline]
+    fn pseudo_header(&self, len: usize) -> Sum {
+        let len = u16::try_from(len).unwrap_or(u16::MAX);
+        self.key.local.sum()
+            + self.key.remote.sum()
+            + Sum::word(u16::from(PROTOCOL))
+            + Sum::word(len)
     }
 
     /// A segment without payload in a frame of its own; `None` when the pool is empty.
@@ -85,8 +96,8 @@ impl Head {
 
     pub(super) fn outgoing(&self, payload: OutgoingFrame) -> Outgoing {
         Outgoing {
-            source: self.key.local,
-            destination: self.key.remote,
+            source: self.key.local.ip(),
+            destination: self.key.remote.ip(),
             protocol: PROTOCOL,
             ecn: Ecn::NotEct,
             payload,

@@ -78,7 +78,7 @@ impl Tcp {
         if local.port() == 0 || backlog == 0 {
             return Err(ListenError::Invalid);
         }
-        let key = FourTuple::listener(local.ip(), local.port());
+        let key = FourTuple::listener(local.ip().into(), local.port());
         if self.find(&key).is_some() {
             return Err(ListenError::AddressInUse);
         }
@@ -162,8 +162,8 @@ impl Tcp {
             return Err(ConnectError::LimitReached);
         }
         let base = FourTuple {
-            local,
-            remote: remote.ip(),
+            local: local.into(),
+            remote: remote.ip().into(),
             local_port: 0,
             remote_port: remote.port(),
         };
@@ -191,7 +191,7 @@ impl Tcp {
             iss,
             irs: SeqNum::new(0),
             rcv_wnd: window.min(0xffff),
-            smss: super::effective_mss(local, None, mtu, true).max(MIN_MSS),
+            smss: super::effective_mss(base.local, None, mtu, true).max(MIN_MSS),
             mtu,
             snd_scale: 0,
             rcv_scale: 0,

@@ -1,6 +1,7 @@
 //! What the owner of a stack may choose, and the limits that follow from it.
 
 use crate::error::ConfigError;
+use crate::ip::TIME_TO_LIVE;
 use crate::pool::HEADROOM;
 use core::time::Duration;
 
@@ -74,6 +75,19 @@ pub struct TcpConfig {
     /// How long unacknowledged data is retransmitted before the connection fails (R2 of RFC 9293
     /// §3.8.3). Default 5 minutes, at least 100 s (MUST-21 and SHLD-11).
     pub user_timeout: Duration,
+    /// How long a connection may take to be established: 1 ms to 24 days. Default `None`: as
+    /// `syn_retries` says, 63 s with its default.
+    pub connect_timeout: Option<Duration>,
+    /// Probes of idle connections. Default `None`: off (RFC 9293 §3.8.4, MUST-25).
+    pub keepalive: Option<Keepalive>,
+    /// What closing means while data is unacknowledged: see
+    /// [`TcpSetting::Linger`](crate::tcp::TcpSetting::Linger). Default `None`: it is delivered in
+    /// the background.
+    pub linger: Option<Duration>,
+    /// The time to live of packets: 1 to 255. Default 64 (RFC 9293 §3.9.1, MUST-49: configurable).
+    pub time_to_live: u8,
+    /// The differentiated services code point of packets (RFC 2474 §3): 0 to 63. Default 0.
+    pub dscp: u8,
 }
 
 impl Default for TcpConfig {
@@ -89,6 +103,35 @@ impl Default for TcpConfig {
             fin_wait_2: Duration::from_secs(60),
             syn_retries: 5,
             user_timeout: Duration::from_secs(300),
+            connect_timeout: None,
+            keepalive: None,
+            linger: None,
+            time_to_live: TIME_TO_LIVE,
+            dscp: 0,
+        }
+    }
+}
+
+/// Probes of a connection on which nothing arrives (RFC 9293 §3.8.4): a peer that has gone without
+/// a word is noticed, and what forgets idle connections on the way is reminded of this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Keepalive {
+    /// How long nothing has arrived before the first probe: 1 s to 24 days. Default 2 hours
+    /// (MUST-28: no less by default).
+    pub idle: Duration,
+    /// Between probes: 1 s to 24 days. Default 75 s.
+    pub interval: Duration,
+    /// Unanswered probes after which the connection fails, 1 to 255: after one more interval, with
+    /// "timed out". Default 9 (MUST-27: more than one).
+    pub count: u8,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(7_200),
+            interval: Duration::from_secs(75),
+            count: 9,
         }
     }
 }
@@ -155,8 +198,8 @@ const SMALL_ENTRY_BYTES: usize = 128;
 /// The same for a neighbour, and for a UDP socket.
 const NEIGHBOUR_BYTES: usize = 128;
 const UDP_SOCKET_BYTES: usize = 256;
-/// Tables of a fixed size: destinations, rate limits.
-const FIXED_BYTES: usize = 16 << 10;
+/// Tables of a fixed size: destinations, rate limits, settings of connections.
+const FIXED_BYTES: usize = 28 << 10;
 /// Most entries of a kind: handles have 24 bits for them.
 const MAX_ENTRIES: usize = 1 << 20;
 
@@ -175,13 +218,7 @@ impl Limits {
         if !(576..=65_000).contains(&config.max_mtu) {
             return Err(ConfigError::MtuOutOfRange);
         }
-        let tcp = &config.tcp;
-        let buffer_sizes = 4 << 10..=1 << 30;
-        let in_range = [tcp.receive_buffer, tcp.send_buffer]
-            .iter()
-            .all(|b| buffer_sizes.contains(b))
-            && tcp.delayed_ack <= Duration::from_millis(500)
-            && tcp.user_timeout >= Duration::from_secs(100)
+        let in_range = crate::tcp::is_in_range(&config.tcp)
             && (1..=MAX_ENTRIES).contains(&config.max_listeners)
             && (1..=MAX_ENTRIES).contains(&config.max_udp_sockets);
         if !in_range {

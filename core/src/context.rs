@@ -36,6 +36,9 @@ pub(crate) struct Outgoing {
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     pub(crate) protocol: u8,
+    pub(crate) time_to_live: u8,
+    /// The differentiated services code point, in the upper six bits (RFC 2474 §3).
+    pub(crate) traffic_class: u8,
     /// The ECN field for its IP header.
     pub(crate) ecn: Ecn,
     pub(crate) payload: OutgoingFrame,

@@ -288,6 +288,8 @@ counters! {
     tcp_dsack_sent,
     /// Zero-window probes sent.
     tcp_zero_window_probes,
+    /// Probes of idle connections sent (keepalive, RFC 9293 §3.8.4).
+    tcp_keepalive_probes,
 }
 
 #[cfg(test)]

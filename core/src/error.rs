@@ -76,6 +76,16 @@ errors! {
         LimitReached => "too many connections",
     }
 
+    /// Why a setting was not changed.
+    SettingError {
+        /// No connection and no listener has this handle (any more): the caller's mistake.
+        BadHandle => "stale or foreign handle",
+        /// The value is outside the range that the setting has.
+        OutOfRange => "the value is out of range",
+        /// Connections have as many different combinations of settings as there can be: 256.
+        LimitReached => "too many different settings",
+    }
+
     /// Why a connection took no data.
     SendError {
         /// No connection has this handle (any more): the caller's mistake.

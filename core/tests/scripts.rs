@@ -8,8 +8,9 @@ mod common;
 
 use common::packet::{Packet, flags_to_string};
 use common::{Host, OURS, PEER, pattern_at, small_config};
-use mnet_core::config::{Config, EcnMode};
+use mnet_core::config::{Config, CongestionAlgorithm, EcnMode, Keepalive};
 use mnet_core::error::{AcceptError, RecvError, SendError};
+use mnet_core::tcp::TcpSetting;
 use mnet_core::wire::ecn::Ecn;
 use mnet_core::wire::tcp::{Flags, TcpOptions};
 use mnet_core::{Instant, SocketId};
@@ -84,6 +85,8 @@ struct Described {
     urgent: u16,
     ecn: Ecn,
     from: Option<u16>,
+    time_to_live: Option<u8>,
+    traffic_class: Option<u8>,
 }
 
 fn describe(line: &mut Line<'_>) -> Described {
@@ -104,6 +107,8 @@ fn describe(line: &mut Line<'_>) -> Described {
             "ect0" => described.ecn = Ecn::Ect0,
             "ect1" => described.ecn = Ecn::Ect1,
             "ce" => described.ecn = Ecn::Ce,
+            "ttl" => described.time_to_live = Some(line.number().try_into().unwrap()),
+            "tos" => described.traffic_class = Some(line.number().try_into().unwrap()),
             "from" => described.from = Some(line.number().try_into().unwrap()),
             "sack-ok" => described.sack_permitted = true,
             "no-sack" => described.sack = Some(Vec::new()),
@@ -125,6 +130,38 @@ fn describe(line: &mut Line<'_>) -> Described {
         }
     }
     described
+}
+
+/// What follows `set`: `keepalive IDLE INTERVAL COUNT`, `user-timeout 10s`, `cork on`, `linger off`.
+fn setting(line: &mut Line<'_>) -> TcpSetting {
+    let (name, value) = (line.next(), line.next());
+    let time = || duration(value).unwrap_or_else(|| panic!("{name}: {value} is no time"));
+    let optional = || (value != "off").then(time);
+    let number = || value.parse().unwrap();
+    let code = || value.parse().unwrap();
+    match name {
+        "nodelay" => TcpSetting::NoDelay(value == "on"),
+        "cork" => TcpSetting::Cork(value == "on"),
+        "keepalive" => TcpSetting::Keepalive(optional().map(|idle| Keepalive {
+            idle,
+            interval: duration(line.next()).unwrap(),
+            count: u8::try_from(line.number()).unwrap(),
+        })),
+        "user-timeout" => TcpSetting::UserTimeout(optional()),
+        "connect-timeout" => TcpSetting::ConnectTimeout(optional()),
+        "linger" => TcpSetting::Linger(optional()),
+        "delayed-ack" => TcpSetting::DelayedAck(time()),
+        "congestion" => TcpSetting::Congestion(match value {
+            "cubic" => CongestionAlgorithm::Cubic,
+            "new-reno" => CongestionAlgorithm::NewReno,
+            other => panic!("what is {other}?"),
+        }),
+        "receive-buffer" => TcpSetting::ReceiveBuffer(number()),
+        "send-buffer" => TcpSetting::SendBuffer(number()),
+        "ttl" => TcpSetting::TimeToLive(code()),
+        "dscp" => TcpSetting::Dscp(code()),
+        other => panic!("what is {other}?"),
+    }
 }
 
 struct Script {
@@ -304,6 +341,18 @@ impl Script {
         {
             fail(&format!("win {:?}", described.window));
         }
+        if described
+            .time_to_live
+            .is_some_and(|ttl| ttl != packet.time_to_live)
+            || described
+                .traffic_class
+                .is_some_and(|class| class != packet.traffic_class)
+        {
+            fail(&format!(
+                "ttl {} tos {}",
+                packet.time_to_live, packet.traffic_class
+            ));
+        }
         if described.mss != packet.options.mss
             && (described.mss.is_some() || described.scale.is_some())
         {
@@ -399,6 +448,7 @@ impl Script {
                     Some("reset") => Err(SendError::Reset),
                     Some("refused") => Err(SendError::Refused),
                     Some("timed-out") => Err(SendError::TimedOut),
+                    Some("unreachable") => Err(SendError::Unreachable),
                     Some(other) => panic!("line {number}: what is {other}?"),
                 };
                 assert_eq!(got, want, "line {number}: write\n{}", self.log);
@@ -420,6 +470,7 @@ impl Script {
                     Some("reset") => Err(RecvError::Reset),
                     Some("refused") => Err(RecvError::Refused),
                     Some("timed-out") => Err(RecvError::TimedOut),
+                    Some("unreachable") => Err(RecvError::Unreachable),
                     Some(other) => panic!("line {number}: what is {other}?"),
                 };
                 assert_eq!(got, want, "line {number}: read\n{}", self.log);
@@ -444,11 +495,20 @@ impl Script {
                 .close(now, self.listener.unwrap())
                 .expect("close"),
             "abort" => self.host.stack.tcp_abort(now, self.id()).expect("abort"),
-            "nodelay" => self
-                .host
-                .stack
-                .tcp_set_nodelay(now, self.id(), true)
-                .expect("nodelay"),
+            "set" => {
+                let setting = setting(line);
+                self.host
+                    .stack
+                    .tcp_set(now, self.id(), setting)
+                    .unwrap_or_else(|error| panic!("line {number}: {error}"));
+            }
+            "set-listener" => {
+                let setting = setting(line);
+                self.host
+                    .stack
+                    .tcp_set(now, self.listener.expect("a listener"), setting)
+                    .unwrap_or_else(|error| panic!("line {number}: {error}"));
+            }
             other => panic!("line {number}: what is {other}?"),
         }
     }
@@ -525,6 +585,14 @@ impl Script {
                     self.log
                 );
                 line.words.clear();
+            }
+            "neighbours" => {
+                self.nothing_sent(number);
+                self.host.neighbours_are_silent = match line.next() {
+                    "silent" => true,
+                    "answer" => false,
+                    other => panic!("line {number}: what is {other}?"),
+                };
             }
             // The peer starts over with another initial sequence number, relative to its first.
             "peer-isn" => {
@@ -635,6 +703,17 @@ fn config(text: &str) -> Config {
             "receive-buffer" => config.tcp.receive_buffer = number(),
             "send-buffer" => config.tcp.send_buffer = number(),
             "syn-retries" => config.tcp.syn_retries = u8::try_from(number()).unwrap(),
+            "connect-timeout" => {
+                config.tcp.connect_timeout = Some(Duration::from_millis(number() as u64));
+            }
+            "ttl" => config.tcp.time_to_live = u8::try_from(number()).unwrap(),
+            "dscp" => config.tcp.dscp = u8::try_from(number()).unwrap(),
+            "keepalive" => {
+                config.tcp.keepalive = Some(Keepalive {
+                    idle: Duration::from_millis(number() as u64),
+                    ..Keepalive::default()
+                });
+            }
             other => panic!("what is config {other}?"),
         }
     }
@@ -709,6 +788,14 @@ scripts! {
     close_simultaneous,
     close_with_unread_data,
     closed_port,
+    connect_timeout,
+    connect_timeout_is_over_with_the_handshake,
+    connect_timeout_of_the_configuration,
+    cork_and_keepalive,
+    cork_ends_with_shutdown,
+    cork_holds_for_200_ms,
+    cork_is_no_probe,
+    cork_taken_out,
     data_delayed_ack,
     data_in_order_is_acknowledged,
     data_old_and_beyond,
@@ -743,6 +830,17 @@ scripts! {
     handshake_syn_ack_lost,
     handshake_syn_received_segments,
     handshake_without_options,
+    keepalive_after_shutdown,
+    keepalive_and_user_timeout,
+    keepalive_not_with_data_in_flight,
+    keepalive_of_a_listener,
+    keepalive_peer_answers,
+    keepalive_peer_has_forgotten,
+    keepalive_peer_is_gone,
+    keepalive_short_user_timeout,
+    keepalive_while_connecting,
+    linger_off_or_with_time_delivers,
+    linger_zero_resets,
     listen_backlog,
     listen_close_resets_unaccepted,
     loss_dsack_undo,
@@ -786,12 +884,20 @@ scripts! {
     send_zero_window,
     send_zero_window_is_no_loss,
     send_zero_window_unanswered,
+    settings_buffers,
+    settings_delayed_ack,
+    settings_of_the_configuration,
+    settings_ttl_and_dscp,
     syn_in_a_connection,
     syn_without_timestamps,
     time_wait_assassination,
     time_wait_new_connection_by_number,
     time_wait_new_connection_by_timestamp,
     timestamps_recent_follows_the_left_edge,
+    user_timeout_ends_data,
+    user_timeout_of_a_closed_window,
+    user_timeout_starts_over,
+    user_timeout_while_connecting,
 }
 
 #[test]

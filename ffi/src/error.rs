@@ -6,7 +6,7 @@ use core::ffi::{CStr, c_char, c_int};
 use mnet::StartError;
 use mnet::mnet_core::error::{
     AcceptError, BadHandle, BindError, ConfigError, ConnectError, ListenError, RecvError,
-    RecvFromError, SendError, SendToError,
+    RecvFromError, SendError, SendToError, SettingError,
 };
 
 /// An argument is wrong: NULL where it must not be, a size or a number out of range, text that
@@ -210,6 +210,11 @@ mapping! {
         NoRoute => MNET_ENETUNREACH,
         AddressNotLocal => MNET_EADDRNOTAVAIL,
         AddressInUse => MNET_EADDRINUSE,
+        LimitReached => MNET_ELIMIT,
+    }
+    SettingError {
+        BadHandle => MNET_EBADF,
+        OutOfRange => MNET_EINVAL,
         LimitReached => MNET_ELIMIT,
     }
     SendError {

@@ -5,6 +5,7 @@ use core::mem::MaybeUninit;
 use core::slice;
 
 use mnet::mnet_core::error::SendError;
+use mnet::mnet_core::tcp::TcpSetting;
 
 use crate::address;
 use crate::arena;
@@ -391,7 +392,7 @@ pub extern "C" fn mnet_set_nodelay(fd: mnet_fd, nodelay: c_int) -> c_int {
         Ok(stack
             .runtime
             .stack_mut()
-            .tcp_set_nodelay(now, id, nodelay != 0)?)
+            .tcp_set(now, id, TcpSetting::NoDelay(nodelay != 0))?)
     }))
 }
 

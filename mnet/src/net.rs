@@ -11,9 +11,10 @@ use core::net::SocketAddr;
 
 use mnet_core::error::{
     AcceptError, BadHandle, BindError, ConnectError, ListenError, RecvError, RecvFromError,
-    SendError, SendToError,
+    SendError, SendToError, SettingError,
 };
 use mnet_core::stack::Usage;
+use mnet_core::tcp::TcpSetting;
 use mnet_core::{Counters, Event, Instant, Readiness, SocketId, Stack};
 
 use crate::platform::Platform;
@@ -379,11 +380,11 @@ impl<P: Platform> TcpStream<P> {
     /// Switches Nagle's algorithm off (true) or on (RFC 9293 §3.7.4).
     ///
     /// # Errors
-    /// [`BadHandle`] if the stack has forgotten the connection.
-    pub fn set_nodelay(&self, nodelay: bool) -> Result<(), BadHandle> {
+    /// [`SettingError::BadHandle`] if the stack has forgotten the connection.
+    pub fn set_nodelay(&self, nodelay: bool) -> Result<(), SettingError> {
         self.0
             .net
-            .command(|stack, now| stack.tcp_set_nodelay(now, self.0.id, nodelay))
+            .command(|stack, now| stack.tcp_set(now, self.0.id, TcpSetting::NoDelay(nodelay)))
     }
 
     /// The peer's address and port.

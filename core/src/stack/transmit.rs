@@ -7,7 +7,6 @@ use crate::ip::{Destination, Interface, Route, TIME_TO_LIVE};
 use crate::neigh::Resolution;
 use crate::pool::{Frame, HEADROOM};
 use crate::time::Instant;
-use crate::wire::ecn::Ecn;
 use crate::wire::ethernet::{EthernetAddress, HEADER_LEN, ether_type};
 use crate::wire::ip_header_len;
 use crate::wire::ipv4::{self, Ipv4Header};
@@ -23,6 +22,9 @@ pub(super) struct RouteInfo {
     /// The address of ours to send from.
     pub(super) source: IpAddr,
 }
+
+/// Protocol, time to live, and traffic class.
+type IpFields = (u8, u8, u8);
 
 /// How a packet to a destination leaves.
 enum Way {
@@ -102,9 +104,12 @@ impl Stack {
             source,
             destination,
             protocol,
+            time_to_live,
+            traffic_class,
             ecn,
             payload,
         } = outgoing;
+        let fields = (protocol, time_to_live, traffic_class | ecn.bits());
         let (index, start, len) = match &payload {
             OutgoingFrame::Owned(frame) => {
                 let descriptor = self.pool.descriptor(frame);
@@ -122,7 +127,7 @@ impl Stack {
                 let buffer = self.pool.buffer_at_mut(index);
                 let (ethernet, ip) = buffer.get_mut(at..start)?.split_at_mut(HEADER_LEN);
                 ethernet.copy_from_slice(to.header.as_bytes());
-                write_ip_header(ip, ecn, (source, destination, protocol), len);
+                write_ip_header(ip, (source, destination, fields), len);
                 self.counters.ip_sent += 1;
                 Some(Place {
                     interface: to.interface,
@@ -141,8 +146,7 @@ impl Stack {
                     OutgoingFrame::Lent { .. } => self.copy_of(index, start, len),
                 };
                 if let Some(frame) = frame {
-                    let addresses = (source, destination, protocol);
-                    self.wait_for(entry, interface, frame, ecn, addresses);
+                    self.wait_for(entry, interface, frame, (source, destination, fields));
                 }
                 None
             }
@@ -189,9 +193,10 @@ impl Stack {
         frame: Frame,
     ) {
         let len = usize::from(self.pool.descriptor(&frame).len);
+        let fields = (protocol, TIME_TO_LIVE, 0);
         match self.way_to(destination) {
             Way::Direct(to) if len + ip_header_len(destination) <= to.mtu => {
-                self.prepend_ip(&frame, Ecn::NotEct, (source, destination, protocol));
+                self.prepend_ip(&frame, (source, destination, fields));
                 self.push_ready(to.interface, frame, &to.header);
             }
             Way::Waits {
@@ -199,8 +204,7 @@ impl Stack {
                 mtu,
                 entry,
             } if len + ip_header_len(destination) <= mtu => {
-                let addresses = (source, destination, protocol);
-                self.wait_for(entry, interface, frame, Ecn::NotEct, addresses);
+                self.wait_for(entry, interface, frame, (source, destination, fields));
             }
             Way::Direct(_) | Way::Waits { .. } => self.discard(frame, |c| &mut c.ip_too_large),
             Way::None => self.pool.free(frame),
@@ -213,20 +217,19 @@ impl Stack {
         entry: u32,
         interface: u8,
         frame: Frame,
-        ecn: Ecn,
-        addresses: (IpAddr, IpAddr, u8),
+        addresses: (IpAddr, IpAddr, IpFields),
     ) {
-        self.prepend_ip(&frame, ecn, addresses);
+        self.prepend_ip(&frame, addresses);
         self.pool.descriptor_mut(&frame).flags = u16::from(interface);
         self.neighbours
             .queue(entry, frame, &mut self.pool, &mut self.counters);
     }
 
-    fn prepend_ip(&mut self, frame: &Frame, ecn: Ecn, addresses: (IpAddr, IpAddr, u8)) {
+    fn prepend_ip(&mut self, frame: &Frame, addresses: (IpAddr, IpAddr, IpFields)) {
         let (_, destination, _) = addresses;
         let len = usize::from(self.pool.descriptor(frame).len);
         let place = self.make_room(frame, ip_header_len(destination));
-        write_ip_header(place, ecn, addresses, len);
+        write_ip_header(place, addresses, len);
         self.counters.ip_sent += 1;
     }
 
@@ -329,21 +332,19 @@ fn is_broadcast(interface: &Interface, destination: IpAddr) -> bool {
 #[inline(always)]
 fn write_ip_header(
     place: &mut [u8],
-    ecn: Ecn,
-    (source, destination, protocol): (IpAddr, IpAddr, u8),
+    (source, destination, (protocol, hops, class)): (IpAddr, IpAddr, IpFields),
     len: usize,
 ) {
-    let class = ecn.bits();
     let fits = match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let total = within_frame(ipv4::HEADER_LEN + len);
-            Ipv4Header::with_class(class, source, destination, protocol, TIME_TO_LIVE, total)
+            Ipv4Header::with_class(class, source, destination, protocol, hops, total)
                 .write_to(place)
                 .is_ok()
         }
         (source, destination) => {
             let (source, destination) = (as_v6(source), as_v6(destination));
-            let (hops, len) = (TIME_TO_LIVE, within_frame(len));
+            let len = within_frame(len);
             let mut header = Ipv6Header::new(source, destination, protocol, hops, len);
             header.set_traffic_class(class);
             header.write_to(place).is_ok()

@@ -3,10 +3,10 @@
 use super::{Stack, context};
 use crate::error::{
     AcceptError, BadHandle, BindError, ConnectError, ListenError, RecvError, RecvFromError,
-    SendError,
+    SendError, SettingError,
 };
 use crate::socket::{Event, Readiness, SocketId, SocketKind};
-use crate::tcp::{EcnFeedback, State};
+use crate::tcp::{EcnFeedback, State, TcpSetting, TcpSettings};
 use crate::time::Instant;
 use crate::udp::Received;
 use core::net::{IpAddr, SocketAddr};
@@ -158,18 +158,27 @@ impl Stack {
         self.tcp.abort(&mut context!(self), id)
     }
 
-    /// Turns Nagle's algorithm off (`true`) or on (RFC 9293 §3.7.4).
+    /// Changes one setting of a connection. On a listener, of the connections to come: those that
+    /// wait to be accepted have theirs.
     ///
     /// # Errors
-    /// [`BadHandle`].
-    pub fn tcp_set_nodelay(
+    /// [`SettingError`]. Nothing was changed.
+    pub fn tcp_set(
         &mut self,
         now: Instant,
         id: SocketId,
-        nodelay: bool,
-    ) -> Result<(), BadHandle> {
+        setting: TcpSetting,
+    ) -> Result<(), SettingError> {
         self.advance(now);
-        self.tcp.set_nodelay(&mut context!(self), id, nodelay)
+        self.tcp.set(&mut context!(self), id, setting)
+    }
+
+    /// The settings of a connection or a listener.
+    ///
+    /// # Errors
+    /// [`BadHandle`].
+    pub fn tcp_settings(&self, id: SocketId) -> Result<TcpSettings, BadHandle> {
+        self.tcp.settings(id)
     }
 
     /// The state of a connection (RFC 9293 §3.3.2).

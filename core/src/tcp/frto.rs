@@ -125,7 +125,7 @@ impl Tcb {
         let in_flight = self.snd_nxt.since(self.snd_una);
         self.send.next.is_some_and(|index| {
             let len = u32::from(cx.pool.descriptor_at(index).len);
-            in_flight.saturating_add(len) <= self.snd_wnd
+            in_flight.saturating_add(len) <= self.snd_wnd && !self.is_held(cx, index, len)
         })
     }
 

@@ -5,10 +5,11 @@ use super::ecn::{self, EcnAgreed};
 use super::isn::timestamp_clock;
 use super::params::{MAX_WINDOW_SCALE, Params, RTO_AFTER_LOST_SYN};
 use super::rack::micros;
-use super::reply::{Head, Reply};
+use super::reply::{DEFAULT_IP_FIELDS, Head, Reply};
 use super::rtt::RttEstimator;
 use super::segment::Segment;
 use super::seq::SeqNum;
+use super::settings::{Profile, ProfileId};
 use super::shared::Shared;
 use super::state::{Agreed, ChallengeLimit, State, Tcb, TcbFlags, Timestamps, seconds};
 use super::tick::Tick;
@@ -108,7 +109,7 @@ impl HalfOpen {
     }
 
     /// The SYN-ACK; starts its timer. `None` when the pool is empty: then the timer tries again.
-    pub(super) fn syn_ack(&mut self, cx: &mut Context<'_>) -> Option<Outgoing> {
+    pub(super) fn syn_ack(&mut self, cx: &mut Context<'_>, settings: &Profile) -> Option<Outgoing> {
         let mut rtt = RttEstimator::new();
         (0..self.retries).for_each(|_| rtt.back_off());
         self.retransmit_at = Tick::after(cx.now, rtt.rto());
@@ -120,6 +121,7 @@ impl HalfOpen {
             ack: self.irs + 1,
             flags,
             window: self.rcv_wnd,
+            ip: (settings.time_to_live, settings.traffic_class),
         };
         let clock = timestamp_clock(cx.now);
         let options = TcpOptions {
@@ -235,6 +237,7 @@ impl HalfOpen {
             ack,
             flags: Flags::ACK,
             window: self.rcv_wnd,
+            ip: DEFAULT_IP_FIELDS,
         };
         let clock = timestamp_clock(cx.now);
         let timestamps = self
@@ -244,7 +247,13 @@ impl HalfOpen {
     }
 
     /// The control block of the connection that it becomes: `segment` has acknowledged our SYN.
-    pub(super) fn open(&self, params: &Params, segment: &Segment, now: Instant) -> Tcb {
+    pub(super) fn open(
+        &self,
+        shared: &Shared,
+        profile: ProfileId,
+        segment: &Segment,
+        now: Instant,
+    ) -> Tcb {
         let (snd_scale, rcv_scale) = self.scales.unwrap_or((0, 0));
         let agreed = Agreed {
             iss: self.iss,
@@ -259,11 +268,12 @@ impl HalfOpen {
             ecn: self.ecn,
             syn_was_lost: self.retries > 0,
         };
-        let mut tcb = Tcb::new(self.key, &agreed, params);
+        let mut tcb = Tcb::new(self.key, &agreed, profile, shared.profiles.get(profile));
         tcb.state = State::Established;
         tcb.take_window(segment);
         tcb.listener = self.listener;
         tcb.flags |= TcbFlags::UNACCEPTED;
+        tcb.restart_idle_timer(shared, now);
         if self.retries == 0 {
             let rtt = micros(now).wrapping_sub(self.sent_at);
             tcb.rtt.sample(Duration::from_micros(u64::from(rtt)));

@@ -36,6 +36,7 @@ use super::state::{Failure, State, Tcb, TcbFlags, Timestamps, seconds};
 use super::tick::Tick;
 use crate::context::Context;
 use crate::pool::{Descriptor, Frame};
+use crate::time::Instant;
 use crate::wire::ecn::Ecn;
 use crate::wire::tcp::Flags;
 use core::time::Duration;
@@ -106,6 +107,9 @@ impl Tcb {
         self.snd_wl1 = segment.seq;
         self.snd_wl2 = segment.ack;
         self.flags |= TcbFlags::OUTPUT;
+        if self.flags.contains(TcbFlags::KEEPALIVE) {
+            self.heard(shared, cx.now);
+        }
         cx.pool.descriptor_mut(&frame).seq = segment.seq.get();
         self.text_in_order(shared, cx, frame, segment.len);
     }
@@ -144,7 +148,7 @@ impl Tcb {
             self.snd_wl1 = segment.seq;
             self.snd_wl2 = segment.ack;
             self.flags |= TcbFlags::ACK_NOW;
-            self.established();
+            self.established(shared, cx.now);
         } else {
             // Simultaneous open: the SYN goes again, with the acknowledgement.
             self.state = State::SynReceived;
@@ -184,7 +188,8 @@ impl Tcb {
         let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS);
         self.smss = super::effective_mss(self.key.local, segment.mss, self.mtu, timestamps);
         let lost = self.flags.contains(TcbFlags::SYN_LOST);
-        self.congestion = Congestion::new(shared.params.congestion, self.smss(), lost);
+        let algorithm = self.settings(shared).congestion;
+        self.congestion = Congestion::new(algorithm, self.smss(), lost);
     }
 
     /// SND.WND as the segment says that completes the handshake.
@@ -196,7 +201,7 @@ impl Tcb {
     }
 
     /// The handshake is complete.
-    fn established(&mut self) {
+    fn established(&mut self, shared: &Shared, now: Instant) {
         self.state = State::Established;
         self.retries = 0;
         self.rtx_at = Tick::NEVER;
@@ -211,6 +216,7 @@ impl Tcb {
         if self.flags.contains(TcbFlags::FIN_QUEUED) {
             self.state = State::FinWait1;
         }
+        self.restart_idle_timer(shared, now);
     }
 
     /// §3.10.7.4.
@@ -254,6 +260,9 @@ impl Tcb {
             return;
         }
         self.take_ecn_of_data(cx, &segment);
+        if self.flags.contains(TcbFlags::KEEPALIVE) {
+            self.heard(shared, cx.now);
+        }
         if segment.len > 0
             && let Some(frame) = frame.take()
         {
@@ -392,7 +401,7 @@ impl Tcb {
             }
             self.snd_una = ack;
             self.take_window(segment);
-            self.established();
+            self.established(shared, cx.now);
         }
         if ack.after(self.snd_max) || ack.before(self.snd_una - self.max_snd_wnd) {
             cx.counters.tcp_bad_ack += 1;
@@ -534,7 +543,7 @@ impl Tcb {
                 State::FinWait1 => {
                     self.state = State::FinWait2;
                     if self.flags.contains(TcbFlags::ORPHAN) {
-                        self.close_at = Tick::after(cx.now, shared.params.fin_wait_2);
+                        self.idle_at = Tick::after(cx.now, shared.params.fin_wait_2);
                     }
                 }
                 State::Closing => {
@@ -551,8 +560,9 @@ impl Tcb {
     }
 
     /// Whether a writer that was refused has so much room again that waking it pays.
-    fn has_write_room(&self, shared: &Shared) -> bool {
-        let enough = (shared.params.send_buffer / 4).min(8 * self.smss());
+    pub(super) fn has_write_room(&self, shared: &Shared) -> bool {
+        let limit = self.settings(shared).send_buffer;
+        let enough = (limit / 4).min(8 * self.smss());
         self.send_room(shared) >= enough
             && (self.send.frames.is_empty()
                 || shared
@@ -709,10 +719,11 @@ impl Tcb {
             self.flags |= TcbFlags::ACK_NOW;
         }
         // The peer's full segment may be smaller than ours by the options.
-        if unacknowledged + 64 >= ACK_EVERY * full {
+        let delay = self.settings(shared).delayed_ack();
+        if unacknowledged + 64 >= ACK_EVERY * full || delay.is_zero() {
             self.flags |= TcbFlags::ACK_NOW;
         } else {
-            let later = Tick::after(cx.now, shared.params.delayed_ack);
+            let later = Tick::after(cx.now, delay);
             self.ack_at = self.ack_at.earlier(later);
         }
     }
@@ -799,6 +810,7 @@ impl Tcb {
             ack: self.rcv_nxt,
             flags,
             window: 0,
+            ip: self.ip_fields(shared),
         };
         let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS).then(|| {
             let clock = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);

@@ -3,6 +3,7 @@
 //! The backlog bounds both kinds that wait, half-open and complete. A SYN that comes when the
 //! backlog is full is ignored and counted: the peer tries again.
 
+use super::settings::ProfileId;
 use crate::demux::FourTuple;
 
 /// A listener. Complete connections form a list through `Tcb::next_unaccepted`.
@@ -10,6 +11,8 @@ use crate::demux::FourTuple;
 pub(super) struct Listener {
     pub(super) key: FourTuple,
     pub(super) backlog: usize,
+    /// The settings of its connections.
+    pub(super) profile: ProfileId,
     pub(super) half_open: usize,
     pub(super) complete: usize,
     pub(super) first: u32,
@@ -24,6 +27,7 @@ impl Listener {
         Self {
             key,
             backlog,
+            profile: ProfileId::DEFAULT,
             half_open: 0,
             complete: 0,
             first: NONE,

@@ -9,14 +9,14 @@
 //!   they were lost at all; `congestion`: how much may be on its way; `ecn`: marks instead of losses.
 //! - `send_queue` and `reassembly`: data, in the frames of the pool.
 //! - `half_open`, `time_wait`, `listener`: connections before and after they are connections.
-//! - `user`: the calls of the user.
+//! - `user`: the calls of the user; `settings`: what the user may choose.
 //! - `rtt`, `seq`, `tick`, `isn`, `params`: arithmetic and constants.
 //!
 //! A connection's functions leave what they want from their surroundings in its flags;
 //! `Tcp::settle` then brings the lists, the timing wheel and the tables up to date. No cost in
 //! here depends on the number of connections, but for closing a listener.
 //!
-//! Not built yet: path MTU discovery, keep-alive, SYN cookies. What is not used is not
+//! Not built yet: path MTU discovery, SYN cookies. What is not used is not
 //! negotiated.
 
 mod congestion;
@@ -40,6 +40,7 @@ mod scoreboard;
 mod segment;
 mod send_queue;
 mod seq;
+mod settings;
 mod shared;
 mod slab;
 mod state;
@@ -49,12 +50,14 @@ mod timers;
 mod user;
 
 pub use ecn::EcnFeedback;
+pub use settings::{TcpSetting, TcpSettings};
 pub use state::State;
 
 use crate::checksum;
 use crate::config::{Limits, TcpConfig};
 use crate::context::{Context, IcmpError, Incoming, Outgoing};
 use crate::demux::{Address, Demux, FourTuple};
+use crate::error::ConfigError;
 use crate::pool::{Frame, HEADROOM};
 use crate::rng::Rng;
 use crate::socket::{Event, SocketId, SocketKind, unspecified_like};
@@ -62,6 +65,7 @@ use crate::time::Instant;
 use crate::timer_wheel::TimerWheel;
 use crate::wire::ip_header_len;
 use crate::wire::tcp::{self as wire, ALIGNED_TIMESTAMPS_LEN, Flags, HEADER_LEN, TcpOptions};
+use core::time::Duration;
 use half_open::{HalfOpen, Initial};
 use isn::Secrets;
 use list::IndexList;
@@ -71,6 +75,7 @@ use reassembly::Reassembly;
 use reply::{PROTOCOL, Replies};
 use segment::Segment;
 use seq::SeqNum;
+use settings::{Profile, Profiles};
 use shared::{Budget, Shared};
 use slab::Slab;
 use state::{Failure, Tcb, TcbFlags};
@@ -99,6 +104,13 @@ fn effective_mss(local: Address, theirs: Option<u16>, mtu: u16, timestamps: bool
         0
     };
     mss - u16::try_from(options).unwrap_or(0)
+}
+
+/// Whether every value of a configuration is within its range.
+pub(crate) fn is_in_range(config: &TcpConfig) -> bool {
+    // R2: RFC 9293 §3.8.3 (SHLD-11).
+    let user_timeout = config.user_timeout >= Duration::from_secs(100);
+    user_timeout && Profile::new(config).is_ok()
 }
 
 /// What a reference in the demultiplexer means.
@@ -182,7 +194,7 @@ impl Tcp {
         max_listeners: usize,
         rng: &mut Rng,
         now: Instant,
-    ) -> Self {
+    ) -> Result<Self, ConfigError> {
         let Limits {
             connections,
             half_open,
@@ -191,9 +203,11 @@ impl Tcp {
             ..
         } = *limits;
         let payload = frame_size.saturating_sub(HEADROOM + 40);
-        Self {
+        let profile = Profile::new(config).map_err(|_| ConfigError::LimitOutOfRange)?;
+        Ok(Self {
             shared: Shared {
                 params: Params::new(config),
+                profiles: Profiles::new(profile),
                 budget: Budget::new(limits, u32::try_from(payload).unwrap_or(u32::MAX)),
                 reassembly: Reassembly::new((connections / 8).max(16)),
                 replies: Replies::new(),
@@ -213,7 +227,7 @@ impl Tcp {
             starved: IndexList::new(connections),
             first_half_open: u32::try_from(connections).unwrap_or(u32::MAX),
             orphans: 0,
-        }
+        })
     }
 
     /// How much of the tables is in use.
@@ -482,13 +496,16 @@ impl Tcp {
                 cx.pool.free(frame);
             }
             half_open::Step::Open => {
-                let tcb = half_open.open(&self.shared.params, &segment, cx.now);
+                let profile = self.listeners.get(half_open.listener).map(|l| l.profile);
+                let profile = profile.unwrap_or_default();
+                let tcb = half_open.open(&self.shared, profile, &segment, cx.now);
                 let (key, listener_index) = (tcb.key, tcb.listener);
                 let Some(place) = self.connections.insert(tcb) else {
                     // The peer repeats itself, or our SYN-ACK does.
                     cx.counters.tcp_connections_full += 1;
                     return cx.pool.free(frame);
                 };
+                self.shared.profiles.retain(profile);
                 self.remove_half_open(index);
                 let hash = self.hash(&key);
                 let (old, new) = (Entry::HalfOpen(index), Entry::Connection(place));
@@ -564,7 +581,7 @@ impl Tcp {
         if tcb.flags.contains(TcbFlags::STARVED) {
             self.starved.push_back(index);
         }
-        let deadline = tcb.deadline();
+        let deadline = tcb.deadline(&self.shared);
         if let Some(tick) = deadline.number()
             && tcb.flags.contains(TcbFlags::IN_DEMUX)
         {
@@ -615,8 +632,15 @@ impl Tcp {
         if orphan {
             self.orphans -= 1;
             self.events.remove(index);
-            self.connections.remove(index);
+            self.remove_connection(index);
         }
+    }
+
+    /// Takes a control block out of its place.
+    fn remove_connection(&mut self, index: u32) -> Option<Tcb> {
+        let tcb = self.connections.remove(index)?;
+        self.shared.profiles.release(tcb.profile);
+        Some(tcb)
     }
 
     /// Announces memory to writers that were refused for want of it, oldest first.
@@ -724,7 +748,7 @@ impl Tcp {
         if tcb.has_sent_all() {
             self.ready.remove(index);
         }
-        let deadline = tcb.deadline();
+        let deadline = tcb.deadline(&self.shared);
         if let Some(tick) = deadline.number() {
             self.wheel.schedule_no_later(index, tick);
         }
@@ -733,7 +757,9 @@ impl Tcp {
 
     fn transmit_syn_ack(&mut self, cx: &mut Context<'_>, index: u32) -> Option<Outgoing> {
         let half_open = self.half_open.get_mut(index)?;
-        let outgoing = half_open.syn_ack(cx);
+        let profile = self.listeners.get(half_open.listener).map(|l| l.profile);
+        let settings = self.shared.profiles.get(profile.unwrap_or_default());
+        let outgoing = half_open.syn_ack(cx, settings);
         let user = self.first_half_open + index;
         if let Some(tick) = half_open.retransmit_at.number() {
             self.wheel.schedule(user, tick);

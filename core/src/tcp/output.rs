@@ -7,6 +7,7 @@ use super::congestion::CongestionControl;
 use super::ecn;
 use super::frto::Frto;
 use super::isn::timestamp_clock;
+use super::params::CORK_TIME;
 use super::rack::micros;
 use super::reply::Head;
 use super::sack;
@@ -43,21 +44,10 @@ impl Tcb {
             | State::Closing
             | State::LastAck => {}
         }
-        if self.flags.contains(TcbFlags::TLP_DUE) {
-            self.flags.remove(TcbFlags::TLP_DUE);
-            // What has arrived since the timer expired may have told already (RFC 8985 §7.1).
-            let board = &self.send.board;
-            if board.sacked_out + board.lost_out == 0
-                && let Some(outgoing) = self.loss_probe(shared, cx)
-            {
-                return Some(outgoing);
-            }
-        }
-        if self.flags.contains(TcbFlags::PROBE) {
-            self.flags.remove(TcbFlags::PROBE);
-            if let Some(outgoing) = self.probe(shared, cx) {
-                return Some(outgoing);
-            }
+        if self.flags.intersects(TcbFlags::ANY_PROBE)
+            && let Some(outgoing) = self.due_probe(shared, cx)
+        {
+            return Some(outgoing);
         }
         // F-RTO sends new data to see what the old is worth (RFC 5682 §3.1 step 2b).
         if self.frto != Frto::SentNew
@@ -85,20 +75,44 @@ impl Tcb {
         None
     }
 
+    /// A probe that a timer has asked for.
+    #[cold]
+    fn due_probe(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
+        let due = self.flags.intersection(TcbFlags::ANY_PROBE);
+        self.flags.remove(due);
+        if due.contains(TcbFlags::TLP_DUE) {
+            // What has arrived since the timer expired may have told already (RFC 8985 §7.1).
+            let board = &self.send.board;
+            if board.sacked_out + board.lost_out == 0
+                && let Some(outgoing) = self.loss_probe(shared, cx)
+            {
+                self.flags |= due.difference(TcbFlags::TLP_DUE);
+                return Some(outgoing);
+            }
+        }
+        if due.contains(TcbFlags::PROBE)
+            && let Some(outgoing) = self.probe(shared, cx)
+        {
+            return Some(outgoing);
+        }
+        if due.contains(TcbFlags::KEEPALIVE_DUE) && self.flight() == 0 {
+            cx.counters.tcp_keepalive_probes += 1;
+            // A number that the peer has acknowledged: it must answer (RFC 9293 §3.8.4).
+            return self.control_segment(shared, cx, self.snd_max - 1, Flags::ACK);
+        }
+        None
+    }
+
     /// After a segment: whether [`Tcb::next_segment`] has no more, as far as that shows at a
     /// glance.
     pub(super) fn has_sent_all(&mut self) -> bool {
-        let due = TcbFlags::SEND_SYN
-            | TcbFlags::PROBE
-            | TcbFlags::TLP_DUE
-            | TcbFlags::FIN_LOST
-            | TcbFlags::ACK_NOW;
+        let due = TcbFlags::SEND_SYN | TcbFlags::ANY_PROBE | TcbFlags::FIN_LOST | TcbFlags::ACK_NOW;
         let data = self.send.next.is_some() || self.send.board.lost_out > 0;
         if data || self.flags.intersects(due) || self.dup_acks_due > 0 {
             return false;
         }
         // Its data is out, so it was not the congestion window that stopped it.
-        self.flags.remove(TcbFlags::CWND_LIMITED);
+        self.flags.remove(TcbFlags::CWND_LIMITED | TcbFlags::PUSH);
         !self.flags.contains(TcbFlags::FIN_QUEUED) || self.snd_nxt != self.send.end
     }
 
@@ -131,6 +145,7 @@ impl Tcb {
             ack: self.rcv_nxt,
             flags,
             window: announced,
+            ip: self.ip_fields(shared),
         };
         // A SYN-ACK only carries what the peer's SYN did.
         let with_timestamps = !answers || self.flags.contains(TcbFlags::TIMESTAMPS);
@@ -193,7 +208,14 @@ impl Tcb {
             ack: self.rcv_nxt,
             flags,
             window,
+            ip: self.ip_fields(shared),
         }
+    }
+
+    /// Time to live, and traffic class.
+    pub(super) fn ip_fields(&self, shared: &Shared) -> (u8, u8) {
+        let settings = self.settings(shared);
+        (settings.time_to_live, settings.traffic_class)
     }
 
     /// A segment without data.
@@ -215,7 +237,7 @@ impl Tcb {
     /// The pool is empty, so what is due cannot be built: the timer of delayed acknowledgements
     /// brings it up again.
     fn try_again_soon(&mut self, shared: &Shared, now: Instant) {
-        let soon = shared.params.delayed_ack.max(MIN_RETRY);
+        let soon = self.settings(shared).delayed_ack().max(MIN_RETRY);
         self.ack_at = self.ack_at.earlier(Tick::after(now, soon));
     }
 
@@ -227,7 +249,8 @@ impl Tcb {
         // Rounding down would take back what was announced (RFC 7323 §2.4), but rounding up must
         // not promise more than the limit, or small segments could move the edge for ever.
         let rounded_up = announced.div_ceil(1 << self.rcv_scale);
-        let room = shared.params.receive_buffer.saturating_sub(self.unread);
+        let limit = self.settings(shared).receive_buffer;
+        let room = limit.saturating_sub(self.unread);
         let fits = rounded_up << self.rcv_scale <= room;
         let at_least = if fits {
             rounded_up
@@ -247,7 +270,8 @@ impl Tcb {
         if self.flags.contains(TcbFlags::FIN_RECEIVED) {
             return announced;
         }
-        let limit = shared.params.receive_buffer.min(0xffff << self.rcv_scale);
+        let limit = self.settings(shared).receive_buffer;
+        let limit = limit.min(0xffff << self.rcv_scale);
         let offer = shared.budget.window(limit, self.unread, announced);
         let step = (limit / 2).min(u32::from(super::announced_mss(self.key.local, self.mtu)));
         if offer >= announced.saturating_add(step) {
@@ -274,7 +298,8 @@ impl Tcb {
             (announced / 2).max(2 * full)
         };
         // No offer is larger than this, and mostly it is not enough.
-        let most = shared.params.receive_buffer.saturating_sub(self.unread);
+        let limit = self.settings(shared).receive_buffer;
+        let most = limit.saturating_sub(self.unread);
         most.saturating_sub(announced) >= enough
             && self.window_offer(shared).saturating_sub(announced) >= enough
     }
@@ -344,7 +369,7 @@ impl Tcb {
         let in_flight = self.snd_nxt.since(self.snd_una);
         let fresh = self.send.next.filter(|index| {
             let len = u32::from(cx.pool.descriptor_at(*index).len);
-            in_flight.saturating_add(len) <= self.snd_wnd
+            in_flight.saturating_add(len) <= self.snd_wnd && !self.is_held(cx, *index, len)
         });
         let again = if fresh.is_none() {
             let last = self.send.last_sent(cx.pool);
@@ -371,7 +396,7 @@ impl Tcb {
     /// New data, as far as the windows allow.
     fn data_segment(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
         let Some(index) = self.send.next else {
-            self.flags.remove(TcbFlags::CWND_LIMITED);
+            self.flags.remove(TcbFlags::CWND_LIMITED | TcbFlags::PUSH);
             return None;
         };
         if self.flags.contains(TcbFlags::PERSIST) {
@@ -401,11 +426,10 @@ impl Tcb {
             self.flags |= TcbFlags::CWND_LIMITED;
             return None;
         }
-        if sent < self.smss()
-            && !self.snd_nxt.before(self.snd_max)
-            && cx.pool.next_in_queue(index).is_none()
-            && !self.small_segment_may_go()
-        {
+        if self.is_held(cx, index, sent) {
+            if self.flags.contains(TcbFlags::CORK) {
+                self.hold(cx.now);
+            }
             return None;
         }
         if sent < len && !self.split(shared, cx, index, sent) {
@@ -417,12 +441,48 @@ impl Tcb {
         Some(self.send_next(shared, cx, index))
     }
 
+    /// Whether the frame `index`, the next one, has to wait for company if `sent` bytes of it can
+    /// go.
+    pub(super) fn is_held(&self, cx: &Context<'_>, index: u32, sent: u32) -> bool {
+        sent < self.smss()
+            && !self.snd_nxt.before(self.snd_max)
+            && cx.pool.next_in_queue(index).is_none()
+            && !self.small_segment_may_go()
+    }
+
     /// Nagle's algorithm with Minshall's change: a small segment waits for the acknowledgement of
-    /// the last small one (RFC 9293 §3.7.4). What a FIN follows need not wait for company.
+    /// the last small one (RFC 9293 §3.7.4), or for the cork to be taken out. What a FIN follows
+    /// need not wait for company.
     fn small_segment_may_go(&self) -> bool {
-        self.flags
-            .intersects(TcbFlags::NODELAY | TcbFlags::FIN_QUEUED)
-            || !self.snd_sml.after(self.snd_una)
+        if self
+            .flags
+            .intersects(TcbFlags::NODELAY | TcbFlags::FIN_QUEUED | TcbFlags::CORK | TcbFlags::PUSH)
+        {
+            return !self.flags.contains(TcbFlags::CORK)
+                || self.flags.intersects(TcbFlags::FIN_QUEUED | TcbFlags::PUSH);
+        }
+        !self.snd_sml.after(self.snd_una)
+    }
+
+    /// The cork holds data back: not for ever.
+    #[cold]
+    fn hold(&mut self, now: Instant) {
+        if !self.flags.contains(TcbFlags::CORK_WAIT) {
+            self.flags |= TcbFlags::CORK_WAIT;
+            self.idle_at = Tick::after(now, CORK_TIME);
+        }
+    }
+
+    /// `len` bytes go that were held back, or would have been.
+    #[cold]
+    fn held_no_more(&mut self, shared: &Shared, now: Instant, len: u16) {
+        if u32::from(len) < self.smss() {
+            self.flags.remove(TcbFlags::PUSH);
+        }
+        if self.flags.contains(TcbFlags::CORK_WAIT) {
+            self.flags.remove(TcbFlags::CORK_WAIT);
+            self.restart_idle_timer(shared, now);
+        }
     }
 
     /// Cuts the frame at SND.NXT behind `bytes` bytes. Fails when the pool is empty.
@@ -454,6 +514,9 @@ impl Tcb {
             end
         };
         self.snd_max = self.snd_max.latest(self.snd_nxt);
+        if self.flags.intersects(TcbFlags::CORK_WAIT | TcbFlags::PUSH) {
+            self.held_no_more(shared, cx.now, len);
+        }
         if is_new {
             if u32::from(len) < self.smss() {
                 self.snd_sml = end;
@@ -585,6 +648,7 @@ mod tests {
     use crate::tcp::params::Params;
     use crate::tcp::reassembly::Reassembly;
     use crate::tcp::reply::Replies;
+    use crate::tcp::settings::{Profile, ProfileId, Profiles};
     use crate::tcp::shared::Budget;
     use crate::tcp::state::Agreed;
     use core::net::Ipv4Addr;
@@ -638,11 +702,13 @@ mod tests {
             ecn: ecn::EcnAgreed::default(),
             syn_was_lost: false,
         };
-        let mut tcb = Tcb::new(key, &agreed, &params);
+        let settings = Profile::new(&TcpConfig::default()).unwrap();
+        let mut tcb = Tcb::new(key, &agreed, ProfileId::DEFAULT, &settings);
         tcb.state = state;
         tcb.flags |= flags;
         let mut shared = Shared {
             params,
+            profiles: Profiles::new(settings),
             budget: Budget::new(&limits, 1_460),
             reassembly: Reassembly::new(1),
             replies: Replies::new(),
@@ -659,7 +725,8 @@ mod tests {
         assert!(tcb.next_segment(&mut shared, &mut cx).is_none());
         let mut pool = FramePool::new(1, 1_664);
         let now = soon;
-        assert!(tcb.deadline().is_due(now), "{:?}", tcb.deadline());
+        let deadline = tcb.deadline(&shared);
+        assert!(deadline.is_due(now), "{deadline:?}");
         let mut cx = Context {
             now,
             pool: &mut pool,

@@ -1,7 +1,7 @@
 //! TCP's constants, each with its source, and the configuration in the units that TCP counts in.
 
 use super::tick::Tick;
-use crate::config::{CongestionAlgorithm, EcnMode, TcpConfig};
+use crate::config::{EcnMode, TcpConfig};
 use crate::time::nanos;
 use core::time::Duration;
 
@@ -93,6 +93,9 @@ pub(super) const REPLY_QUEUE: usize = 256;
 /// Segments that one connection sends before it is the next one's turn.
 pub(super) const BURST: u8 = 16;
 
+/// How long a cork holds data back (practice: what Linux does).
+pub(super) const CORK_TIME: Duration = Duration::from_millis(200);
+
 /// Ephemeral ports (RFC 6056 §3.2 asks for a large range); below lie the usual ports of services.
 pub(super) const EPHEMERAL_PORTS: core::ops::RangeInclusive<u16> = 32_768..=65_535;
 
@@ -100,11 +103,7 @@ pub(super) const EPHEMERAL_PORTS: core::ops::RangeInclusive<u16> = 32_768..=65_5
 #[derive(Clone, Debug)]
 pub(super) struct Params {
     pub(super) receive_buffer: u32,
-    pub(super) send_buffer: u32,
-    pub(super) nodelay: bool,
-    pub(super) congestion: CongestionAlgorithm,
     pub(super) ecn: EcnMode,
-    pub(super) delayed_ack: Duration,
     pub(super) time_wait: Duration,
     pub(super) fin_wait_2: Duration,
     pub(super) syn_retries: u8,
@@ -119,11 +118,7 @@ impl Params {
         let window_scale = (0..MAX_WINDOW_SCALE).find(|shift| 0xffff << shift >= receive_buffer);
         Self {
             receive_buffer,
-            send_buffer: u32::try_from(config.send_buffer).unwrap_or(1 << 30),
-            nodelay: config.nodelay,
-            congestion: config.congestion,
             ecn: config.ecn,
-            delayed_ack: config.delayed_ack,
             time_wait: Duration::from_nanos(nanos(config.time_wait)),
             fin_wait_2: config.fin_wait_2,
             syn_retries: config.syn_retries,

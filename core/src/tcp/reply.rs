@@ -8,6 +8,7 @@ use super::seq::SeqNum;
 use crate::checksum::{self, Sum};
 use crate::context::{Context, Outgoing, OutgoingFrame};
 use crate::demux::FourTuple;
+use crate::ip::TIME_TO_LIVE;
 use crate::pool::HEADROOM;
 use crate::wire::ecn::Ecn;
 use crate::wire::tcp::{
@@ -20,6 +21,9 @@ use zerocopy::IntoBytes;
 /// The protocol number of TCP.
 pub(super) const PROTOCOL: u8 = 6;
 
+/// The fields of the IP header where no connection says otherwise.
+pub(super) const DEFAULT_IP_FIELDS: (u8, u8) = (TIME_TO_LIVE, 0);
+
 /// What the header of a segment says, options aside.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
@@ -29,6 +33,8 @@ pub(super) struct Head {
     pub(super) flags: Flags,
     /// As it goes on the wire.
     pub(super) window: u16,
+    /// Time to live, and traffic class with the ECN bits.
+    pub(super) ip: (u8, u8),
 }
 
 impl Head {
@@ -99,6 +105,8 @@ impl Head {
             source: self.key.local.ip(),
             destination: self.key.remote.ip(),
             protocol: PROTOCOL,
+            time_to_live: self.ip.0,
+            traffic_class: self.ip.1,
             ecn: Ecn::NotEct,
             payload,
         }

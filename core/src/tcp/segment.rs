@@ -1,6 +1,6 @@
 //! A received segment: header and options as the state machine wants them.
 
-use super::reply::{Head, Reply};
+use super::reply::{DEFAULT_IP_FIELDS, Head, Reply};
 use super::seq::SeqNum;
 use crate::demux::FourTuple;
 use crate::wire::ecn::Ecn;
@@ -70,6 +70,7 @@ impl Segment {
                 ack: SeqNum::default(),
                 flags: Flags::RST,
                 window: 0,
+                ip: DEFAULT_IP_FIELDS,
             }
         } else {
             let ack = self.seq + self.seq_len();
@@ -79,6 +80,7 @@ impl Segment {
                 ack,
                 flags: Flags::RST | Flags::ACK,
                 window: 0,
+                ip: DEFAULT_IP_FIELDS,
             }
         };
         Reply {

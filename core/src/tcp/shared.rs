@@ -4,6 +4,7 @@
 use super::params::{MIN_WINDOW_SEGMENTS, Params};
 use super::reassembly::Reassembly;
 use super::reply::Replies;
+use super::settings::Profiles;
 use crate::config::Limits;
 use crate::pool::FramePool;
 
@@ -11,6 +12,7 @@ use crate::pool::FramePool;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) params: Params,
+    pub(super) profiles: Profiles,
     pub(super) budget: Budget,
     pub(super) reassembly: Reassembly,
     pub(super) replies: Replies,

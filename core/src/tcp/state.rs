@@ -3,13 +3,14 @@
 use super::congestion::{Congestion, CongestionControl};
 use super::ecn::EcnAgreed;
 use super::frto::{Doubt, Frto};
-use super::params::{CHALLENGE_ACKS_PER_SECOND, PAWS_IDLE_SECONDS, Params, QUICK_ACKS};
+use super::params::{CHALLENGE_ACKS_PER_SECOND, PAWS_IDLE_SECONDS, QUICK_ACKS};
 use super::prr::Prr;
 use super::rack::Rack;
 use super::reassembly::BlockId;
 use super::rtt::RttEstimator;
 use super::send_queue::SendQueue;
 use super::seq::SeqNum;
+use super::settings::{Profile, ProfileId};
 use super::shared::Shared;
 use super::tick::Tick;
 use crate::context::Context;
@@ -149,6 +150,18 @@ bitflags! {
         const TLP_SENT = 1 << 29;
         /// That probe was no new data.
         const TLP_RETRANSMITTED = 1 << 30;
+        /// Segments that are not full are held back.
+        const CORK = 1 << 31;
+        /// One is; `idle_at` says for how long.
+        const CORK_WAIT = 1 << 32;
+        /// What is queued goes, full segment or not.
+        const PUSH = 1 << 33;
+        /// Probes are sent when nothing arrives.
+        const KEEPALIVE = 1 << 34;
+        /// Such a probe is due.
+        const KEEPALIVE_DUE = 1 << 35;
+        /// There is a limit of its own to how long it waits for an answer.
+        const USER_TIMEOUT = 1 << 36;
         /// ECN was agreed on: marks are echoed (RFC 3168).
         const ECN = 1 << 40;
         /// New data goes in packets that are ECN-capable.
@@ -169,6 +182,11 @@ bitflags! {
 pub(super) struct ChallengeLimit {
     second: u32,
     left: u8,
+}
+
+impl TcbFlags {
+    /// A probe of any kind is due.
+    pub(super) const ANY_PROBE: Self = Self::PROBE.union(Self::TLP_DUE).union(Self::KEEPALIVE_DUE);
 }
 
 impl ChallengeLimit {
@@ -240,6 +258,7 @@ pub(super) struct Tcb {
     pub(super) state: State,
     pub(super) failure: Option<Failure>,
     pub(super) flags: TcbFlags,
+    pub(super) profile: ProfileId,
 
     // Send sequence variables. SYN and FIN have numbers too; FIN's is `send.end`.
     pub(super) iss: SeqNum,
@@ -288,6 +307,8 @@ pub(super) struct Tcb {
     // Loss and congestion.
     pub(super) dup_acks: u8,
     pub(super) retries: u8,
+    /// Unanswered probes of an idle connection.
+    pub(super) keepalives: u8,
     pub(super) rtt: RttEstimator,
     pub(super) congestion: Congestion,
     /// RFC 6582: behind what was sent when the last loss was detected.
@@ -314,8 +335,8 @@ pub(super) struct Tcb {
     pub(super) loss_at: Tick,
     /// Delayed acknowledgement.
     pub(super) ack_at: Tick,
-    /// FIN-WAIT-2 of an orphan.
-    pub(super) close_at: Tick,
+    /// FIN-WAIT-2 of an orphan; the end of a cork; probes of an idle connection.
+    pub(super) idle_at: Tick,
     /// Since when the peer has not acknowledged what was sent.
     pub(super) stalled_since: Tick,
 
@@ -327,9 +348,13 @@ pub(super) struct Tcb {
 
 impl Tcb {
     /// A connection whose handshake is as far as `agreed` says; the caller sets state and timers.
-    pub(super) fn new(key: FourTuple, agreed: &Agreed, params: &Params) -> Self {
-        let mut flags = TcbFlags::IN_DEMUX;
-        flags.set(TcbFlags::NODELAY, params.nodelay);
+    pub(super) fn new(
+        key: FourTuple,
+        agreed: &Agreed,
+        profile: ProfileId,
+        settings: &Profile,
+    ) -> Self {
+        let mut flags = TcbFlags::IN_DEMUX | settings.flags();
         flags.set(TcbFlags::TIMESTAMPS, agreed.timestamps.is_some());
         flags.set(TcbFlags::SACK, agreed.sack);
         flags |= agreed.ecn.tcb_flags();
@@ -340,6 +365,7 @@ impl Tcb {
             state: State::SynReceived,
             failure: None,
             flags,
+            profile,
             iss: agreed.iss,
             snd_una,
             snd_nxt: snd_una,
@@ -369,9 +395,10 @@ impl Tcb {
             dup_acks_due: 0,
             dup_acks: 0,
             retries: 0,
+            keepalives: 0,
             rtt: RttEstimator::new(),
             congestion: Congestion::new(
-                params.congestion,
+                settings.congestion,
                 u32::from(agreed.smss),
                 agreed.syn_was_lost,
             ),
@@ -389,7 +416,7 @@ impl Tcb {
             rtx_at: Tick::NEVER,
             loss_at: Tick::NEVER,
             ack_at: Tick::NEVER,
-            close_at: Tick::NEVER,
+            idle_at: Tick::NEVER,
             stalled_since: Tick::NEVER,
             challenge: ChallengeLimit::default(),
             listener: u32::MAX,
@@ -453,18 +480,24 @@ impl Tcb {
     }
 
     /// The earliest deadline.
-    pub(super) fn deadline(&self) -> Tick {
-        self.rtx_at
+    pub(super) fn deadline(&self, shared: &Shared) -> Tick {
+        let earliest = self
+            .rtx_at
             .earlier(self.loss_at)
             .earlier(self.ack_at)
-            .earlier(self.close_at)
+            .earlier(self.idle_at);
+        if self.flags.contains(TcbFlags::USER_TIMEOUT) {
+            earliest.earlier(self.gives_up_at(shared))
+        } else {
+            earliest
+        }
     }
 
     pub(super) fn stop_timers(&mut self) {
         self.rtx_at = Tick::NEVER;
         self.loss_at = Tick::NEVER;
         self.ack_at = Tick::NEVER;
-        self.close_at = Tick::NEVER;
+        self.idle_at = Tick::NEVER;
         self.stalled_since = Tick::NEVER;
         self.flags.remove(TcbFlags::PERSIST | TcbFlags::TIMING);
     }
@@ -499,7 +532,8 @@ impl Tcb {
     /// Bytes that the send queue takes now: the connection's limit and its share of the pool.
     pub(super) fn send_room(&self, shared: &Shared) -> u32 {
         let queued = self.send.bytes(self.snd_una);
-        let room = shared.params.send_buffer.saturating_sub(queued);
+        let limit = self.settings(shared).send_buffer;
+        let room = limit.saturating_sub(queued);
         if shared.budget.may_queue_to_send(self.send.frames.len()) {
             room
         } else {

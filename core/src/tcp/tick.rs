@@ -31,6 +31,16 @@ impl Tick {
         Self::deadline(Instant::from_nanos(now.as_nanos().saturating_add(wait)))
     }
 
+    /// The deadline `wait` after this moment; none after never. At most [`Tick::FARTHEST`] ahead.
+    pub(super) fn plus(self, wait: Duration) -> Self {
+        if !self.is_set() {
+            return Self::NEVER;
+        }
+        // A moment is rounded down, and nothing is early.
+        let wait = nanos(wait.min(Self::FARTHEST)).div_ceil(TICK) as u32 + 1;
+        Self(self.0.wrapping_add(wait).max(1))
+    }
+
     /// The moment `now`, rounded down.
     pub(super) fn moment(now: Instant) -> Self {
         match now.as_millis() as u32 {

@@ -6,7 +6,7 @@
 
 use super::isn::timestamp_clock;
 use super::list::IndexList;
-use super::reply::{Head, Reply};
+use super::reply::{DEFAULT_IP_FIELDS, Head, Reply};
 use super::segment::Segment;
 use super::seq::SeqNum;
 use super::shared::Shared;
@@ -70,6 +70,7 @@ impl TimeWait {
             ack: self.rcv_nxt,
             flags,
             window: self.window,
+            ip: DEFAULT_IP_FIELDS,
         };
         let clock = timestamp_clock(cx.now);
         let timestamps = self

@@ -22,9 +22,11 @@ impl Tcb {
             self.flags |= TcbFlags::ACK_NOW | TcbFlags::OUTPUT;
             cx.counters.tcp_delayed_acks += 1;
         }
-        if self.close_at.is_due(cx.now) {
-            cx.counters.tcp_fin_wait_2_timeouts += 1;
-            self.state = State::Closed;
+        if self.idle_at.is_due(cx.now) && self.idle_timeout(shared, cx) {
+            return;
+        }
+        if self.flags.contains(TcbFlags::USER_TIMEOUT) && self.gives_up_at(shared).is_due(cx.now) {
+            self.time_out(shared, cx);
             return;
         }
         if self.loss_at.is_due(cx.now) {
@@ -63,7 +65,7 @@ impl Tcb {
         if self.flight() == 0 {
             return;
         }
-        if self.stalled_since.until(cx.now) >= shared.params.user_timeout {
+        if self.stalled_since.until(cx.now) >= self.patience(shared) {
             self.time_out(shared, cx);
             return;
         }
@@ -76,6 +78,105 @@ impl Tcb {
         } else {
             self.start_retransmission_timer(cx.now);
         }
+    }
+
+    /// How long the peer may leave data unacknowledged.
+    fn patience(&self, shared: &Shared) -> Duration {
+        let own = self.settings(shared).user_timeout();
+        own.unwrap_or(shared.params.user_timeout)
+    }
+
+    /// When a connection with a limit of its own has waited long enough for an answer
+    /// (RFC 9293 §3.8.3, RFC 5482 §3).
+    pub(super) fn gives_up_at(&self, shared: &Shared) -> Tick {
+        let settings = self.settings(shared);
+        let limit = match self.state {
+            State::SynSent | State::SynReceived => settings.handshake_timeout(),
+            _ => settings.user_timeout(),
+        };
+        // Not before something is under way, and so no time since when there is nothing.
+        limit.map_or(Tick::NEVER, |limit| self.stalled_since.plus(limit))
+    }
+
+    /// Starts the timer of an idle connection over, if its settings want one.
+    pub(super) fn restart_idle_timer(&mut self, shared: &Shared, now: Instant) {
+        let keepalive = self.settings(shared).keepalive();
+        self.keepalives = 0;
+        self.idle_at = match keepalive {
+            Some(keepalive) if self.may_be_probed() => Tick::after(now, keepalive.idle),
+            _ => Tick::NEVER,
+        };
+    }
+
+    /// Whether the connection is one that is probed when nothing arrives.
+    fn may_be_probed(&self) -> bool {
+        let open = !matches!(
+            self.state,
+            State::Closed | State::Listen | State::SynSent | State::SynReceived | State::TimeWait
+        );
+        open && !self.flags.contains(TcbFlags::ORPHAN)
+    }
+
+    /// Something has arrived from the peer of a connection with probes.
+    #[cold]
+    pub(super) fn heard(&mut self, shared: &Shared, now: Instant) {
+        if !self.flags.contains(TcbFlags::ORPHAN) {
+            self.flags
+                .remove(TcbFlags::KEEPALIVE_DUE | TcbFlags::UNREACHABLE);
+            if !self.flags.contains(TcbFlags::CORK_WAIT) {
+                self.restart_idle_timer(shared, now);
+            }
+        }
+    }
+
+    /// `idle_at` has come. Whether the connection has ended by it.
+    #[cold]
+    fn idle_timeout(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> bool {
+        if self.flags.contains(TcbFlags::CORK_WAIT) {
+            self.flags.remove(TcbFlags::CORK_WAIT);
+            self.flags |= TcbFlags::PUSH | TcbFlags::OUTPUT;
+            self.restart_idle_timer(shared, cx.now);
+            return false;
+        }
+        if self.flags.contains(TcbFlags::ORPHAN) {
+            cx.counters.tcp_fin_wait_2_timeouts += 1;
+            self.state = State::Closed;
+            return true;
+        }
+        self.keepalive_timeout(shared, cx)
+    }
+
+    /// Nothing has arrived for a while: asks the peer whether it is there, or ends the connection
+    /// because it was asked often enough (RFC 9293 §3.8.4).
+    fn keepalive_timeout(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> bool {
+        self.idle_at = Tick::NEVER;
+        let Some(keepalive) = self.settings(shared).keepalive() else {
+            return false;
+        };
+        if self.flight() > 0 || self.flags.contains(TcbFlags::PERSIST) {
+            // What is under way asks the same question (MUST-26).
+            self.restart_idle_timer(shared, cx.now);
+            return false;
+        }
+        let probed = keepalive.interval * u32::from(self.keepalives);
+        let left = match self.settings(shared).user_timeout() {
+            Some(limit) => limit.saturating_sub(keepalive.idle + probed),
+            None if self.keepalives >= keepalive.count => Duration::ZERO,
+            None => Duration::MAX,
+        };
+        if self.keepalives > 0 && left.is_zero() {
+            self.time_out(shared, cx);
+            return true;
+        }
+        self.keepalives = self.keepalives.saturating_add(1);
+        let wait = if left.is_zero() {
+            keepalive.interval
+        } else {
+            keepalive.interval.min(left)
+        };
+        self.idle_at = Tick::after(cx.now, wait);
+        self.flags |= TcbFlags::KEEPALIVE_DUE | TcbFlags::OUTPUT;
+        false
     }
 
     /// The peer has not answered for too long: R2 of RFC 9293 §3.8.3.
@@ -117,7 +218,7 @@ impl Tcb {
     }
 
     fn persist_timeout(&mut self, shared: &mut Shared, cx: &mut Context<'_>) {
-        let silent = self.stalled_since.until(cx.now) >= shared.params.user_timeout;
+        let silent = self.stalled_since.until(cx.now) >= self.patience(shared);
         let abandoned = self.flags.contains(TcbFlags::ORPHAN) && self.retries >= ORPHAN_PROBES;
         if silent || abandoned {
             self.time_out(shared, cx);

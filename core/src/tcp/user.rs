@@ -1,9 +1,13 @@
 //! The calls of the user (RFC 9293 §3.10.1 to §3.10.6), on listeners and connections.
 
+mod settings;
+
 use super::ecn::{EcnAgreed, EcnFeedback};
 use super::listener::{self, Listener};
 use super::params::MIN_MSS;
 use super::seq::SeqNum;
+use super::settings::ProfileId;
+use super::slab::Slab;
 use super::state::{Agreed, Failure, State, Tcb, TcbFlags, Timestamps};
 use super::tick::Tick;
 use super::{Entry, Tcp};
@@ -13,6 +17,7 @@ use crate::error::{AcceptError, BadHandle, ConnectError, ListenError, RecvError,
 use crate::pool::FramePool;
 use crate::socket::{Readiness, SocketId, SocketKind};
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
 impl From<Failure> for SendError {
     fn from(failure: Failure) -> Self {
@@ -36,18 +41,18 @@ impl From<Failure> for RecvError {
     }
 }
 
+/// What a handle names in the table of its kind.
+fn named<T>(places: &Slab<T>, kind: SocketKind, id: SocketId) -> Result<(u32, &T), BadHandle> {
+    let index = u32::try_from(id.index()).map_err(|_| BadHandle)?;
+    let current = id.kind() == kind && places.generation(index) == id.generation();
+    let value = places.get(index).filter(|_| current).ok_or(BadHandle)?;
+    Ok((index, value))
+}
+
 impl Tcp {
     /// The connection that a handle names.
     fn connection(&self, id: SocketId) -> Result<(u32, &Tcb), BadHandle> {
-        let index = u32::try_from(id.index()).map_err(|_| BadHandle)?;
-        let current = id.kind() == SocketKind::Connection
-            && self.connections.generation(index) == id.generation();
-        let tcb = self
-            .connections
-            .get(index)
-            .filter(|_| current)
-            .ok_or(BadHandle)?;
-        Ok((index, tcb))
+        named(&self.connections, SocketKind::Connection, id)
     }
 
     fn connection_mut(&mut self, id: SocketId) -> Result<(u32, &mut Tcb), BadHandle> {
@@ -58,15 +63,7 @@ impl Tcp {
 
     /// The listener that a handle names.
     fn listener(&self, id: SocketId) -> Result<(u32, &Listener), BadHandle> {
-        let index = u32::try_from(id.index()).map_err(|_| BadHandle)?;
-        let current = id.kind() == SocketKind::Listener
-            && self.listeners.generation(index) == id.generation();
-        let listener = self
-            .listeners
-            .get(index)
-            .filter(|_| current)
-            .ok_or(BadHandle)?;
-        Ok((index, listener))
+        named(&self.listeners, SocketKind::Listener, id)
     }
 
     /// OPEN, passive. Address 0.0.0.0 or :: stands for all of ours.
@@ -87,6 +84,7 @@ impl Tcp {
             .listeners
             .insert(listener)
             .ok_or(ListenError::LimitReached)?;
+        self.shared.profiles.retain(ProfileId::DEFAULT);
         self.enter(&key, Entry::Listener(index));
         Ok(SocketId::new(
             SocketKind::Listener,
@@ -204,7 +202,8 @@ impl Tcp {
             ecn: EcnAgreed::default(),
             syn_was_lost: false,
         };
-        let mut tcb = Tcb::new(key, &agreed, &self.shared.params);
+        let profile = ProfileId::DEFAULT;
+        let mut tcb = Tcb::new(key, &agreed, profile, self.shared.profiles.get(profile));
         tcb.state = State::SynSent;
         tcb.snd_una = iss;
         tcb.flags |= TcbFlags::SEND_SYN | TcbFlags::OUTPUT;
@@ -212,6 +211,7 @@ impl Tcp {
             .connections
             .insert(tcb)
             .ok_or(ConnectError::LimitReached)?;
+        self.shared.profiles.retain(profile);
         self.enter(&key, Entry::Connection(index));
         cx.counters.tcp_active_opens += 1;
         self.settle(cx, index);
@@ -263,13 +263,11 @@ impl Tcp {
             _ => {}
         }
         let shared = &mut self.shared;
+        let send_buffer = tcb.settings(shared).send_buffer;
         let mut taken = 0;
         let mut out_of_memory = false;
         while let Some(rest) = data.get(taken..).filter(|rest| !rest.is_empty()) {
-            let room = shared
-                .params
-                .send_buffer
-                .saturating_sub(tcb.send.bytes(tcb.snd_una)) as usize;
+            let room = send_buffer.saturating_sub(tcb.send.bytes(tcb.snd_una)) as usize;
             let rest = &rest[..rest.len().min(room)];
             if rest.is_empty() {
                 break;
@@ -436,13 +434,14 @@ impl Tcp {
 
     /// Gives a handle back. A connection ends by itself from here: with a FIN after the queued
     /// data, or with a reset if there is data that will never be read (RFC 9293 §3.6.1, RFC 2525
-    /// §2.17). A listener's connections that wait are reset.
+    /// §2.17) or the user does not want to linger. A listener's connections that wait are reset.
     pub(crate) fn close(&mut self, cx: &mut Context<'_>, id: SocketId) -> Result<(), BadHandle> {
         if id.kind() == SocketKind::Listener {
             return self.close_listener(cx, id);
         }
-        let (index, _) = self.connection(id)?;
-        self.abandon(cx, index, false);
+        let (index, tcb) = self.connection(id)?;
+        let abort = tcb.settings(&self.shared).linger() == Some(Duration::ZERO);
+        self.abandon(cx, index, abort);
         Ok(())
     }
 
@@ -465,8 +464,14 @@ impl Tcp {
         };
         let unread = tcb.unread > 0;
         tcb.flags |= TcbFlags::ORPHAN;
-        tcb.flags
-            .remove(TcbFlags::SEND_BLOCKED | TcbFlags::STARVED | TcbFlags::EVENT);
+        let ended = TcbFlags::SEND_BLOCKED
+            | TcbFlags::STARVED
+            | TcbFlags::EVENT
+            | TcbFlags::KEEPALIVE
+            | TcbFlags::KEEPALIVE_DUE
+            | TcbFlags::CORK_WAIT;
+        tcb.flags.remove(ended);
+        tcb.idle_at = Tick::NEVER;
         self.orphans += 1;
         match tcb.state {
             State::SynSent => tcb.state = State::Closed,
@@ -485,7 +490,7 @@ impl Tcp {
             _ => {
                 tcb.queue_fin();
                 if tcb.state == State::FinWait2 {
-                    tcb.close_at = Tick::after(cx.now, self.shared.params.fin_wait_2);
+                    tcb.idle_at = Tick::after(cx.now, self.shared.params.fin_wait_2);
                 }
             }
         }
@@ -497,7 +502,7 @@ impl Tcp {
     /// Frees a control block that only its handle kept.
     fn release(&mut self, cx: &mut Context<'_>, index: u32) {
         self.events.remove(index);
-        let Some(mut tcb) = self.connections.remove(index) else {
+        let Some(mut tcb) = self.remove_connection(index) else {
             return;
         };
         self.shared.budget.rx_used -= tcb.received.len();
@@ -513,7 +518,7 @@ impl Tcp {
 
     fn close_listener(&mut self, cx: &mut Context<'_>, id: SocketId) -> Result<(), BadHandle> {
         let (index, listener) = self.listener(id)?;
-        let key = listener.key;
+        let (key, profile) = (listener.key, listener.profile);
         while let Some(connection) = self.take_unaccepted(index) {
             self.abandon(cx, connection, true);
         }
@@ -531,20 +536,7 @@ impl Tcp {
         self.leave(&key, Entry::Listener(index));
         self.events.remove(self.first_half_open + index);
         self.listeners.remove(index);
-        Ok(())
-    }
-
-    /// Switches Nagle's algorithm off or on (RFC 9293 §3.7.4, MUST-17).
-    pub(crate) fn set_nodelay(
-        &mut self,
-        cx: &mut Context<'_>,
-        id: SocketId,
-        nodelay: bool,
-    ) -> Result<(), BadHandle> {
-        let (index, tcb) = self.connection_mut(id)?;
-        tcb.flags.set(TcbFlags::NODELAY, nodelay);
-        tcb.flags |= TcbFlags::OUTPUT;
-        self.settle(cx, index);
+        self.shared.profiles.release(profile);
         Ok(())
     }
 

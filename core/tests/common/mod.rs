@@ -75,6 +75,8 @@ pub struct Host {
     pub now: Instant,
     /// Segments that the stack has sent and the test has not looked at.
     pub sent: VecDeque<(Instant, Packet)>,
+    /// ARP requests are not answered.
+    pub neighbours_are_silent: bool,
 }
 
 impl Host {
@@ -85,6 +87,7 @@ impl Host {
             interface,
             now,
             sent: VecDeque::new(),
+            neighbours_are_silent: false,
         };
         host.flush();
         host.sent.clear();
@@ -108,7 +111,9 @@ impl Host {
                 return;
             };
             if let Some(reply) = packet::arp_reply(&bytes) {
-                self.stack.receive_copy(self.now, self.interface, &reply);
+                if !self.neighbours_are_silent {
+                    self.stack.receive_copy(self.now, self.interface, &reply);
+                }
             } else if let Some(packet) = Packet::from_frame(&bytes) {
                 self.sent.push_back((self.now, packet));
             }

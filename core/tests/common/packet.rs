@@ -20,7 +20,9 @@ pub struct Packet {
     pub flags: Flags,
     pub window: u16,
     pub urgent: u16,
-    /// The IP header's.
+    /// Of the IP header: time to live, and traffic class (DSCP and ECN).
+    pub time_to_live: u8,
+    pub traffic_class: u8,
     pub ecn: Ecn,
     pub options: TcpOptions,
     pub payload: Vec<u8>,
@@ -39,6 +41,8 @@ impl Packet {
             flags,
             window: 65_535,
             urgent: 0,
+            time_to_live: 64,
+            traffic_class: 0,
             ecn: Ecn::NotEct,
             options: TcpOptions::default(),
             payload: Vec::new(),
@@ -114,6 +118,8 @@ impl Packet {
             flags: header.flags(),
             window: header.window.get(),
             urgent: header.urgent.get(),
+            time_to_live: ip[8],
+            traffic_class: ip[1],
             ecn: Ecn::of_class(ip[1]),
             options: TcpOptions::parse(options).expect("valid options"),
             payload: segment[payload].to_vec(),

@@ -7,8 +7,10 @@
 
 use crate::packets::{self, OURS, PEER, PEER_HW, Segment, TRANSPORT_START};
 use mnet_core::checksum;
+use mnet_core::config::{CongestionAlgorithm, Keepalive};
 use mnet_core::device::InterfaceId;
 use mnet_core::socket::SocketKind;
+use mnet_core::tcp::TcpSetting;
 use mnet_core::wire::arp::Operation;
 use mnet_core::wire::ethernet::EthernetAddress;
 use mnet_core::wire::ipv4::{self, protocol};
@@ -69,6 +71,31 @@ impl Input<'_> {
         let (taken, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
         taken.to_vec()
+    }
+}
+
+/// One of the settings of a connection, in or out of its range.
+fn setting(len: usize) -> TcpSetting {
+    let on = len.is_multiple_of(2);
+    let millis = Duration::from_millis((len as u64).wrapping_mul(97) % 40_000);
+    let keepalive = Keepalive {
+        idle: millis,
+        interval: millis / 2,
+        count: 3,
+    };
+    match len / 2 % 11 {
+        0 => TcpSetting::NoDelay(on),
+        1 => TcpSetting::Cork(on),
+        2 => TcpSetting::Keepalive(on.then_some(keepalive)),
+        3 => TcpSetting::UserTimeout(on.then_some(millis)),
+        4 => TcpSetting::ConnectTimeout(on.then_some(millis)),
+        5 => TcpSetting::Linger(on.then_some(Duration::ZERO)),
+        6 => TcpSetting::DelayedAck(millis / 64),
+        7 if on => TcpSetting::Congestion(CongestionAlgorithm::NewReno),
+        7 => TcpSetting::Congestion(CongestionAlgorithm::Cubic),
+        8 => TcpSetting::ReceiveBuffer(len * 64),
+        9 => TcpSetting::SendBuffer(len * 64),
+        _ => TcpSetting::Dscp(u8::try_from(len % 80).unwrap_or(0)),
     }
 }
 
@@ -422,7 +449,7 @@ impl World {
                 let _ = stack.tcp_shutdown(now, id);
             }
             (9, Some(id)) => {
-                let _ = stack.tcp_set_nodelay(now, id, len % 2 == 0);
+                let _ = stack.tcp_set(now, id, setting(len));
             }
             (10, Some(id)) => {
                 stack.close(now, id).expect("the handle is alive");

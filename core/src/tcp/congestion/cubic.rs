@@ -123,6 +123,15 @@ impl Epoch {
 }
 
 impl Cubic {
+    /// The state of a connection that another algorithm has brought to this window.
+    pub(super) fn taking_over(smss: u32, cwnd: u32, ssthresh: u32) -> Self {
+        Self {
+            cwnd,
+            ssthresh,
+            ..Self::new(smss, false)
+        }
+    }
+
     /// The state of a new connection.
     pub(super) fn new(smss: u32, syn_was_lost: bool) -> Self {
         Self {

@@ -98,6 +98,29 @@ impl Congestion {
             CongestionAlgorithm::NewReno => Self::NewReno(NewReno::new(smss, syn_was_lost)),
         }
     }
+
+    /// Another algorithm takes over, with the window and threshold as they are. There is nothing
+    /// that it could take back.
+    pub(super) fn successor(&self, algorithm: CongestionAlgorithm, smss: u32) -> Self {
+        if algorithm == self.algorithm() {
+            return *self;
+        }
+        let (cwnd, ssthresh) = (self.window(), self.ssthresh());
+        match algorithm {
+            CongestionAlgorithm::Cubic => Self::Cubic(Cubic::taking_over(smss, cwnd, ssthresh)),
+            CongestionAlgorithm::NewReno => {
+                Self::NewReno(NewReno::taking_over(smss, cwnd, ssthresh))
+            }
+        }
+    }
+
+    /// Which algorithm it is.
+    pub(super) fn algorithm(&self) -> CongestionAlgorithm {
+        match self {
+            Self::Cubic(_) => CongestionAlgorithm::Cubic,
+            Self::NewReno(_) => CongestionAlgorithm::NewReno,
+        }
+    }
 }
 
 /// The same call to whichever algorithm it is.
@@ -194,6 +217,19 @@ mod tests {
         assert!(matches!(cubic, Congestion::Cubic(_)));
         let reno = of(CongestionAlgorithm::NewReno);
         assert!(matches!(reno, Congestion::NewReno(_)));
+    }
+
+    #[test]
+    fn another_algorithm_goes_on_with_the_window() {
+        let mut reno = Congestion::new(CongestionAlgorithm::NewReno, 1_000, false);
+        reno.on_congestion_event(Instant::ZERO, 8_000, 1_000);
+        let cubic = reno.successor(CongestionAlgorithm::Cubic, 1_000);
+        assert_eq!(cubic.algorithm(), CongestionAlgorithm::Cubic);
+        assert_eq!((cubic.window(), cubic.ssthresh()), (4_000, 4_000));
+        let mut back = cubic.successor(CongestionAlgorithm::NewReno, 1_000);
+        back.undo(20_000);
+        assert_eq!((back.window(), back.ssthresh()), (4_000, 4_000));
+        assert_eq!(cubic.successor(CongestionAlgorithm::Cubic, 1_000), cubic);
     }
 
     /// Part of every control block.

@@ -5,7 +5,9 @@
 //! `cargo xtask demo`:
 //!
 //! - [`namespace`]: a network of one's own, as root or in a user namespace;
-//! - [`tap`]: TAP devices with an address;
+//! - [`tap`]: TAP devices with an address, [`bridge`]: several as one network;
+//! - [`impair`]: a path that loses, delays and reorders, and [`path`]: two networks with one
+//!   between them;
 //! - [`process`]: children that are watched, awaited with a deadline, and never left behind;
 //! - [`prefix`]: where the toolchain is installed, and running images with it;
 //! - [`clients`]: ping, UDP and TCP echo clients that check every byte;
@@ -17,10 +19,14 @@
 //! the thread that started them.
 
 pub mod boot;
+pub mod bridge;
+pub mod bulk;
 pub mod clients;
 pub mod frame;
+pub mod impair;
 pub mod namespace;
 pub mod packet;
+pub mod path;
 pub mod prefix;
 pub mod process;
 pub mod tap;

@@ -9,10 +9,69 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Uid, getgid, getuid};
 
 use crate::tap;
+
+/// A network that threads may enter and leave. It lasts as long as this value, the threads in it,
+/// and what they have opened there.
+#[derive(Debug)]
+pub struct Network(fs::File);
+
+impl Network {
+    /// A new network, with the loopback device up. The calling thread stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// Says what this machine does not allow, and how to allow it.
+    pub fn new() -> Result<Self> {
+        let here = Self::current()?;
+        enter_new_network()?;
+        let new = Self::current();
+        here.enter()?;
+        new
+    }
+
+    /// The calling thread's.
+    ///
+    /// # Errors
+    ///
+    /// When /proc is not there.
+    pub fn current() -> Result<Self> {
+        const PATH: &str = "/proc/thread-self/ns/net";
+        Ok(Self(
+            fs::File::open(PATH).with_context(|| format!("cannot open {PATH}"))?,
+        ))
+    }
+
+    /// Moves the calling thread there.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn enter(&self) -> Result<()> {
+        setns(&self.0, CloneFlags::CLONE_NEWNET).context("cannot change the network")
+    }
+
+    /// Does something there. The calling thread is back afterwards; what it opened or started
+    /// stays there.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses, or with what `act` returns.
+    ///
+    /// # Panics
+    ///
+    /// When the way back is closed: the thread would go on in the wrong network.
+    pub fn within<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let here = Self::current()?;
+        self.enter()?;
+        let result = act();
+        here.enter().expect("the network is still there");
+        result
+    }
+}
 
 /// Makes this process able to make networks: root already is, anybody else moves into a user
 /// namespace in which they are root.

@@ -10,6 +10,9 @@ use nix::sys::socket::{MsgFlags, recv, send};
 
 use crate::tap::{Tap, check};
 
+/// Bytes of frames that wait to be received; the kernel takes as much of it as it allows.
+const RECEIVE_BUFFER: libc::c_int = 8 << 20;
+
 /// Sends frames as they are, and sees every frame that the other end sends.
 #[derive(Debug)]
 pub struct PacketSocket {
@@ -51,6 +54,18 @@ impl PacketSocket {
             )
         };
         check(set).context("cannot ignore our own frames")?;
+        let room: libc::c_int = RECEIVE_BUFFER;
+        // SAFETY: the option reads one integer, which outlives the call.
+        let set = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_RCVBUF,
+                (&raw const room).cast(),
+                size_of_val(&room).try_into()?,
+            )
+        };
+        check(set).context("cannot enlarge the receive buffer")?;
         Ok(Self { socket })
     }
 
@@ -116,5 +131,11 @@ impl PacketSocket {
                 }
             }
         }
+    }
+}
+
+impl From<PacketSocket> for OwnedFd {
+    fn from(socket: PacketSocket) -> Self {
+        socket.socket
     }
 }

@@ -90,13 +90,23 @@ impl Prefix {
 
     /// Builds an example for spt in a directory of its own; the image's path.
     ///
-    /// The example is copied there first, so that nothing but the installation is within reach.
-    ///
     /// # Errors
     ///
     /// When a tool fails. The message has what it printed.
     pub fn build_example(&self, name: &str, directory: &Path) -> Result<PathBuf> {
-        let source = workspace().join("c-examples").join(name);
+        self.build_image(&format!("c-examples/{name}"), name, directory)
+    }
+
+    /// Builds `NAME.c` and `manifest.json` of a folder of the workspace for spt, in a directory of
+    /// its own; the image's path.
+    ///
+    /// The files are copied there first, so that nothing but the installation is within reach.
+    ///
+    /// # Errors
+    ///
+    /// When a tool fails. The message has what it printed.
+    pub fn build_image(&self, folder: &str, name: &str, directory: &Path) -> Result<PathBuf> {
+        let source = workspace().join(folder);
         std::fs::create_dir_all(directory)?;
         for file in [format!("{name}.c"), "manifest.json".to_owned()] {
             let from = source.join(&file);

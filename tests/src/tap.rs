@@ -36,12 +36,57 @@ impl Tap {
     /// When the kernel refuses.
     pub fn with_address(name: &str, address: Ipv4Addr, prefix_len: u32) -> Result<Self> {
         let tap = Self::new(name)?;
+        tap.set_address(address, prefix_len)?;
+        Ok(tap)
+    }
+
+    /// An interface that is there already, of whatever kind.
+    ///
+    /// # Errors
+    ///
+    /// When there is none of that name.
+    pub fn existing(name: &str) -> Result<Self> {
+        let tap = Self {
+            name: name.to_owned(),
+        };
+        tap.index().with_context(|| format!("no interface {name}"))?;
+        Ok(tap)
+    }
+
+    /// Has so many frames wait for whoever is attached; the kernel drops what comes on top. A new
+    /// device has room for 1000, less than the windows of a few fast connections.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn set_queue(&self, frames: u16) -> Result<()> {
+        let mut request = request(&self.name)?;
+        request.ifr_ifru.ifru_metric = frames.into();
+        ioctl(libc::SIOCSIFTXQLEN, &mut request)
+            .with_context(|| format!("cannot change the queue of {}", self.name))
+    }
+
+    /// Brings it up.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn up(&self) -> Result<()> {
+        set_up(&self.name).with_context(|| format!("cannot bring up {}", self.name))
+    }
+
+    /// Gives it an address on a network of `prefix_len` bits, and brings it up.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn set_address(&self, address: Ipv4Addr, prefix_len: u32) -> Result<()> {
+        let name = &self.name;
         let mask = u32::MAX.checked_shl(32 - prefix_len).unwrap_or(0);
         set_address(name, libc::SIOCSIFADDR, address)
             .and_then(|()| set_address(name, libc::SIOCSIFNETMASK, Ipv4Addr::from(mask)))
             .with_context(|| format!("cannot give {name} the address {address}/{prefix_len}"))?;
-        set_up(name).with_context(|| format!("cannot bring up {name}"))?;
-        Ok(tap)
+        self.up()
     }
 
     /// Its name.
@@ -130,7 +175,7 @@ fn set_address(name: &str, what: libc::Ioctl, address: Ipv4Addr) -> Result<()> {
 }
 
 /// A request about the interface `name`, otherwise zero.
-fn request(name: &str) -> Result<libc::ifreq> {
+pub(crate) fn request(name: &str) -> Result<libc::ifreq> {
     // SAFETY: zero is a value of every member.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     let room = request.ifr_name.len() - 1;
@@ -144,7 +189,7 @@ fn request(name: &str) -> Result<libc::ifreq> {
 }
 
 /// Asks the kernel about an interface in this thread's network.
-fn ioctl(what: libc::Ioctl, request: &mut libc::ifreq) -> Result<()> {
+pub(crate) fn ioctl(what: libc::Ioctl, request: &mut libc::ifreq) -> Result<()> {
     // SAFETY: `socket` takes no pointer.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     check(socket)?;

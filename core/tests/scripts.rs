@@ -849,6 +849,7 @@ scripts! {
     loss_fin,
     loss_frto_real,
     loss_frto_spurious,
+    loss_in_a_batch,
     loss_limited_transmit,
     loss_sack_bad_blocks,
     loss_sack_lost_again,

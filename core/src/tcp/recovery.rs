@@ -55,6 +55,19 @@ impl Tcb {
             .saturating_sub(board.sacked_out.saturating_add(board.lost_out))
     }
 
+    /// What the network carries, as congestion control is to know it when a loss shows: FlightSize
+    /// (RFC 5681 §3.1). But the acknowledgements of a batch have emptied the network, and nothing
+    /// could be sent for them yet: where cwnd is what limits, it would be full, so cwnd counts.
+    /// RFC 9438 §4.6 allows that of a cwnd that does not grow while it is not used.
+    fn load(&self) -> u32 {
+        let flight = self.flight();
+        if self.flags.contains(TcbFlags::CWND_LIMITED) {
+            flight.max(self.congestion.window())
+        } else {
+            flight
+        }
+    }
+
     /// What may be in flight now: limited transmit lets two duplicates send a segment each
     /// (RFC 3042); with SACK they have left the pipe by themselves.
     pub(super) fn send_window(&self) -> u32 {
@@ -198,9 +211,8 @@ impl Tcb {
         self.recover = self.snd_max;
         // One reduction for each window of data, by a mark or by a loss (RFC 3168 §6.1.2).
         if !self.flags.contains(TcbFlags::CWR) {
-            let smss = self.smss();
-            self.congestion
-                .on_congestion_event(cx.now, self.flight(), smss);
+            let (load, smss) = (self.load(), self.smss());
+            self.congestion.on_congestion_event(cx.now, load, smss);
         }
         self.window_reduced();
         self.start_doubting();
@@ -318,8 +330,8 @@ impl Tcb {
         cx.counters.tcp_timeouts += 1;
         let marked = self.flags.contains(TcbFlags::CWR);
         let first_time = self.rtt.backoff() == 0 && !marked;
-        let (flight, smss) = (self.flight(), self.smss());
-        self.congestion.on_timeout(cx.now, flight, smss, first_time);
+        let (load, smss) = (self.load(), self.smss());
+        self.congestion.on_timeout(cx.now, load, smss, first_time);
         self.window_reduced();
         self.rtt.back_off();
         let first = self.first_sent();

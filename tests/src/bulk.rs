@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{setsockopt, sockopt};
 
@@ -21,6 +21,8 @@ use crate::tap::check;
 pub const DISCARD: u16 = 5001;
 /// The port of the service that sends without end.
 pub const SOURCE: u16 = 5002;
+/// The port of the service that sends back what comes.
+pub const ECHO: u16 = 5003;
 
 /// Which way the data goes, seen from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,20 @@ pub enum Direction {
     Receive,
     /// From us to the service.
     Send,
+    /// From us to the service and back.
+    Echo,
+}
+
+impl Direction {
+    /// The port of the service for it.
+    #[must_use]
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Receive => SOURCE,
+            Self::Send => DISCARD,
+            Self::Echo => ECHO,
+        }
+    }
 }
 
 /// How many bytes arrived in each interval of a transfer.
@@ -36,7 +52,7 @@ pub enum Direction {
 pub struct Series {
     /// The length of an interval.
     pub interval: Duration,
-    /// Bytes that arrived in it; for [`Direction::Send`], that were acknowledged.
+    /// Bytes that arrived in it, here; for [`Direction::Send`], that were acknowledged.
     pub bytes: Vec<u64>,
 }
 
@@ -74,23 +90,19 @@ pub fn jain(rates: &[f64]) -> f64 {
     }
 }
 
-/// Moves bytes over a new connection to a service on `host` for that many intervals, and says how
-/// many arrived in each. Time starts with the connection. Ends it with a reset.
+/// Moves bytes over a new connection to a service for that many intervals, and says how many
+/// arrived in each. Time starts with the connection. Ends it with a reset.
 ///
 /// # Errors
 ///
 /// When the connection cannot be made, or fails.
 pub fn transfer(
-    host: Ipv4Addr,
+    service: SocketAddrV4,
     direction: Direction,
     interval: Duration,
     intervals: usize,
 ) -> Result<Series> {
-    let port = match direction {
-        Direction::Receive => SOURCE,
-        Direction::Send => DISCARD,
-    };
-    let mut stream = connect(SocketAddrV4::new(host, port))?;
+    let mut stream = connect(service)?;
     use_cubic(&stream)?;
     stream.set_nonblocking(true)?;
     // Whoever ends it has seen enough; what is still on its way is of no interest.
@@ -100,9 +112,16 @@ pub fn transfer(
     };
     setsockopt(&stream, sockopt::Linger, &linger)?;
 
+    let (reads, writes) = (
+        direction != Direction::Send,
+        direction != Direction::Receive,
+    );
+    let mut events = PollFlags::empty();
+    events.set(PollFlags::POLLIN, reads);
+    events.set(PollFlags::POLLOUT, writes);
     let mut buffer = vec![0; 256 * 1024];
     let start = Instant::now();
-    let (mut moved, mut before) = (0, 0);
+    let (mut received, mut sent, mut before) = (0, 0, 0);
     let mut bytes = Vec::with_capacity(intervals);
     for end in (1..).take(intervals).map(|n| interval * n) {
         loop {
@@ -110,33 +129,40 @@ pub fn transfer(
             if left.is_zero() {
                 break;
             }
-            let result = match direction {
-                Direction::Receive => stream.read(&mut buffer),
-                Direction::Send => stream.write(&buffer),
-            };
-            match result {
-                Ok(0) => return Err(anyhow::anyhow!("the service closed the connection")),
-                Ok(size) => moved += u64::try_from(size)?,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let event = match direction {
-                        Direction::Receive => PollFlags::POLLIN,
-                        Direction::Send => PollFlags::POLLOUT,
-                    };
-                    let mut fds = [PollFd::new(stream.as_fd(), event)];
-                    let wait = left + Duration::from_micros(999);
-                    poll(&mut fds, PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX))?;
-                }
-                Err(error) => return Err(error).context("a bulk transfer"),
+            let (mut read, mut written) = (0, 0);
+            if reads {
+                read = moved(stream.read(&mut buffer))?;
+            }
+            if writes {
+                written = moved(stream.write(&buffer))?;
+            }
+            (received, sent) = (received + read, sent + written);
+            if read + written == 0 {
+                let mut fds = [PollFd::new(stream.as_fd(), events)];
+                let wait = left + Duration::from_micros(999);
+                let wait = PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX);
+                poll(&mut fds, wait)?;
             }
         }
-        let arrived = match direction {
-            Direction::Receive => moved,
-            Direction::Send => moved - unacknowledged(&stream)?,
+        let arrived = if reads {
+            received
+        } else {
+            sent - unacknowledged(&stream)?
         };
         bytes.push(arrived - before);
         before = arrived;
     }
     Ok(Series { interval, bytes })
+}
+
+/// What a call has moved; 0 if it would have had to wait.
+fn moved(result: std::io::Result<usize>) -> Result<u64> {
+    match result {
+        Ok(0) => bail!("the service closed the connection"),
+        Ok(size) => Ok(size.try_into()?),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+        Err(error) => Err(error).context("a bulk transfer"),
+    }
 }
 
 /// Bytes in the send queue, unsent or unacknowledged.
@@ -204,19 +230,6 @@ fn source(mut stream: TcpStream) {
         while stream.write_all(&buffer).is_ok() {}
     }
     let _ = stream.shutdown(Shutdown::Both);
-}
-
-/// Insists that a share of the whole was reached.
-///
-/// # Errors
-///
-/// When it was not; with what there was.
-pub fn at_least(what: &str, got: f64, wanted: f64, share: f64) -> Result<()> {
-    ensure!(
-        got >= wanted * share,
-        "{what}: {got:.3}, less than {share} of {wanted:.3}"
-    );
-    Ok(())
 }
 
 #[cfg(test)]

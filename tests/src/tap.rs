@@ -49,7 +49,8 @@ impl Tap {
         let tap = Self {
             name: name.to_owned(),
         };
-        tap.index().with_context(|| format!("no interface {name}"))?;
+        tap.index()
+            .with_context(|| format!("no interface {name}"))?;
         Ok(tap)
     }
 

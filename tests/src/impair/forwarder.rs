@@ -269,7 +269,9 @@ fn write((port, capture): &mut End<'_>, frame: &[u8]) -> Result<bool> {
 fn is_quiet(error: &std::io::Error) -> bool {
     const QUIET: [i32; 4] = [libc::ENOBUFS, libc::EIO, libc::ENETDOWN, libc::EMSGSIZE];
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-        || error.raw_os_error().is_some_and(|code| QUIET.contains(&code))
+        || error
+            .raw_os_error()
+            .is_some_and(|code| QUIET.contains(&code))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::packet::{Ip, mark, too_big};
+use super::packet::{ETHERNET, Ip, mark, too_big};
 use super::settings::Impairment;
 
 /// Frames that are on their way at most, so that memory stays bounded: 2.5 s of 600 Mbit/s.
@@ -266,9 +266,9 @@ impl Line {
         let marked = congested && mark(frame, ip);
         if let Some(random) = fate.corrupt {
             // Not in the Ethernet header: a cable's checksum would see to that.
-            let bits = (frame.len() - super::packet::ETHERNET) * 8;
-            let bit = (random % bits as u64) as usize;
-            frame[super::packet::ETHERNET + bit / 8] ^= 1 << (bit % 8);
+            let mut random = Rng::with_seed(random);
+            let byte = random.usize(ETHERNET..frame.len());
+            frame[byte] ^= 1 << random.u32(0..8);
             self.stats.corrupted += 1;
         }
         self.stats.marked += u64::from(marked);
@@ -465,7 +465,11 @@ mod tests {
             let good = packet(1);
             line.push(MS, &good);
             let bad = line.pop(MS).unwrap();
-            let bits: u32 = good.iter().zip(&bad).map(|(a, b)| (a ^ b).count_ones()).sum();
+            let bits: u32 = good
+                .iter()
+                .zip(&bad)
+                .map(|(a, b)| (a ^ b).count_ones())
+                .sum();
             assert_eq!((bits, &good[..14]), (1, &bad[..14]));
         }
     }
@@ -479,7 +483,10 @@ mod tests {
         }
         let expected: Vec<_> = (0..5).map(|n| ((22 + n) * MS, n)).collect();
         assert_eq!(drain(&mut line), expected);
-        assert_eq!((line.stats().queue_full, line.stats().queue_peak), (3, 5000));
+        assert_eq!(
+            (line.stats().queue_full, line.stats().queue_peak),
+            (3, 5000)
+        );
         // At 3.5 ms two and a half packets have left: two fit, not three.
         for number in 10..13 {
             line.push(MS * 7 / 2, &packet(number));

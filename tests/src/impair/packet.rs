@@ -91,9 +91,10 @@ pub(super) fn too_big(frame: &[u8], ip: Ip, mtu: u16) -> Option<Vec<u8>> {
             if !dont_fragment {
                 return None;
             }
-            let kind = Icmpv4Type::DestinationUnreachable(
-                DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: mtu },
-            );
+            let kind =
+                Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::FragmentationNeeded {
+                    next_hop_mtu: mtu,
+                });
             let (source, destination) = (packet[12..16].try_into(), packet[16..20].try_into());
             ethernet
                 .ipv4(destination.ok()?, source.ok()?, HOPS)
@@ -124,14 +125,22 @@ mod tests {
     const B: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
     fn v4(payload: usize, traffic_class: u8) -> Vec<u8> {
-        let mut header =
-            etherparse::Ipv4Header::new(0, 64, etherparse::IpNumber::UDP, [10, 0, 0, 1], [10, 0, 0, 2])
-                .unwrap();
+        let mut header = etherparse::Ipv4Header::new(
+            0,
+            64,
+            etherparse::IpNumber::UDP,
+            [10, 0, 0, 1],
+            [10, 0, 0, 2],
+        )
+        .unwrap();
         header.dont_fragment = true;
         header.ecn = etherparse::IpEcn::try_new(traffic_class & 3).unwrap();
         let mut frame = Vec::new();
         PacketBuilder::ethernet2(A, B)
-            .ip(etherparse::IpHeaders::Ipv4(header, etherparse::Ipv4Extensions::default()))
+            .ip(etherparse::IpHeaders::Ipv4(
+                header,
+                etherparse::Ipv4Extensions::default(),
+            ))
             .udp(1, 2)
             .write(&mut frame, &vec![7; payload])
             .unwrap();

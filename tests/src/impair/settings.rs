@@ -218,7 +218,7 @@ fn time(text: &str) -> Result<Duration> {
             let number: f64 = number.parse().context("a time")?;
             let seconds = number * seconds;
             ensure!((0.0..=60.0).contains(&seconds), "0 s to 60 s");
-            return Ok(Duration::from_nanos((seconds * 1e6).round() as u64 * 1000));
+            return Ok(Duration::from_micros(whole(seconds * 1e6)));
         }
     }
     bail!("a time needs a unit: s, ms or us")
@@ -237,7 +237,17 @@ fn number(text: &str, units: &[(&str, f64)]) -> Result<u64> {
     let number: f64 = number.parse().context("a number")?;
     let value = number * factor;
     ensure!((0.0..=1e12).contains(&value), "out of range");
-    Ok(value.round() as u64)
+    Ok(whole(value))
+}
+
+/// The nearest integer of a number between 0 and 2^53.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "callers have checked the range"
+)]
+fn whole(value: f64) -> u64 {
+    value.round() as u64
 }
 
 #[cfg(test)]

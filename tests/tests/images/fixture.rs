@@ -30,6 +30,8 @@ pub(crate) struct Fixture {
     pub(crate) prefix: Prefix,
     /// The echo example, built outside the source tree.
     pub(crate) echo: PathBuf,
+    /// The services of the benchmarks.
+    pub(crate) services: PathBuf,
     directory: tempfile::TempDir,
 }
 
@@ -46,9 +48,12 @@ impl Fixture {
         let prefix = Prefix::for_tests()?;
         let directory = tempfile::tempdir()?;
         let echo = prefix.build_example("echo", &directory.path().join("echo"))?;
+        let folder = directory.path().join("services");
+        let services = prefix.build_image("bench/image", "services", &folder)?;
         Ok(Self {
             prefix,
             echo,
+            services,
             directory,
         })
     }

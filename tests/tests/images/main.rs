@@ -12,6 +12,7 @@ mod fixture;
 mod hostile;
 mod input;
 mod leaks;
+mod paths;
 mod readme;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("hostile", hostile::TESTS),
     ("input", input::TESTS),
     ("leaks", leaks::TESTS),
+    ("paths", paths::TESTS),
     ("readme", readme::TESTS),
 ];
 

@@ -1,6 +1,7 @@
 //! Goodput of one connection at several rates of loss.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,7 +61,10 @@ pub(crate) fn run(prefix: &FilePath, options: &Options) -> Result<()> {
     let image = prefix.build_image("bench/image", "services", &directory)?;
     let unikernel = Unikernel::new(&prefix, &image);
     let paths = if options.paths.is_empty() {
-        PATHS.iter().map(|path| path.parse()).collect::<Result<_>>()?
+        PATHS
+            .iter()
+            .map(|path| path.parse())
+            .collect::<Result<_>>()?
     } else {
         options.paths.clone()
     };
@@ -94,7 +98,10 @@ pub(crate) fn run(prefix: &FilePath, options: &Options) -> Result<()> {
                             rate / 1e6
                         );
                         let mut samples = samples.lock().expect("no worker panics");
-                        samples.entry((path, direction, mnet)).or_default().push(rate);
+                        samples
+                            .entry((path, direction, mnet))
+                            .or_default()
+                            .push(rate);
                     }
                     Ok(())
                 })
@@ -104,7 +111,10 @@ pub(crate) fn run(prefix: &FilePath, options: &Options) -> Result<()> {
             .into_iter()
             .try_for_each(|worker| worker.join().expect("no worker panics"))
     })?;
-    print!("{}", table(&paths, &samples.into_inner().expect("no worker panics")));
+    print!(
+        "{}",
+        table(&paths, &samples.into_inner().expect("no worker panics"))
+    );
     Ok(())
 }
 
@@ -122,7 +132,8 @@ fn measure(
         let stack = if mnet { "mnet" } else { "linux" };
         for (port, end) in ["client", "server"].iter().enumerate() {
             let name = format!("{impairment}-{direction:?}-{stack}-{seed}-{end}.pcap");
-            path.forwarder.record(port, &folder.join(name.replace(['/', '%'], "_")))?;
+            path.forwarder
+                .record(port, &folder.join(name.replace(['/', '%'], "_")))?;
         }
     }
     let _server: Box<dyn std::any::Any> = if mnet {
@@ -136,10 +147,10 @@ fn measure(
     } else {
         Box::new(LinuxServices::start(&path.server, LINUX)?)
     };
-    let host = if mnet { IMAGE } else { LINUX };
+    let service = SocketAddrV4::new(if mnet { IMAGE } else { LINUX }, direction.port());
     let series = path
         .client
-        .within(|| transfer(host, direction, Duration::from_secs(1), options.seconds))
+        .within(|| transfer(service, direction, Duration::from_secs(1), options.seconds))
         .with_context(|| format!("{impairment}, seed {seed}"))?;
     Ok(series.rate(0))
 }
@@ -152,8 +163,8 @@ fn median(values: &[f64]) -> f64 {
 
 fn table(paths: &[Impairment], samples: &BTreeMap<(usize, usize, bool), Vec<f64>>) -> String {
     let mut out = String::from(
-        "| path, each way | direction | mnet, Mbit/s | Linux, Mbit/s | ratio | ratio by seed |\n\
-         |---|---|---:|---:|---:|---|\n",
+        "| path, each way | direction | mnet, Mbit/s | Linux, Mbit/s | ratio |\n\
+         |---|---|---:|---:|---:|\n",
     );
     for (number, path) in paths.iter().enumerate() {
         for (direction, (name, _)) in DIRECTIONS.iter().enumerate() {

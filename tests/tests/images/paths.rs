@@ -1,0 +1,115 @@
+//! Images across paths that lose, reorder, damage, and limit. How fast they are is for `bench` to
+//! say; what is asked here holds on a machine with other things to do.
+
+use std::net::SocketAddrV4;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use mnet_tests::bulk::{Direction, LinuxServices, Series, jain, transfer};
+use mnet_tests::clients::tcp_echo_checked;
+use mnet_tests::impair::Impairment;
+use mnet_tests::path::{IMAGE, LINUX, Path};
+use mnet_tests::process::Process;
+
+use crate::Test;
+use crate::fixture::{Fixture, SERVICE};
+
+pub(crate) const TESTS: &[(&str, Test)] = &[
+    (
+        "returns_what_came_over_a_path_that_loses_and_damages",
+        returns_over_a_bad_path,
+    ),
+    ("fills_a_path_of_limited_rate", fills_a_path),
+    ("leaves_linux_its_share_of_a_path", shares_a_path),
+];
+
+/// Bits per second of the limited path, and the part of it that is payload.
+const RATE: f64 = 20e6;
+const GOODPUT: f64 = RATE * 1448.0 / 1514.0;
+
+/// 20 Mbit/s, 40 ms there and back, and a queue of as much.
+fn limited() -> Result<Impairment> {
+    "rate=20mbit,delay=20ms,queue=100k".parse()
+}
+
+/// The services of the benchmarks at the far end of the path.
+fn start_services(fixture: &Fixture, path: &Path) -> Result<Process> {
+    let unikernel = fixture
+        .unikernel(&fixture.services)
+        .option("--mem=64")
+        .option("--net:service=tap0")
+        .argument(format!("--ipv4={IMAGE}/24"));
+    path.server.within(|| unikernel.start())
+}
+
+/// What arrives from a service in each of some quarters of a second.
+fn receive(path: &Path, host: std::net::Ipv4Addr, quarters: usize) -> Result<Series> {
+    let service = SocketAddrV4::new(host, Direction::Receive.port());
+    let quarter = Duration::from_millis(250);
+    path.client
+        .within(|| transfer(service, Direction::Receive, quarter, quarters))
+}
+
+/// Several megabytes there and back, each direction with everything that happens on a path.
+fn returns_over_a_bad_path(fixture: &Fixture) -> Result<()> {
+    let bad = "loss=1%,burst=0.1%/4,reorder=1%/3ms,duplicate=1%,corrupt=0.5%,delay=3ms,jitter=1ms";
+    let bad = bad.parse()?;
+    let path = Path::new(&bad, &bad, 1)?;
+    let unikernel = fixture.echo_unikernel();
+    let process = path.server.within(|| unikernel.start())?;
+    process.wait_for("listening", Duration::from_secs(10))?;
+    let clients: Vec<_> = (0..4)
+        .map(|seed| {
+            path.client.within(|| {
+                Ok(thread::spawn(move || {
+                    tcp_echo_checked(SERVICE, seed, 1 << 20)
+                }))
+            })
+        })
+        .collect::<Result<_>>()?;
+    for (number, client) in clients.into_iter().enumerate() {
+        let result = client.join().expect("a client does not panic");
+        result.with_context(|| format!("client {number}; the image printed {}", process.text()))?;
+    }
+    for stats in path.forwarder.stop()? {
+        let happened = [
+            stats.lost,
+            stats.reordered,
+            stats.duplicated,
+            stats.corrupted,
+        ];
+        ensure!(happened.iter().all(|count| *count > 0), "{stats}");
+    }
+    Ok(())
+}
+
+fn fills_a_path(fixture: &Fixture) -> Result<()> {
+    let path = Path::new(&limited()?, &limited()?, 1)?;
+    let _image = start_services(fixture, &path)?;
+    let series = receive(&path, IMAGE, 16)?;
+    let share = series.rate(8) / GOODPUT;
+    ensure!(share > 0.7, "{share:.2} of the rate: {:?}", series.rates());
+    Ok(())
+}
+
+/// Neither starves: 0.8 is one with three times as much as the other.
+fn shares_a_path(fixture: &Fixture) -> Result<()> {
+    let path = Path::new(&limited()?, &limited()?, 1)?;
+    let _image = start_services(fixture, &path)?;
+    let _linux = LinuxServices::start(&path.server, LINUX)?;
+    let rates = thread::scope(|scope| {
+        let flows = [IMAGE, LINUX].map(|host| {
+            let path = &path;
+            scope.spawn(move || receive(path, host, 24))
+        });
+        flows.map(|flow| Ok::<_, anyhow::Error>(flow.join().expect("no panic")?.rate(8)))
+    });
+    let [image, linux] = rates;
+    let (image, linux) = (image?, linux?);
+    let index = jain(&[image, linux]);
+    ensure!(index > 0.8, "{index:.2}: {image:.0} and {linux:.0} bit/s");
+    let share = (image + linux) / GOODPUT;
+    ensure!(share > 0.7, "{share:.2} of the rate");
+    Ok(())
+}

@@ -228,6 +228,8 @@ counters! {
     tcp_passive_opens,
     /// Half-open connections that their peers never completed.
     tcp_half_open_timeouts,
+    /// Connections that failed because their neighbour, peer or gateway, answers no ARP.
+    tcp_neighbour_failed,
     /// Connections that failed because the peer stopped answering.
     tcp_timed_out,
     /// Closed connections whose peers never sent their FIN.

@@ -3,6 +3,7 @@
 mod common;
 
 use common::link::*;
+use mnet_core::error::RecvFromError;
 use mnet_core::wire::arp::{ArpPacket, Operation};
 use mnet_core::wire::ethernet::EthernetAddress;
 use mnet_core::{Config, Instant, InterfaceConfig, SocketId, Stack};
@@ -235,5 +236,27 @@ fn who_uses_our_address_is_answered_with_an_announcement_at_most_every_ten_secon
     let counted = host.counted();
     assert!(counted.contains(&("arp_conflict", 12)), "{counted:?}");
     assert!(counted.contains(&("arp_defended", 2)), "{counted:?}");
+    host.assert_no_frame_lost();
+}
+
+/// RFC 1122 §2.4 and §4.1.3.3: the sender of a datagram hears of it.
+#[test]
+fn a_datagram_to_a_silent_neighbour_is_reported_to_its_socket_as_unreachable() {
+    let mut host = Host::new();
+    let id = socket(&mut host);
+    send(&mut host, id, PEER, b"anybody?");
+    let mut buffer = [0; 9];
+    for _ in 0..3 {
+        let nothing = host.stack.udp_recv_from(host.now, id, &mut buffer);
+        assert_eq!(nothing.unwrap_err(), RecvFromError::WouldBlock);
+        host.advance(1_000);
+    }
+    host.advance(10);
+    let error = host.stack.udp_recv_from(host.now, id, &mut buffer);
+    assert_eq!(error.unwrap_err(), RecvFromError::Unreachable);
+    let once = host.stack.udp_recv_from(host.now, id, &mut buffer);
+    assert_eq!(once.unwrap_err(), RecvFromError::WouldBlock);
+    let counted = host.counted();
+    assert!(counted.contains(&("arp_pending_expired", 1)), "{counted:?}");
     host.assert_no_frame_lost();
 }

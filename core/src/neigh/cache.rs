@@ -165,6 +165,8 @@ pub(crate) struct Neighbours {
     tokens: u32,
     tokens_at: Instant,
     generation: u32,
+    /// Packets whose neighbour did not answer: to be reported, then freed.
+    undeliverable: FrameQueue,
 }
 
 impl Neighbours {
@@ -202,6 +204,7 @@ impl Neighbours {
             tokens: QUESTION_BURST,
             tokens_at: Instant::ZERO,
             generation: 0,
+            undeliverable: FrameQueue::default(),
         }
     }
 
@@ -395,6 +398,12 @@ impl Neighbours {
         }
     }
 
+    /// Takes the next packet that could not be sent because its neighbour did not answer: a report
+    /// to its sender is due (RFC 1122 §2.4). Drained after [`Neighbours::next_request`].
+    pub(crate) fn take_undeliverable(&mut self, pool: &mut FramePool) -> Option<Frame> {
+        self.undeliverable.pop_front(pool)
+    }
+
     /// The next request that is due. Neighbours that did not answer the last one are forgotten.
     pub(crate) fn next_request(
         &mut self,
@@ -435,6 +444,12 @@ impl Neighbours {
                 }
                 _ => {
                     counters.arp_failed += 1;
+                    let mut waiting = core::mem::take(&mut entry.pending);
+                    self.pending -= waiting.len();
+                    counters.arp_pending_expired += waiting.len() as u64;
+                    while let Some(frame) = waiting.pop_front(pool) {
+                        self.undeliverable.push_back(pool, frame);
+                    }
                     self.remove(index, pool, counters);
                 }
             }
@@ -602,8 +617,13 @@ mod tests {
         }
 
         fn request(&mut self) -> Option<Request> {
-            self.neighbours
-                .next_request(self.now, &mut self.pool, &mut self.counters)
+            let request =
+                self.neighbours
+                    .next_request(self.now, &mut self.pool, &mut self.counters);
+            while let Some(frame) = self.neighbours.take_undeliverable(&mut self.pool) {
+                self.pool.free(frame);
+            }
+            request
         }
 
         fn advance(&mut self, seconds: u64) {

@@ -114,6 +114,9 @@ impl Stack {
         let due = self
             .neighbours
             .next_request(self.now, &mut self.pool, &mut self.counters);
+        while let Some(frame) = self.neighbours.take_undeliverable(&mut self.pool) {
+            self.report_undeliverable(frame);
+        }
         let Some(Request {
             interface: id,
             address,

@@ -7,6 +7,7 @@ use crate::context::IcmpError;
 use crate::pool::Frame;
 use crate::wire::icmpv4::{self, Icmpv4Header, Message, message_type, unreachable_code};
 use crate::wire::ipv4::{self, protocol};
+use crate::wire::ipv6::Ipv6Header;
 use core::net::{IpAddr, SocketAddr};
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, IntoBytes};
@@ -106,6 +107,24 @@ impl Stack {
         }
     }
 
+    /// Tells the socket that a packet is from that its neighbour cannot be reached: what the link
+    /// layer has to report (RFC 1122 §2.4), before any timer of the socket.
+    pub(super) fn report_undeliverable(&mut self, frame: Frame) {
+        let sender = sender_of(self.pool.content(&frame));
+        self.pool.free(frame);
+        match sender {
+            Some((protocol::TCP, local, remote, seq)) => {
+                self.tcp
+                    .neighbour_failed(&mut context!(self), local, remote, seq);
+            }
+            Some((protocol::UDP, local, remote, _)) => {
+                let (local, remote) = ((local.ip(), local.port()), (remote.ip(), remote.port()));
+                self.udp.icmp_error(local, remote, IcmpError::Unreachable);
+            }
+            _ => {}
+        }
+    }
+
     /// Answers an echo request with the same payload (RFC 1122 §3.2.2.6), in the frame that it
     /// came in. Options of the request's IP header are not returned.
     fn send_echo_reply(&mut self, frame: Frame, packet: Packet) {
@@ -156,4 +175,35 @@ impl Stack {
         self.counters.icmp_sent += 1;
         self.send_owned(packet.destination, packet.source, protocol::ICMP, frame);
     }
+}
+
+/// Protocol, addresses and ports of a packet of ours, and its first number if it is TCP's.
+fn sender_of(packet: &[u8]) -> Option<(u8, SocketAddr, SocketAddr, u32)> {
+    let (protocol, source, destination, transport) = if packet.first()? >> 4 == 4 {
+        let (header, transport) = ipv4::parse_quoted(packet).ok()?;
+        let (source, destination) = (header.source(), header.destination());
+        (
+            header.protocol,
+            source.into(),
+            destination.into(),
+            transport.start,
+        )
+    } else {
+        let (header, _) = Ipv6Header::ref_from_prefix(packet).ok()?;
+        let (source, destination) = (
+            IpAddr::from(header.source),
+            IpAddr::from(header.destination),
+        );
+        (
+            header.next_header,
+            source,
+            destination,
+            size_of::<Ipv6Header>(),
+        )
+    };
+    let [a, b, c, d, e, f, g, h] = *packet.get(transport..)?.first_chunk()?;
+    let (local_port, remote_port) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    let local = SocketAddr::new(source, local_port);
+    let remote = SocketAddr::new(destination, remote_port);
+    Some((protocol, local, remote, u32::from_be_bytes([e, f, g, h])))
 }

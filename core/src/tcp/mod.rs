@@ -814,6 +814,31 @@ impl Tcp {
         self.settle(cx, index);
     }
 
+    /// The next hop of a segment that starts with `seq` does not answer. What is not open yet fails:
+    /// there is no sense in waiting for more of the same; what is open notes the reason and goes on
+    /// trying (RFC 1122 §4.2.3.9, RFC 5461 §4).
+    pub(crate) fn neighbour_failed(
+        &mut self,
+        cx: &mut Context<'_>,
+        local: core::net::SocketAddr,
+        remote: core::net::SocketAddr,
+        seq: u32,
+    ) {
+        let Some(Entry::Connection(index)) = self.find(&FourTuple::new(local, remote)) else {
+            return;
+        };
+        let Some(tcb) = self.connections.get_mut(index) else {
+            return;
+        };
+        if tcb.state == State::SynSent && tcb.iss == SeqNum::new(seq) {
+            cx.counters.tcp_neighbour_failed += 1;
+            tcb.fail(Failure::Unreachable);
+        } else {
+            tcb.flags |= TcbFlags::UNREACHABLE;
+        }
+        self.settle(cx, index);
+    }
+
     /// Takes the next socket whose readiness has grown.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         while let Some(user) = self.events.pop_front() {

@@ -882,6 +882,7 @@ scripts! {
     send_restart_after_idle,
     send_segments_and_windows,
     send_silly_window,
+    send_window_of_overtaken_segments,
     send_window_override,
     send_window_override_while_peer_sends,
     send_window_shrinks,

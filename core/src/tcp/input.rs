@@ -409,8 +409,12 @@ impl Tcb {
             return false;
         }
         let window = u32::from(segment.window) << self.snd_scale;
-        let window_is_newer = self.snd_wl1.before(segment.seq)
-            || (self.snd_wl1 == segment.seq && self.snd_wl2.before_or_at(ack));
+        // What moves SND.UNA is newer than all before, also if its data was overtaken; an old
+        // acknowledgement says nothing of the window (RFC 9293 §3.10.7.4, fifth step).
+        let window_is_newer = ack.after(self.snd_una)
+            || (ack == self.snd_una
+                && (self.snd_wl1.before(segment.seq)
+                    || (self.snd_wl1 == segment.seq && self.snd_wl2.before_or_at(ack))));
         let duplicate = ack == self.snd_una
             && segment.seq_len() == 0
             && self.flight() > 0

@@ -7,6 +7,7 @@
     reason = "every test target uses its own part of this"
 )]
 
+pub mod adversary;
 pub mod bulk;
 pub mod link;
 pub mod packet;

@@ -249,9 +249,10 @@ fn a_datagram_to_a_silent_neighbour_is_reported_to_its_socket_as_unreachable() {
     for _ in 0..3 {
         let nothing = host.stack.udp_recv_from(host.now, id, &mut buffer);
         assert_eq!(nothing.unwrap_err(), RecvFromError::WouldBlock);
+        assert_eq!(host.transmit().len(), 1, "a question");
         host.advance(1_000);
     }
-    host.advance(10);
+    assert_eq!(host.transmit().len(), 0);
     let error = host.stack.udp_recv_from(host.now, id, &mut buffer);
     assert_eq!(error.unwrap_err(), RecvFromError::Unreachable);
     let once = host.stack.udp_recv_from(host.now, id, &mut buffer);

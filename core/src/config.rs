@@ -162,6 +162,17 @@ pub enum EcnMode {
     Active,
 }
 
+impl CongestionAlgorithm {
+    /// The name: `cubic` or `new-reno`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cubic => "cubic",
+            Self::NewReno => "new-reno",
+        }
+    }
+}
+
 /// One network interface.
 #[derive(Clone, Copy, Debug)]
 pub struct InterfaceConfig {

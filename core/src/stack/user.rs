@@ -6,7 +6,7 @@ use crate::error::{
     SendError, SettingError,
 };
 use crate::socket::{Event, Readiness, SocketId, SocketKind};
-use crate::tcp::{EcnFeedback, State, TcpSetting, TcpSettings};
+use crate::tcp::{EcnFeedback, State, TcpEntry, TcpInfo, TcpSetting, TcpSettings};
 use crate::time::Instant;
 use crate::udp::Received;
 use core::net::{IpAddr, SocketAddr};
@@ -171,6 +171,23 @@ impl Stack {
     ) -> Result<(), SettingError> {
         self.advance(now);
         self.tcp.set(&mut context!(self), id, setting)
+    }
+
+    /// What a connection is doing (STATUS, RFC 9293 §3.10.6).
+    ///
+    /// # Errors
+    /// [`BadHandle`], also for listeners.
+    pub fn tcp_info(&self, id: SocketId) -> Result<TcpInfo, BadHandle> {
+        self.tcp.info(id)
+    }
+
+    /// Goes through everything that TCP has: listeners, connections, those that are half-open, and
+    /// TIME-WAIT. Starts with cursor 0; gives an entry and the cursor for the next call, `None` at
+    /// the end. What comes and goes between two calls may be missed; nothing else is, and nothing is
+    /// given twice. All calls together cost one pass over the tables.
+    #[must_use]
+    pub fn tcp_next(&self, cursor: usize) -> Option<(TcpEntry, usize)> {
+        self.tcp.next_entry(cursor)
     }
 
     /// The settings of a connection or a listener.

@@ -480,6 +480,8 @@ impl Tcb {
         let mut delivered = Delivered::new(&mut self.rack, micros(cx.now), echo_age, self.recover);
         delivered.news.first_retransmitted = first_retransmitted;
         if advances {
+            let laps = u16::from(ack.laps(self.iss, self.snd_una));
+            self.snd_wraps = self.snd_wraps.wrapping_add(laps);
             self.snd_una = ack;
             shared.budget.tx_used -= self.send.acknowledge(cx.pool, ack, &mut delivered);
             self.snd_nxt = self.snd_nxt.latest(ack);
@@ -686,6 +688,7 @@ impl Tcb {
         let was_empty = self.unread == 0;
         shared.budget.rx_used += push_or_merge(&mut self.received, cx.pool, frame);
         let mut taken = len;
+        let before = self.rcv_nxt;
         self.rcv_nxt += len;
         if self.out_of_order != BlockId::NONE {
             let filled = shared.reassembly.take_in_order(
@@ -700,6 +703,7 @@ impl Tcb {
             // A hole was filled, wholly or in part (RFC 5681 §4.2).
             self.flags |= TcbFlags::ACK_NOW;
         }
+        self.count_laps(before);
         self.unread += taken;
         if was_empty || self.flags.contains(TcbFlags::FIN_AHEAD) {
             self.flags |= TcbFlags::EVENT;
@@ -790,9 +794,17 @@ impl Tcb {
         }
     }
 
+    /// RCV.NXT has moved on from `before`.
+    fn count_laps(&mut self, before: SeqNum) {
+        let laps = u16::from(self.rcv_nxt.laps(self.irs, before));
+        self.rcv_wraps = self.rcv_wraps.wrapping_add(laps);
+    }
+
     /// The FIN is next.
     fn fin(&mut self) {
+        let before = self.rcv_nxt;
         self.rcv_nxt += 1;
+        self.count_laps(before);
         self.rcv_adv = self.rcv_adv.latest(self.rcv_nxt);
         self.flags.remove(TcbFlags::FIN_AHEAD);
         self.flags |=

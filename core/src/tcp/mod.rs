@@ -52,6 +52,7 @@ mod user;
 pub use ecn::EcnFeedback;
 pub use settings::{TcpSetting, TcpSettings};
 pub use state::State;
+pub use user::{TcpEntry, TcpInfo};
 
 use crate::checksum;
 use crate::config::{Limits, TcpConfig};

@@ -565,6 +565,7 @@ impl Tcb {
         }
         if seq.before(self.snd_max) {
             cx.counters.tcp_retransmits += 1;
+            self.retransmits = self.retransmits.saturating_add(1);
         }
         cx.counters.tcp_sent += 1;
         let mut ecn = Ecn::NotEct;
@@ -595,6 +596,7 @@ impl Tcb {
         let outgoing = self.control_segment(shared, cx, self.send.end, Flags::FIN)?;
         if self.send.end.before(self.snd_max) {
             cx.counters.tcp_retransmits += 1;
+            self.retransmits = self.retransmits.saturating_add(1);
         }
         self.flags.remove(TcbFlags::FIN_LOST | TcbFlags::TIMING);
         self.snd_nxt = self.send.end + 1;

@@ -69,6 +69,11 @@ impl Rack {
         }
     }
 
+    /// The smallest round-trip time, in microseconds; 0 before there is one.
+    pub(super) fn min_rtt_micros(&self) -> u32 {
+        self.min_rtt
+    }
+
     /// A segment has arrived: steps 1 to 3 of RFC 8985 §6.2. `echo_age` is how long ago the copy
     /// was sent that was acknowledged, in milliseconds, if timestamps say.
     pub(super) fn delivered(&mut self, segment: &Descriptor, now: u32, echo_age: Option<u32>) {

@@ -71,6 +71,11 @@ impl RttEstimator {
         self.srtt
     }
 
+    /// RTTVAR in microseconds.
+    pub(super) fn rttvar_micros(&self) -> u32 {
+        self.rttvar
+    }
+
     /// The timeout to use now, backoff included.
     pub(super) fn rto(&self) -> Duration {
         let rto = u64::from(self.rto) << self.backoff.min(16);

@@ -50,6 +50,13 @@ impl SeqNum {
     }
 }
 
+impl SeqNum {
+    /// Whether a number that counts on from `isn` and was `before` has come past `isn` again.
+    pub(super) fn laps(self, isn: Self, before: Self) -> bool {
+        self.0.wrapping_sub(isn.0) < before.0.wrapping_sub(isn.0)
+    }
+}
+
 impl Add<u32> for SeqNum {
     type Output = Self;
 
@@ -81,6 +88,15 @@ impl fmt::Display for SeqNum {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lap_is_complete_at_the_initial_number_not_at_zero() {
+        let isn = SeqNum::new(u32::MAX - 10);
+        assert!(!(isn + 20).laps(isn, isn + 1));
+        assert!(!isn.laps(isn, isn));
+        assert!((isn + 5).laps(isn, isn - 5));
+        assert!(isn.laps(isn, isn - 1) && !(isn - 1).laps(isn, isn - 2));
+    }
 
     /// Numbers around the places where arithmetic could go wrong.
     fn interesting() -> impl Iterator<Item = u32> + Clone {

@@ -37,6 +37,11 @@ impl<T> Slab<T> {
         }
     }
 
+    /// How many places there are.
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     pub(super) fn used(&self) -> usize {
         self.used
     }

@@ -278,6 +278,11 @@ pub(super) struct Tcb {
     pub(super) smss: u16,
     pub(super) mtu: u16,
     pub(super) snd_scale: u8,
+    /// How often `snd_una` and `rcv_nxt` have come past their initial numbers again.
+    pub(super) snd_wraps: u16,
+    pub(super) rcv_wraps: u16,
+    /// Segments that were sent again.
+    pub(super) retransmits: u32,
 
     // Receive sequence variables.
     pub(super) rcv_scale: u8,
@@ -379,6 +384,9 @@ impl Tcb {
             smss: agreed.smss,
             mtu: agreed.mtu,
             snd_scale: agreed.snd_scale,
+            snd_wraps: 0,
+            rcv_wraps: 0,
+            retransmits: 0,
             rcv_scale: agreed.rcv_scale,
             irs: agreed.irs,
             rcv_nxt,
@@ -600,6 +608,6 @@ mod tests {
     /// the demultiplexer, the wheel and the lists).
     #[test]
     fn a_control_block_stays_small() {
-        assert!(size_of::<Tcb>() <= 472, "{}", size_of::<Tcb>());
+        assert!(size_of::<Tcb>() <= 480, "{}", size_of::<Tcb>());
     }
 }

@@ -1,6 +1,9 @@
 //! The calls of the user (RFC 9293 §3.10.1 to §3.10.6), on listeners and connections.
 
+mod info;
 mod settings;
+
+pub use info::{TcpEntry, TcpInfo};
 
 use super::ecn::{EcnAgreed, EcnFeedback};
 use super::listener::{self, Listener};

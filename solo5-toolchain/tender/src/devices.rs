@@ -95,6 +95,8 @@ pub struct NetDevice {
 /// A block device that is ready to be used.
 #[derive(Debug)]
 pub struct BlockDevice {
+    /// Its index in the manifest.
+    pub index: usize,
     /// Its descriptor.
     pub fd: i32,
     /// Its sector size in bytes.
@@ -192,6 +194,13 @@ impl Devices {
         Ok(())
     }
 
+    /// Whether a network device is attached.
+    #[must_use]
+    pub fn has_attached_net(&self) -> bool {
+        let is_net = |slot: &Slot| matches!(slot.backing, Some(Backing::Net(_)));
+        self.slots.iter().any(is_net)
+    }
+
     /// Ends the setting up: every device is attached and fit for use.
     ///
     /// Network devices without a MAC address get a random one. Whatever else an image stored in
@@ -246,6 +255,7 @@ impl Devices {
                     entry.attached = 1;
                     let fd = entry.host_fd;
                     attached.block.push(BlockDevice {
+                        index,
                         fd,
                         sector_size: sector,
                         capacity,

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
 use solo5_abi::constants::AbiTarget;
+use solo5_abi::extension::{self, Extensions};
 use solo5_abi::manifest::{Manifest, ManifestEntry, ManifestError};
 use solo5_abi::note::{self, Abi1, NoteError, NoteKind};
 use thiserror::Error;
@@ -323,6 +324,27 @@ impl<S: ImageSource> Image<S> {
         Ok(manifest.entries().collect())
     }
 
+    /// What the image can do beyond Solo5. An image that does not say, or not in a form that is
+    /// understood, can do nothing.
+    pub fn extensions(&self) -> Option<Extensions> {
+        let notes = self.segments.iter().filter(|s| s.p_type == PT_NOTE);
+        notes
+            .filter_map(|segment| self.note_bytes(segment).ok())
+            .find_map(|bytes| extension::find(&bytes))
+    }
+
+    /// The bytes of a segment that holds notes. No note that is accepted is longer than this,
+    /// whatever the segment claims.
+    fn note_bytes(&self, segment: &ProgramHeader) -> io::Result<Vec<u8>> {
+        let len = usize::try_from(segment.p_filesz)
+            .unwrap_or(usize::MAX)
+            .min(note::MAX_NOTE_LEN);
+        let mut bytes = vec![0; len];
+        let got = self.source.read_at(&mut bytes, segment.p_offset)?;
+        bytes.truncate(got);
+        Ok(bytes)
+    }
+
     /// The payload of the first note of this kind. Only the first note of each segment counts.
     fn note(&self, kind: NoteKind) -> Result<Option<Vec<u8>>, ImageError> {
         let notes = self
@@ -331,14 +353,8 @@ impl<S: ImageSource> Image<S> {
             .enumerate()
             .filter(|(_, s)| s.p_type == PT_NOTE);
         for (index, segment) in notes {
-            // No note that is accepted is longer than this, whatever the segment claims.
-            let mut bytes = [0; note::MAX_NOTE_LEN];
-            let len = usize::try_from(segment.p_filesz)
-                .unwrap_or(usize::MAX)
-                .min(bytes.len());
-            let got = self.source.read_at(&mut bytes[..len], segment.p_offset);
-            let got = got.map_err(ImageError::Read)?;
-            match note::find(&bytes[..got], kind) {
+            let bytes = self.note_bytes(segment).map_err(ImageError::Read)?;
+            match note::find(&bytes, kind) {
                 Ok(None) => {}
                 Ok(Some(payload)) => return Ok(Some(payload.to_vec())),
                 Err(error @ NoteError::Header { .. }) => {

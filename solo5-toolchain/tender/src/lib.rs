@@ -1,26 +1,28 @@
-//! The host side of a Solo5 image: `solo5-spt` loads an image, gives it the devices that its
-//! manifest asks for, and runs it as this very process behind a system call filter.
+//! The host side of a Solo5 image: loads it, gives it the devices that its manifest asks for, and
+//! runs it. `solo5-spt` becomes the image, behind a system call filter; `solo5-hvt` runs it in a
+//! virtual machine, and is behind a filter itself.
 //!
 //! - [`image`]: reads an ELF file with its Solo5 notes; [`load`] puts its segments into memory.
 //!   Both only see an [`image::ImageSource`] and a [`load::GuestMemory`], so tests and fuzzers can
 //!   run them on bytes. `solo5-elftool` reads notes through them too.
-//! - [`options`]: the grammar of the command line
+//! - [`options`]: the grammar of the command line; [`cli`]: what both tenders make of it
 //! - [`devices`]: what the manifest declares and what the command line attaches, from [`tap`] and
 //!   [`block`]
-//! - [`memory`], [`sandbox`], [`launch`]: address space, filter and entry of an spt guest
-//! - [`run`]: all of it in order
+//! - [`boot`]: what a guest finds; [`filter`]: making system call filters
+//! - [`spt`] and [`hvt`]: the two tenders
 //!
-//! What comes from an image, a command line or the host is never trusted: every bad input is an
-//! error with a one-line message, and nothing here panics.
+//! What comes from an image, a guest, a command line or the host is never trusted: every bad input
+//! is an error with a one-line message, and nothing here panics.
 
 pub mod block;
+pub mod boot;
+pub mod cli;
 pub mod devices;
 pub mod errno;
+pub mod filter;
+pub mod hvt;
 pub mod image;
-pub mod launch;
 pub mod load;
-pub mod memory;
 pub mod options;
-pub mod run;
-pub mod sandbox;
+pub mod spt;
 pub mod tap;

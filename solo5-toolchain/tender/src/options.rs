@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 
-use solo5_abi::constants::{CMDLINE_SIZE, DEFAULT_SECTOR_SIZE, MAX_NAME_LEN};
+use solo5_abi::constants::{AbiTarget, CMDLINE_SIZE, DEFAULT_SECTOR_SIZE, MAX_NAME_LEN, PAGE_SIZE};
 use thiserror::Error;
 
 /// What a command line asks for.
@@ -68,8 +68,17 @@ pub fn scan(arguments: &[OsString]) -> Request<'_> {
 pub enum Opt<'a> {
     /// `--mem=N`: size of guest memory in bytes; never 0, a multiple of 1 MiB.
     Memory(u64),
-    /// `--x-exec-heap`: memory outside the image is executable.
+    /// spt, `--x-exec-heap`: memory outside the image is executable.
     ExecutableHeap,
+    /// hvt, `--no-net-ring`: no network ring is offered.
+    NoNetRing,
+    /// hvt, `--ring0`: the guest starts in ring 0.
+    Ring0,
+    /// hvt, `--stack=N`: bytes of the stack above a page that must not be touched; a multiple of
+    /// the page size, not 0.
+    Stack(u64),
+    /// hvt, `--dumpcore=DIR`: where the memory of a guest that aborts goes.
+    DumpCore(&'a OsStr),
     /// `--net:NAME=IFACE`: attach a TAP interface.
     Net {
         /// Name of the device in the manifest.
@@ -140,13 +149,17 @@ pub enum OptionError {
 /// # Errors
 ///
 /// See [`OptionError`].
-pub fn parse(option: &OsStr) -> Result<Opt<'_>, OptionError> {
+pub fn parse(target: AbiTarget, option: &OsStr) -> Result<Opt<'_>, OptionError> {
     let bytes = option.as_bytes();
     if let Some(value) = bytes.strip_prefix(b"--mem=") {
         return memory(value).map(Opt::Memory).ok_or(OptionError::Memory);
     }
-    if bytes.starts_with(b"--x-exec-heap") {
-        return Ok(Opt::ExecutableHeap);
+    if let Some(own) = match target {
+        AbiTarget::Spt => spt_option(bytes),
+        AbiTarget::Hvt => hvt_option(bytes),
+        _ => None,
+    } {
+        return Ok(own);
     }
     if let Some((name, value)) = device(bytes, b"--net:") {
         let interface = OsStr::from_bytes(value);
@@ -181,6 +194,30 @@ pub fn parse(option: &OsStr) -> Result<Opt<'_>, OptionError> {
         });
     }
     Err(OptionError::Invalid)
+}
+
+/// An option that only `solo5-spt` has.
+fn spt_option(option: &[u8]) -> Option<Opt<'_>> {
+    option
+        .starts_with(b"--x-exec-heap")
+        .then_some(Opt::ExecutableHeap)
+}
+
+/// An option that only `solo5-hvt` has.
+fn hvt_option(option: &[u8]) -> Option<Opt<'_>> {
+    const KIB: u64 = 1 << 10;
+    match option {
+        b"--no-net-ring" => return Some(Opt::NoNetRing),
+        b"--ring0" => return Some(Opt::Ring0),
+        _ => {}
+    }
+    if let Some(value) = option.strip_prefix(b"--stack=") {
+        let bytes = leading_number(value)?.checked_mul(KIB)?;
+        let bytes = bytes.checked_next_multiple_of(PAGE_SIZE)?;
+        return (bytes > 0).then_some(Opt::Stack(bytes));
+    }
+    let directory = option.strip_prefix(b"--dumpcore=")?;
+    (!directory.is_empty()).then(|| Opt::DumpCore(OsStr::from_bytes(directory)))
 }
 
 /// Splits `PREFIX NAME=VALUE`. The name obeys the rules for names, the value is not empty.
@@ -282,7 +319,7 @@ mod tests {
 
     #[track_caller]
     fn option(text: &str) -> Result<Opt<'_>, OptionError> {
-        parse(OsStr::new(text))
+        parse(AbiTarget::Spt, OsStr::new(text))
     }
 
     #[test]
@@ -338,6 +375,36 @@ mod tests {
     fn executable_heap_is_recognised_by_its_prefix() {
         assert_eq!(option("--x-exec-heap"), Ok(Opt::ExecutableHeap));
         assert_eq!(option("--x-exec-hea"), Err(OptionError::Invalid));
+    }
+
+    #[test]
+    fn options_of_hvt_are_its_own() {
+        for (text, want) in [
+            ("--no-net-ring", Opt::NoNetRing),
+            ("--ring0", Opt::Ring0),
+            ("--stack=64", Opt::Stack(64 << 10)),
+            ("--stack=1", Opt::Stack(4096)),
+            ("--dumpcore=/tmp/a b", Opt::DumpCore(OsStr::new("/tmp/a b"))),
+        ] {
+            assert_eq!(parse(AbiTarget::Hvt, OsStr::new(text)), Ok(want), "{text}");
+            assert_eq!(option(text), Err(OptionError::Invalid), "{text}");
+        }
+        for text in [
+            "--x-exec-heap",
+            "--ring00",
+            "--ring",
+            "--no-net-rings",
+            "--stack=0",
+            "--stack=",
+            "--stack=x",
+            "--stack=18446744073709551615",
+            "--stack=18014398509481983",
+            "--dumpcore=",
+            "--dumpcore",
+        ] {
+            let got = parse(AbiTarget::Hvt, OsStr::new(text));
+            assert_eq!(got, Err(OptionError::Invalid), "{text}");
+        }
     }
 
     #[test]

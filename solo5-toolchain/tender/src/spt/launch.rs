@@ -60,14 +60,6 @@ impl Events {
     }
 }
 
-/// Whether the kernel makes everything readable executable too, which defeats the separation of
-/// code and data.
-#[must_use]
-pub fn read_implies_exec() -> bool {
-    use nix::sys::personality::{self, Persona};
-    personality::get().is_ok_and(|persona| persona.contains(Persona::READ_IMPLIES_EXEC))
-}
-
 /// Shuts the box and runs the guest in it, from `entry` on with its stack at the end of guest
 /// memory. There is no way back: the guest ends the process.
 ///

@@ -9,12 +9,10 @@ use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect};
 use solo5_abi::boot::SptBootInfo;
-use solo5_abi::constants::{
-    CMDLINE_SIZE, LOAD_BASE, MANIFEST_VERSION, SPT_BOOT_INFO, SPT_MAP_BASE,
-};
-use solo5_abi::manifest::{ManifestEntry, ManifestHeader};
-use zerocopy::IntoBytes;
+use solo5_abi::constants::{SPT_BOOT_INFO, SPT_MAP_BASE};
+use solo5_abi::manifest::ManifestEntry;
 
+use crate::boot;
 use crate::load::{GuestMemory, Protection};
 
 /// Guest memory: everything from [`SPT_MAP_BASE`] to its size. It is never unmapped.
@@ -69,26 +67,15 @@ impl Mapping {
         cmdline: &[u8],
     ) -> io::Result<()> {
         let too_big = || io::Error::from_raw_os_error(libc::E2BIG);
-        let entries = u32::try_from(manifest.len()).map_err(|_| too_big())?;
-        let header = ManifestHeader {
-            version: MANIFEST_VERSION,
-            entries,
-        };
-        boot.manifest = SPT_BOOT_INFO + size_of::<SptBootInfo>() as u64;
-        boot.cmdline = boot.manifest + (size_of_val(&header) + size_of_val(manifest)) as u64;
-        let end = boot.cmdline + CMDLINE_SIZE as u64;
-        if cmdline.len() >= CMDLINE_SIZE || end > LOAD_BASE {
-            return Err(too_big());
-        }
-        let parts = [
-            boot.as_bytes(),
-            header.as_bytes(),
-            manifest.as_bytes(),
-            cmdline,
-        ]
-        .concat();
-        let room = self.bytes_mut(SPT_BOOT_INFO..end).ok_or_else(too_big)?;
-        room[..parts.len()].copy_from_slice(&parts);
+        let boot_size = size_of::<SptBootInfo>();
+        let places = boot::places(SPT_BOOT_INFO, boot_size, manifest, cmdline);
+        let places = places.ok_or_else(too_big)?;
+        boot.manifest = places.manifest;
+        boot.cmdline = places.cmdline;
+        let room = self.bytes_mut(SPT_BOOT_INFO..places.end);
+        let room = room.ok_or_else(too_big)?;
+        let bytes = boot::bytes(&boot, manifest, cmdline);
+        room[..bytes.len()].copy_from_slice(&bytes);
         Ok(())
     }
 }

@@ -1,14 +1,10 @@
 //! The box: which system calls an spt guest may make (solo5-abi section 14.6).
 
-use std::collections::BTreeMap;
-
-use seccompiler::{
-    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen as ArgLen, SeccompCmpOp as Op,
-    SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
-};
+use seccompiler::{BackendError, BpfProgram, SeccompCmpOp as Op};
 use solo5_abi::spt;
 
 use crate::devices::{BlockDevice, NetDevice};
+use crate::filter::{Rules, register};
 
 /// What the filter is made for.
 #[derive(Clone, Copy, Debug)]
@@ -23,30 +19,6 @@ pub struct Resources<'a> {
     pub block: &'a [BlockDevice],
 }
 
-/// The rules under construction, by system call.
-#[derive(Default)]
-struct Rules(BTreeMap<i64, Vec<SeccompRule>>);
-
-impl Rules {
-    /// Lets a system call through when all conditions hold.
-    fn allow(&mut self, number: u64, conditions: &[(u8, Op, u64)]) -> Result<(), BackendError> {
-        let conditions = conditions
-            .iter()
-            .map(|&(arg, ref op, value)| {
-                SeccompCondition::new(arg, ArgLen::Qword, op.clone(), value)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let rules = self.0.entry(number.cast_signed()).or_default();
-        rules.push(SeccompRule::new(conditions)?);
-        Ok(())
-    }
-}
-
-/// A descriptor as it stands in a register. Descriptors are never negative.
-fn register(fd: i32) -> u64 {
-    u64::from(fd.cast_unsigned())
-}
-
 /// Compiles the filter. A system call that it does not let through kills the process.
 ///
 /// Arguments are compared as whole 64-bit registers.
@@ -55,7 +27,7 @@ fn register(fd: i32) -> u64 {
 ///
 /// The program is longer than the kernel takes; 63 devices fit.
 pub fn filter(resources: Resources<'_>) -> Result<BpfProgram, BackendError> {
-    let mut rules = Rules::default();
+    let mut rules = Rules::of_registers();
     // Frames first: rules are tried in order.
     for device in resources.net {
         for number in [spt::SYS_READ, spt::SYS_WRITE] {
@@ -83,12 +55,8 @@ pub fn filter(resources: Resources<'_>) -> Result<BpfProgram, BackendError> {
         rules.allow(spt::SYS_CLOCK_GETTIME, &[(0, Op::Eq, clock)])?;
     }
     rules.allow(spt::SYS_ARCH_PRCTL, &[(0, Op::Eq, spt::ARCH_SET_FS)])?;
-    // No rule at all: whatever the arguments.
-    rules
-        .0
-        .insert(spt::SYS_EXIT_GROUP.cast_signed(), Vec::new());
-    let (otherwise, matched) = (SeccompAction::KillProcess, SeccompAction::Allow);
-    SeccompFilter::new(rules.0, otherwise, matched, TargetArch::x86_64)?.try_into()
+    rules.allow_always(spt::SYS_EXIT_GROUP);
+    rules.compile()
 }
 
 #[cfg(test)]
@@ -99,6 +67,7 @@ mod tests {
     fn a_filter_for_as_many_devices_as_a_manifest_can_have_fits_the_kernel() {
         let net: Vec<_> = (1..64).map(|index| NetDevice { index, fd: 100 }).collect();
         let device = |fd| BlockDevice {
+            index: 1,
             fd,
             sector_size: 512,
             capacity: 1 << 40,

@@ -1,0 +1,302 @@
+//! What a guest can make the host do: console, clock, waiting, devices.
+//!
+//! [`Host`] is the boundary between what a guest asks for, which is checked on the other side
+//! ([`crate::hvt::hypercall`], [`crate::hvt::ring`]), and system calls, which are here. Memory of the
+//! guest is passed to the kernel as it is; the tender does not look at it.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use crate::devices::{Attached, BlockDevice, NetDevice};
+
+/// Bytes of guest memory, for the host's kernel to read or write.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestBytes {
+    /// The first one.
+    pub start: NonNull<u8>,
+    /// How many.
+    pub len: usize,
+}
+
+/// A `solo5_result_t`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Outcome {
+    /// Done.
+    Ok = 0,
+    /// Nothing is queued.
+    Again = 1,
+    /// No such device, or not possible with it.
+    Invalid = 2,
+    /// The host refuses.
+    Unspecified = 3,
+}
+
+/// A guest's surroundings. Devices are known by their index in the manifest.
+///
+/// # Safety
+///
+/// What is done with [`GuestBytes`] stays inside them.
+pub unsafe trait Host {
+    /// Writes to the console. What cannot be written is lost.
+    fn console(&self, text: GuestBytes);
+
+    /// UTC since 1970 in nanoseconds.
+    fn walltime(&self) -> u64;
+
+    /// Waits until a network device has input or so many nanoseconds have passed. Bit `n` of the
+    /// result stands for the device with index `n`.
+    fn poll(&self, timeout: u64) -> u64;
+
+    /// Whether the guest has network devices.
+    fn has_net(&self) -> bool;
+
+    /// Whether the guest has block devices.
+    fn has_block(&self) -> bool;
+
+    /// Whether this is the index of a network device.
+    fn is_net(&self, index: u64) -> bool;
+
+    /// Sends a frame.
+    fn net_write(&self, index: u64, frame: GuestBytes) -> Outcome;
+
+    /// Receives a frame; its length if there was one.
+    fn net_read(&self, index: u64, room: GuestBytes) -> Result<usize, Outcome>;
+
+    /// Capacity of a block device in bytes.
+    fn capacity(&self, index: u64) -> Option<u64>;
+
+    /// Writes to a block device, within its capacity.
+    fn block_write(&self, index: u64, offset: u64, data: GuestBytes) -> Outcome;
+
+    /// Reads from a block device, within its capacity.
+    fn block_read(&self, index: u64, offset: u64, room: GuestBytes) -> Outcome;
+}
+
+/// The real host.
+#[derive(Debug)]
+pub struct Linux {
+    net: Vec<NetDevice>,
+    block: Vec<BlockDevice>,
+    /// Network devices that will never have input again.
+    dead: AtomicU64,
+}
+
+/// The result of a system call: a count, or an error.
+fn checked(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Repeats a system call that a signal interrupted.
+fn uninterrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+    loop {
+        match checked(call()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Waits for events on descriptors, at most so many nanoseconds.
+fn wait(fds: &mut [libc::pollfd], timeout: u64) -> io::Result<usize> {
+    const SECOND: u64 = 1_000_000_000;
+    let limit = libc::timespec {
+        // Below 2^64 / 10^9, and below 10^9.
+        tv_sec: (timeout / SECOND).cast_signed(),
+        tv_nsec: (timeout % SECOND).cast_signed(),
+    };
+    let result = {
+        // SAFETY: the kernel reads and writes these descriptors and reads the limit.
+        unsafe {
+            libc::ppoll(
+                fds.as_mut_ptr(),
+                fds.len() as u64,
+                &raw const limit,
+                std::ptr::null(),
+            )
+        }
+    };
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+impl Linux {
+    /// The host with these devices.
+    #[must_use]
+    pub fn new(attached: &mut Attached) -> Self {
+        Self {
+            net: std::mem::take(&mut attached.net),
+            block: std::mem::take(&mut attached.block),
+            dead: AtomicU64::new(0),
+        }
+    }
+
+    /// Descriptors of network devices.
+    pub fn net_fds(&self) -> impl Iterator<Item = RawFd> {
+        self.net.iter().map(|device| device.fd)
+    }
+
+    /// Descriptors of block devices.
+    pub fn block_fds(&self) -> impl Iterator<Item = RawFd> {
+        self.block.iter().map(|device| device.fd)
+    }
+
+    fn net(&self, index: u64) -> Option<&NetDevice> {
+        self.net.iter().find(|device| device.index as u64 == index)
+    }
+
+    fn block(&self, index: u64) -> Option<&BlockDevice> {
+        self.block
+            .iter()
+            .find(|device| device.index as u64 == index)
+    }
+
+    /// Reads or writes all of `bytes` at `offset`, by `call`, a system call at an offset.
+    fn transfer(
+        &self,
+        index: u64,
+        offset: u64,
+        bytes: GuestBytes,
+        call: impl Fn(RawFd, *mut u8, usize, i64) -> isize,
+    ) -> Outcome {
+        let Some(device) = self.block(index) else {
+            return Outcome::Invalid;
+        };
+        let mut done = 0;
+        while done < bytes.len {
+            let at = i64::try_from(offset.saturating_add(done as u64));
+            let Ok(at) = at else {
+                return Outcome::Invalid;
+            };
+            let to = bytes.start.as_ptr().wrapping_add(done);
+            match uninterrupted(|| call(device.fd, to, bytes.len - done, at)) {
+                // The file is shorter than it was.
+                Ok(0) | Err(_) => return Outcome::Unspecified,
+                Ok(count) => done += count,
+            }
+        }
+        Outcome::Ok
+    }
+}
+
+// SAFETY: system calls get the pointer and the length as they are.
+unsafe impl Host for Linux {
+    fn console(&self, text: GuestBytes) {
+        /// How long the reader of a full pipe is waited for, in nanoseconds.
+        const PATIENCE: u64 = 1_000_000_000;
+        let mut done = 0;
+        while done < text.len {
+            let from = text.start.as_ptr().wrapping_add(done);
+            // SAFETY: guest memory, which the kernel reads.
+            let write = || unsafe { libc::write(1, from.cast(), text.len - done) };
+            match uninterrupted(write) {
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let mut pipe = [libc::pollfd {
+                        fd: 1,
+                        events: libc::POLLOUT,
+                        revents: 0,
+                    }];
+                    if wait(&mut pipe, PATIENCE).is_ok_and(|ready| ready == 0) {
+                        return;
+                    }
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn walltime(&self) -> u64 {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn poll(&self, timeout: u64) -> u64 {
+        const NEVER: RawFd = -1;
+        let dead = self.dead.load(Ordering::Relaxed);
+        let mut fds: Vec<_> = self
+            .net
+            .iter()
+            .map(|device| libc::pollfd {
+                fd: if dead & 1 << device.index == 0 {
+                    device.fd
+                } else {
+                    NEVER
+                },
+                events: libc::POLLIN,
+                revents: 0,
+            })
+            .collect();
+        match wait(&mut fds, timeout) {
+            Ok(_) => {}
+            // Early is allowed.
+            Err(_) => return 0,
+        }
+        let mut ready = 0;
+        for (device, fd) in self.net.iter().zip(&fds) {
+            if fd.revents & libc::POLLIN != 0 {
+                ready |= 1 << device.index;
+            } else if fd.revents != 0 {
+                // The interface is gone. It would end every wait at once, for nothing.
+                self.dead.fetch_or(1 << device.index, Ordering::Relaxed);
+            }
+        }
+        ready
+    }
+
+    fn has_net(&self) -> bool {
+        !self.net.is_empty()
+    }
+
+    fn has_block(&self) -> bool {
+        !self.block.is_empty()
+    }
+
+    fn is_net(&self, index: u64) -> bool {
+        self.net(index).is_some()
+    }
+
+    fn net_write(&self, index: u64, frame: GuestBytes) -> Outcome {
+        let Some(device) = self.net(index) else {
+            return Outcome::Invalid;
+        };
+        // SAFETY: guest memory, which the kernel reads.
+        let write = || unsafe { libc::write(device.fd, frame.start.as_ptr().cast(), frame.len) };
+        match uninterrupted(write) {
+            Ok(count) if count == frame.len => Outcome::Ok,
+            _ => Outcome::Unspecified,
+        }
+    }
+
+    fn net_read(&self, index: u64, room: GuestBytes) -> Result<usize, Outcome> {
+        let device = self.net(index).ok_or(Outcome::Invalid)?;
+        // SAFETY: guest memory, which the kernel writes.
+        let read = || unsafe { libc::read(device.fd, room.start.as_ptr().cast(), room.len) };
+        match uninterrupted(read) {
+            Ok(0) => Err(Outcome::Again),
+            Ok(count) => Ok(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Outcome::Again),
+            Err(_) => Err(Outcome::Unspecified),
+        }
+    }
+
+    fn capacity(&self, index: u64) -> Option<u64> {
+        self.block(index).map(|device| device.capacity)
+    }
+
+    fn block_write(&self, index: u64, offset: u64, data: GuestBytes) -> Outcome {
+        self.transfer(index, offset, data, |fd, from, len, at| {
+            // SAFETY: guest memory, which the kernel reads.
+            unsafe { libc::pwrite(fd, from.cast(), len, at) }
+        })
+    }
+
+    fn block_read(&self, index: u64, offset: u64, room: GuestBytes) -> Outcome {
+        self.transfer(index, offset, room, |fd, to, len, at| {
+            // SAFETY: guest memory, which the kernel writes.
+            unsafe { libc::pread(fd, to.cast(), len, at) }
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! `solo5-spt`: runs an image of the spt target in this very process (solo5-abi sections 8.5 and 14).
+
+pub mod launch;
+pub mod memory;
+pub mod sandbox;
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::io;
+
+use solo5_abi::boot::SptBootInfo;
+use solo5_abi::constants::{AbiTarget, SPT_ABI_VERSION};
+use thiserror::Error;
+
+use crate::cli::{CliError, Job, Program, Tender};
+use crate::devices::SetupError;
+use crate::errno::Strerror;
+use launch::Events;
+use memory::Mapping;
+use sandbox::Resources;
+
+const TENDER: Tender = Tender {
+    target: AbiTarget::Spt,
+    abi_version: SPT_ABI_VERSION,
+    name: "solo5-spt",
+    usage: "    --x-exec-heap (make memory outside the image executable)
+        WARNING: a guest that is broken into is then easier to take over.
+",
+};
+
+/// Why no guest runs.
+#[derive(Debug, Error)]
+enum Error {
+    #[error(transparent)]
+    Cli(#[from] CliError),
+    #[error("Error allocating guest memory: {}", Strerror(.0))]
+    Allocate(io::Error),
+    #[error("Could not set up events: {}", Strerror(.0))]
+    Events(io::Error),
+    #[error("Could not wait for input of device '{name}': {}", Strerror(.error))]
+    Wait { name: String, error: io::Error },
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error("Could not write boot information: {}", Strerror(.0))]
+    BootInfo(io::Error),
+    #[error("Could not build the system call filter: {0}")]
+    Filter(seccompiler::BackendError),
+    #[error("Could not install the system call filter: {0}")]
+    Install(seccompiler::Error),
+}
+
+/// Runs `solo5-spt` with these arguments, the program's name first.
+///
+/// Returns only if no guest was started: the exit status.
+#[must_use]
+pub fn run(arguments: &[OsString]) -> i32 {
+    let (program, job) = Program::new(TENDER, arguments);
+    match job.map(start) {
+        Err(status) => status,
+        Ok(Err(Error::Cli(error))) => program.refuse(&error),
+        Ok(Err(error)) => {
+            program.warn(error);
+            1
+        }
+        Ok(Ok(never)) => match never {},
+    }
+}
+
+fn start(job: Job) -> Result<Infallible, Error> {
+    let settings = &job.settings;
+    let memory = Mapping::new(settings.memory, settings.executable_heap);
+    let mut memory = memory.map_err(Error::Allocate)?;
+    let events = Events::new().map_err(Error::Events)?;
+    let loaded = job.image.load(&mut memory);
+    let loaded = loaded.map_err(|error| job.refuse(error))?;
+    let cmdline = job.command_line();
+    let Job {
+        image,
+        devices,
+        settings,
+        ..
+    } = job;
+    // The guest does not get to see the file.
+    drop(image);
+    let attached = devices.finish()?;
+    for device in &attached.net {
+        events.add(device).map_err(|error| Error::Wait {
+            name: String::from_utf8_lossy(attached.manifest[device.index].name_bytes()).into(),
+            error,
+        })?;
+    }
+    let cmdline = cmdline?;
+    let (epoll_fd, timer_fd) = (events.epoll_fd(), events.timer_fd());
+    let boot = SptBootInfo {
+        mem_size: settings.memory,
+        kernel_end: loaded.kernel_end,
+        cmdline: 0,
+        manifest: 0,
+        epoll_fd,
+        timer_fd,
+    };
+    memory
+        .write_boot_info(boot, &attached.manifest, &cmdline)
+        .map_err(Error::BootInfo)?;
+    let (net, block) = (&attached.net[..], &attached.block[..]);
+    let filter = sandbox::filter(Resources {
+        epoll_fd,
+        timer_fd,
+        net,
+        block,
+    });
+    let filter = filter.map_err(Error::Filter)?;
+    // SAFETY: guest memory is mapped, the image is loaded with an entry point in it, and boot
+    // information is in place. This program starts no threads.
+    Err(Error::Install(unsafe {
+        launch::enter(&filter, loaded.entry, settings.memory)
+    }))
+}

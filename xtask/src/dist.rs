@@ -33,7 +33,7 @@ const PROGRAMS: &[&str] = &[
 ];
 
 /// Targets with a linker script `solo5_NAME.lds`.
-const TARGETS: &[&str] = &["stub", "spt"];
+const TARGETS: &[&str] = &["stub", "hvt", "spt"];
 
 /// Builds everything and installs it below `prefix`.
 pub(crate) fn install(prefix: &Path) -> Result<()> {
@@ -44,6 +44,7 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
     }
 
     let library = prefix.join("lib").join(TRIPLE);
+    recipes::SOLO5_HVT.object(&workspace, &library.join("solo5_hvt.o"))?;
     recipes::SOLO5_SPT.object(&workspace, &library.join("solo5_spt.o"))?;
     recipes::SOLO5_STUB.object(&workspace, &library.join("solo5_stub.o"))?;
     recipes::LIBMNET.archive(&workspace, &library.join("libmnet.a"))?;

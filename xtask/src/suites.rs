@@ -59,6 +59,7 @@ const ALL: &[Suite] = &[
 /// What is linted: everything, and then what only images are built with.
 const LINTED: &[&[&str]] = &[
     &["--workspace", "--all-targets"],
+    &["--package=solo5-guest", "--lib", "--features=hvt"],
     &["--package=solo5-guest", "--lib", "--features=spt"],
     &["--package=solo5-guest", "--lib", "--features=stub"],
     &["--package=mnet-ffi", "--lib", "--features=freestanding"],

@@ -31,7 +31,7 @@ pub const MEMORY_MAX: u64 = 4 << 30;
 pub const RING_AREA: u64 = 2 << 20;
 
 /// Bytes that a cookie of [`Halt`] points to.
-pub const HALT_COOKIE_LEN: u64 = 512;
+pub const HALT_COOKIE_LEN: usize = 512;
 
 /// Bit of `host_features`: there is a network ring.
 pub const FEATURE_RING: u32 = 1;

@@ -1,7 +1,11 @@
 //! Comparing: `memcmp` and `bcmp`.
 
+#[cfg(not(feature = "moves-only"))]
 use core::arch::asm;
 use core::ffi::c_int;
+
+#[cfg(feature = "moves-only")]
+use crate::scalar::common_prefix;
 
 /// Compares `count` bytes: negative, zero or positive as the first byte that differs is smaller on
 /// the left, absent, or larger on the left.
@@ -36,6 +40,7 @@ pub unsafe fn bcmp(left: *const u8, right: *const u8, count: usize) -> c_int {
 ///
 /// # Safety
 /// As [`memcmp`].
+#[cfg(not(feature = "moves-only"))]
 #[inline]
 unsafe fn common_prefix(left: *const u8, right: *const u8, count: usize) -> usize {
     let mut at = 0;

@@ -1,11 +1,13 @@
 //! Filling: `memset`.
 
 use core::arch::asm;
+#[cfg(not(feature = "moves-only"))]
 use core::arch::x86_64::{_mm_set1_epi8, _mm_storeu_si128};
 use core::ffi::c_int;
 
 /// From this size on the processor's own string store is at least as fast as the loop of 16-byte
 /// stores.
+#[cfg(not(feature = "moves-only"))]
 const STRING_STORE: usize = 1024;
 
 /// Sets `count` bytes at `dest` to the low 8 bits of `value` and returns `dest`.
@@ -37,6 +39,7 @@ pub unsafe fn memset(dest: *mut u8, value: c_int, count: usize) -> *mut u8 {
                 dest.cast::<u64>().write_unaligned(word);
                 dest.add(count - 8).cast::<u64>().write_unaligned(word);
             }
+            #[cfg(not(feature = "moves-only"))]
             16.. if count < STRING_STORE => {
                 let block = _mm_set1_epi8(byte.cast_signed());
                 _mm_storeu_si128(dest.add(count - 16).cast(), block);

@@ -11,6 +11,8 @@
 //! headers, so sizes around that use 16-byte moves without a set-up cost. And a compiler recognises
 //! a loop that copies, fills or searches and replaces it by a call to the very function it stands
 //! in; so each loop is assembly, which it leaves alone. Only SSE2 is used, the baseline of x86-64.
+//! With the feature `moves-only` nothing but moves is used of it: where ring 0 of a virtual machine
+//! is interpreted by software, that is all there may be.
 #![no_std]
 #![no_builtins]
 
@@ -20,12 +22,18 @@ compile_error!("solo5-mem is written for x86_64");
 mod compare;
 mod copy;
 mod fill;
+#[cfg(not(feature = "moves-only"))]
 mod length;
+#[cfg(any(test, feature = "moves-only"))]
+mod scalar;
 
 pub use compare::{bcmp, memcmp};
 pub use copy::{memcpy, memmove};
 pub use fill::memset;
+#[cfg(not(feature = "moves-only"))]
 pub use length::strlen;
+#[cfg(feature = "moves-only")]
+pub use scalar::strlen;
 
 /// The C symbols: each hands its arguments on.
 #[cfg(feature = "symbols")]

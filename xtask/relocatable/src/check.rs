@@ -151,6 +151,7 @@ mod tests {
         package: "",
         library: "",
         features: &[],
+        compiler_options: &[],
         exports: &["wanted", "some_*"],
         imports: &["given", "also_*"],
     };

@@ -1,7 +1,7 @@
 //! Turns a `no_std` crate into one relocatable object in which only chosen symbols are visible.
 //!
-//! That is how everything which C code links against is made: the bindings `solo5_spt.o` and
-//! `solo5_stub.o` (solo5-abi section 15.5) and the library `libmnet.a` (design section 5). A plain
+//! That is how everything which C code links against is made: the bindings `solo5_spt.o`,
+//! `solo5_hvt.o` and `solo5_stub.o` (solo5-abi section 15.5) and the library `libmnet.a` (design section 5). A plain
 //! Rust static library would not do: its archive carries compiler-builtins, whose `memcpy`,
 //! `fmod` and friends would compete with the application's own libc and libm.
 //!
@@ -103,6 +103,8 @@ pub struct Recipe<'a> {
     pub library: &'a str,
     /// Features to build it with; its default features are off.
     pub features: &'a [&'a str],
+    /// Options for the compiler besides those of all images.
+    pub compiler_options: &'a [&'a str],
     /// Symbols that stay global. Each exact name must be there, each prefix must match something.
     pub exports: &'a [&'a str],
     /// Symbols that may stay undefined.
@@ -246,6 +248,7 @@ impl Recipe<'_> {
     /// Runs cargo; the static library's path.
     fn compile(&self, workspace: &Workspace) -> Result<PathBuf, Error> {
         let target_dir = workspace.target_dir.join("image");
+        let flags = [&[RUSTFLAGS], self.compiler_options].concat().join("\x1f");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .current_dir(&workspace.root)
@@ -255,7 +258,7 @@ impl Recipe<'_> {
             .args(["--features", &self.features.join(",")])
             .arg("--target-dir")
             .arg(&target_dir)
-            .env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS);
+            .env("CARGO_ENCODED_RUSTFLAGS", flags);
         run(&mut cargo)?;
         let file = format!("lib{}.a", self.library);
         Ok(target_dir.join(TRIPLE).join("image").join(file))

@@ -31,16 +31,34 @@ const SCRIPT_SYMBOLS: [&str; 7] = [
     "_stext", "_etext", "_erodata", "_end", "_stdata", "_ltdata", "_ltbss",
 ];
 
+/// What bindings need from elsewhere.
+const BINDINGS_IMPORTS: [&str; 8] = {
+    let [a, b, c, d, e, f, g] = SCRIPT_SYMBOLS;
+    ["solo5_app_main", a, b, c, d, e, f, g]
+};
+
+/// Keeps the compiler from computing with vector registers: where ring 0 of a virtual machine is
+/// interpreted by software, moves are all there is.
+const MOVES_ONLY: &[&str] = &["-Cno-vectorize-loops", "-Cno-vectorize-slp"];
+
+/// `solo5_hvt.o`: the bindings for the hvt target.
+pub const SOLO5_HVT: Recipe<'static> = Recipe {
+    package: "solo5-guest",
+    library: "solo5_guest",
+    features: &["hvt"],
+    compiler_options: MOVES_ONLY,
+    exports: BINDINGS_EXPORTS,
+    imports: &BINDINGS_IMPORTS,
+};
+
 /// `solo5_spt.o`: the bindings for the spt target.
 pub const SOLO5_SPT: Recipe<'static> = Recipe {
     package: "solo5-guest",
     library: "solo5_guest",
     features: &["spt"],
+    compiler_options: &[],
     exports: BINDINGS_EXPORTS,
-    imports: &{
-        let [a, b, c, d, e, f, g] = SCRIPT_SYMBOLS;
-        ["solo5_app_main", a, b, c, d, e, f, g]
-    },
+    imports: &BINDINGS_IMPORTS,
 };
 
 /// `solo5_stub.o`: bindings that do nothing, so that a configure script can link its tests.
@@ -48,6 +66,7 @@ pub const SOLO5_STUB: Recipe<'static> = Recipe {
     package: "solo5-guest",
     library: "solo5_guest",
     features: &["stub"],
+    compiler_options: &[],
     exports: BINDINGS_EXPORTS,
     imports: &[],
 };
@@ -58,6 +77,7 @@ pub const LIBMNET: Recipe<'static> = Recipe {
     package: "mnet-ffi",
     library: "mnet_ffi",
     features: &["freestanding"],
+    compiler_options: &[],
     exports: &["mnet_*"],
     imports: &["solo5_*"],
 };

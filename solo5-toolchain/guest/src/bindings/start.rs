@@ -1,5 +1,5 @@
-//! From the entry point to the application (solo5-abi sections 14.2, 14.3 and 15.1), and what an
-//! image tells about itself.
+//! From the entry point to the application (solo5-abi sections 10.3, 14.2 and 15.1), and what an image
+//! of any target tells about itself.
 
 use core::arch::naked_asm;
 use core::arch::x86_64::_rdtsc;
@@ -8,17 +8,15 @@ use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use solo5_abi::boot::SptBootInfo;
-use solo5_abi::constants::{AbiTarget, SPT_ABI_VERSION};
 use solo5_abi::note::{Abi1Note, OpenBsdNote};
 use solo5_sys::solo5_start_info;
 
+use super::manifest;
 use super::output::{log, set_level, solo5_exit};
-use super::state;
-use super::syscall;
 use crate::guard;
 use crate::memory::Memory;
 use crate::options::{self, Level};
+use crate::platform::{self, BootInfo};
 
 unsafe extern "C" {
     /// The application.
@@ -47,7 +45,7 @@ struct Interpreter {
 /// Says what tender the image is for.
 #[used]
 #[unsafe(link_section = ".note.solo5.abi")]
-static ABI_NOTE: Abi1Note = Abi1Note::new(AbiTarget::Spt, SPT_ABI_VERSION);
+static ABI_NOTE: Abi1Note = platform::ABI_NOTE;
 
 /// Makes OpenBSD look at [`INTERPRETER`] too.
 #[used]
@@ -110,13 +108,14 @@ unsafe extern "C" fn _start() -> ! {
 /// # Safety
 ///
 /// To be called once, with what the tender left.
-unsafe extern "C" fn start(boot: *const SptBootInfo) -> ! {
+unsafe extern "C" fn start(boot: *const BootInfo) -> ! {
     // SAFETY: every x86-64 has a time stamp counter, and the tender does not forbid to read it.
     let guard = unsafe { guard::from_time_stamps(_rdtsc(), _rdtsc()) };
     __stack_chk_guard.store(guard, Relaxed);
 
-    // It points to the tender's thread-local storage. At zero, accidental uses of ours fault.
-    syscall::set_fs(0);
+    // A tender may have left its own. At zero, accidental uses of ours fault.
+    platform::set_thread_pointer(0);
+    platform::prepare();
 
     // SAFETY: the tender's pointers are valid, and the information stays unchanged.
     let (boot, cmdline) = unsafe {
@@ -141,14 +140,17 @@ unsafe extern "C" fn start(boot: *const SptBootInfo) -> ! {
     };
     log(Level::Info, format_args!("{memory}"));
 
-    // SAFETY: this is the tender's boot information.
-    unsafe { state::remember(boot) };
+    // SAFETY: this is the tender's boot information, and nobody uses the heap yet.
+    let used = unsafe {
+        manifest::remember(boot.manifest);
+        platform::start(boot, heap_start, heap_size)
+    };
 
     let info = solo5_start_info {
         // At most its length, so it points to the rest or to the NUL.
         cmdline: cmdline.as_ptr().wrapping_add(options.rest),
-        heap_start,
-        heap_size,
+        heap_start: heap_start + used,
+        heap_size: heap_size - used,
     };
     // SAFETY: nobody else has a pointer to it yet. The application is as `solo5.h` says.
     let status = unsafe {

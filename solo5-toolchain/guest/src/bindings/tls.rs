@@ -4,7 +4,7 @@ use core::ptr;
 
 use solo5_sys::solo5_result_t;
 
-use super::syscall;
+use crate::platform;
 use crate::tls::Tls;
 
 unsafe extern "C" {
@@ -57,7 +57,7 @@ unsafe extern "C" fn solo5_tls_init(tls: usize) -> solo5_result_t {
 /// `solo5_set_tls_base`: see `solo5.h`.
 #[unsafe(no_mangle)]
 extern "C" fn solo5_set_tls_base(base: usize) -> solo5_result_t {
-    if syscall::set_fs(base) == 0 {
+    if platform::set_thread_pointer(base) {
         solo5_result_t::SOLO5_R_OK
     } else {
         solo5_result_t::SOLO5_R_EINVAL

@@ -1,34 +1,11 @@
 //! Network and block devices (solo5-abi sections 2.2 and 14.5).
 
-use core::ffi::{CStr, c_char};
-
-use solo5_abi::manifest::{DeviceType, ManifestEntry};
+use solo5_abi::manifest::DeviceType;
 use solo5_abi::spt::EAGAIN;
-use solo5_sys::{solo5_block_info, solo5_handle_t, solo5_net_info, solo5_off_t, solo5_result_t};
+use solo5_sys::{solo5_handle_t, solo5_off_t, solo5_result_t};
 
-use super::state::devices;
 use super::syscall;
-
-/// Looks up a device by its C name and stores its handle.
-///
-/// # Safety
-///
-/// `name` must be null or NUL terminated, `handle` null or writable.
-unsafe fn acquire(
-    name: *const c_char,
-    handle: *mut solo5_handle_t,
-    kind: DeviceType,
-) -> Option<&'static ManifestEntry> {
-    if name.is_null() || handle.is_null() {
-        return None;
-    }
-    // SAFETY: the caller vouches for the string.
-    let name = unsafe { CStr::from_ptr(name) };
-    let (found, entry) = devices().find(name.to_bytes(), kind)?;
-    // SAFETY: the caller vouches for the place, which C may have left unaligned.
-    unsafe { handle.write_unaligned(found) };
-    Some(entry)
-}
+use crate::bindings::manifest::devices;
 
 /// What a transfer of exactly `size` bytes means to the caller.
 fn all_or_nothing(transferred: i64, size: usize) -> solo5_result_t {
@@ -37,29 +14,6 @@ fn all_or_nothing(transferred: i64, size: usize) -> solo5_result_t {
     } else {
         solo5_result_t::SOLO5_R_EUNSPEC
     }
-}
-
-/// `solo5_net_acquire`: see `solo5.h`.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn solo5_net_acquire(
-    name: *const c_char,
-    handle: *mut solo5_handle_t,
-    info: *mut solo5_net_info,
-) -> solo5_result_t {
-    if info.is_null() {
-        return solo5_result_t::SOLO5_R_EINVAL;
-    }
-    // SAFETY: the caller keeps to `solo5.h`.
-    let Some(entry) = (unsafe { acquire(name, handle, DeviceType::Net) }) else {
-        return solo5_result_t::SOLO5_R_EINVAL;
-    };
-    let found = solo5_net_info {
-        mac_address: entry.mac(),
-        mtu: usize::from(entry.mtu()),
-    };
-    // SAFETY: the caller keeps to `solo5.h`.
-    unsafe { info.write_unaligned(found) };
-    solo5_result_t::SOLO5_R_OK
 }
 
 /// `solo5_net_write`: see `solo5.h`.
@@ -103,29 +57,6 @@ unsafe extern "C" fn solo5_net_read(
             Err(_) => solo5_result_t::SOLO5_R_EUNSPEC,
         },
     }
-}
-
-/// `solo5_block_acquire`: see `solo5.h`.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn solo5_block_acquire(
-    name: *const c_char,
-    handle: *mut solo5_handle_t,
-    info: *mut solo5_block_info,
-) -> solo5_result_t {
-    if info.is_null() {
-        return solo5_result_t::SOLO5_R_EINVAL;
-    }
-    // SAFETY: the caller keeps to `solo5.h`.
-    let Some(entry) = (unsafe { acquire(name, handle, DeviceType::Block) }) else {
-        return solo5_result_t::SOLO5_R_EINVAL;
-    };
-    let found = solo5_block_info {
-        capacity: entry.capacity(),
-        block_size: u64::from(entry.block_size()),
-    };
-    // SAFETY: the caller keeps to `solo5.h`.
-    unsafe { info.write_unaligned(found) };
-    solo5_result_t::SOLO5_R_OK
 }
 
 /// `solo5_block_write`: see `solo5.h`.

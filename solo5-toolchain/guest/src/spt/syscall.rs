@@ -46,7 +46,7 @@ const fn register(number: i32) -> u64 {
 }
 
 /// Ends the process.
-pub(super) fn exit_group(status: c_int) -> ! {
+pub(crate) fn exit_group(status: c_int) -> ! {
     loop {
         // SAFETY: touches no memory. It does not return; the loop is for the compiler.
         unsafe { syscall(SYS_EXIT_GROUP, [register(status), 0, 0, 0, 0, 0]) };

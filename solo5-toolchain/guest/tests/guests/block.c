@@ -63,8 +63,10 @@ int solo5_app_main(const struct solo5_start_info *info)
     EXPECT(solo5_net_write(handle, data, 60) == SOLO5_R_EINVAL);
     EXPECT(solo5_net_read(handle, back, 1514, &size) == SOLO5_R_EINVAL);
 
+#ifndef HVT
     /* Memory that is not there is the host's to refuse. */
     uint8_t *nowhere = (uint8_t *)0x1000;
     EXPECT(solo5_block_read(handle, 0, nowhere, disk.block_size) == SOLO5_R_EUNSPEC);
+#endif
     return SUCCESS();
 }

@@ -25,9 +25,50 @@ int solo5_app_main(const struct solo5_start_info *info)
         *(volatile unsigned char *)info->heap_start = 0xc3;
         __asm__ volatile("call *%0" : : "r"(info->heap_start) : "memory");
     }
+    if (same(what, "rodata-call"))
+        __asm__ volatile("call *%0" : : "r"(constant) : "memory");
+    if (same(what, "stack-call")) {
+        volatile unsigned char code = 0xc3;
+        __asm__ volatile("call *%0" : : "r"(&code) : "memory");
+    }
+    if (same(what, "beyond"))
+        *(volatile char *)(info->heap_start + info->heap_size) = 1;
     if (same(what, "illegal"))
         __asm__ volatile("ud2");
     if (same(what, "dup"))
         __asm__ volatile("syscall" : : "a"(32), "D"(1) : "rcx", "r11", "memory");
+    if (same(what, "divide"))
+        __asm__ volatile("xorl %%ecx, %%ecx; divl %%ecx" : : "a"(1), "d"(0) : "ecx");
+    if (same(what, "breakpoint"))
+        __asm__ volatile("int3");
+#ifdef HVT
+    if (same(what, "halt"))
+        __asm__ volatile("hlt");
+    if (same(what, "cr3"))
+        __asm__ volatile("movq %0, %%cr3" : : "r"((uintptr_t)0));
+    if (same(what, "port"))
+        __asm__ volatile("outl %0, %1" : : "a"(0), "Nd"((uint16_t)0x80));
+    if (same(what, "port-in"))
+        __asm__ volatile("inl %1, %0" : "=a"(*(uint32_t *)info->heap_start) : "Nd"((uint16_t)0x500));
+    if (same(what, "handler-port"))
+        __asm__ volatile("outb %0, %1" : : "a"((uint8_t)0), "Nd"((uint16_t)0xce));
+    if (same(what, "call-0"))
+        __asm__ volatile("outl %0, %1" : : "a"(0x200000), "Nd"((uint16_t)0x500));
+    if (same(what, "net-call"))
+        __asm__ volatile("outl %0, %1" : : "a"(0x200000), "Nd"((uint16_t)0x506));
+    if (same(what, "doorbell"))
+        __asm__ volatile("outl %0, %1" : : "a"(0), "Nd"((uint16_t)0x600));
+    if (same(what, "pointer"))
+        __asm__ volatile("outl %0, %1" : : "a"(0xfffffff8), "Nd"((uint16_t)0x502));
+    if (same(what, "monitor"))
+        *(volatile char *)0x100000000 = 1;
+    if (same(what, "boot-info"))
+        *(volatile char *)0x10000 = 1;
+    if (same(what, "page-tables"))
+        *(volatile char *)0x2000 = 1;
+    if (same(what, "stack"))
+        for (volatile char *at = (volatile char *)__builtin_frame_address(0);; at -= 4096)
+            *at = 1;
+#endif
     return SUCCESS();
 }

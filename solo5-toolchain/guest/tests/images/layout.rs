@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Guest, Image, lib_dir, succeed};
+use crate::support::{Guest, Image, Place, lib_dir, succeed};
 use object::elf::{
     EM_X86_64, ET_EXEC, PF_R, PF_W, PF_X, PT_INTERP, PT_LOAD, PT_NOTE, PT_TLS, ProgramHeader64,
     ProgramType,
 };
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use object::{Endianness, Object, ObjectSymbol};
+use solo5_abi::extension::{self, Extensions};
 
 /// Everything that bindings show (solo5-abi section 15.5).
 const EXPORTS: [&str; 19] = [
@@ -37,7 +38,7 @@ const EXPORTS: [&str; 19] = [
     "solo5_yield",
 ];
 
-/// Everything that the spt bindings may leave undefined.
+/// Everything that real bindings may leave undefined.
 const IMPORTS: [&str; 8] = [
     "_end",
     "_erodata",
@@ -74,8 +75,10 @@ fn globals(path: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
 #[test]
 fn bindings_show_and_need_exactly_what_is_documented() {
     let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-    let (defined, undefined) = globals(&lib_dir().join("solo5_spt.o"));
-    assert_eq!((defined, undefined), (names(&EXPORTS), names(&IMPORTS)));
+    for object in ["solo5_hvt.o", "solo5_spt.o"] {
+        let (defined, undefined) = globals(&lib_dir().join(object));
+        assert_eq!((defined, undefined), (names(&EXPORTS), names(&IMPORTS)));
+    }
     let (defined, undefined) = globals(&lib_dir().join("solo5_stub.o"));
     assert_eq!((defined, undefined), (names(&EXPORTS), names(&[])));
 }
@@ -131,7 +134,7 @@ impl Header {
 }
 
 impl Layout {
-    fn of(image: &Image) -> Self {
+    fn of(image: &Image, expected: &[(ProgramType, u32)]) -> Self {
         let bytes = fs::read(image.path()).expect("the image");
         let file = ElfFile64::<Endianness>::parse(&*bytes).expect("an ELF file");
         let header = file.elf_header();
@@ -147,8 +150,8 @@ impl Layout {
         });
         let mut headers: Vec<_> = file.elf_program_headers().iter().map(Header::new).collect();
         // LLD leaves out a segment for which there are no sections; GNU ld keeps an empty one.
-        if headers.len() + 1 == SPT_HEADERS.len() {
-            headers.insert(3, Header::EMPTY_TDATA);
+        if headers.len() + 1 == expected.len() {
+            headers.insert(headers.len() - 5, Header::EMPTY_TDATA);
         }
         Self {
             entry: header.e_entry(endian),
@@ -156,6 +159,11 @@ impl Layout {
             symbols: symbols.collect(),
             bytes: bytes.clone(),
         }
+    }
+
+    /// A header by its distance from the end, the last one being at 1.
+    fn header_before_end(&self, distance: usize) -> Header {
+        self.headers[self.headers.len() - distance]
     }
 
     fn symbol(&self, name: &str) -> u64 {
@@ -238,6 +246,20 @@ const SPT_HEADERS: [(ProgramType, u32); 9] = [
     (PT_NOTE, R),
 ];
 
+/// The program headers of an image for hvt: code and constants are apart.
+const HVT_HEADERS: [(ProgramType, u32); 10] = [
+    (PT_INTERP, R),
+    (PT_LOAD, X),
+    (PT_LOAD, R),
+    (PT_LOAD, R | W),
+    (PT_LOAD, R),
+    (PT_TLS, 0),
+    (PT_LOAD, R | W),
+    (PT_NOTE, R),
+    (PT_NOTE, R),
+    (PT_NOTE, R),
+];
+
 /// Options that make gcc link with the LLD of the Rust toolchain.
 fn lld_options() -> [String; 2] {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
@@ -255,31 +277,43 @@ fn lld_options() -> [String; 2] {
     ["-fuse-ld=lld".to_owned(), format!("-B{}", dir.display())]
 }
 
-/// Runs `check` on the guest linked with GNU ld, then with LLD.
+/// Runs `check` on the guest linked with GNU ld, then with LLD, for each target.
 fn with_each_linker(guest: Guest<'_>, check: impl Fn(&Image, &Layout)) {
     let [choose, find] = lld_options();
-    for link_options in [&[][..], &[choose.as_str(), find.as_str()]] {
-        let image = Guest {
-            link_options,
-            ..guest
+    for (place, headers) in [
+        (Place::Spt, &SPT_HEADERS[..]),
+        (Place::Hvt, &HVT_HEADERS[..]),
+    ] {
+        for link_options in [&[][..], &[choose.as_str(), find.as_str()]] {
+            let image = Guest {
+                link_options,
+                ..guest
+            }
+            .build_for(place);
+            let layout = Layout::of(&image, headers);
+            assert_eq!(layout.kinds_and_flags(), headers, "{link_options:?}");
+            layout.check();
+            check(&image, &layout);
         }
-        .build();
-        let layout = Layout::of(&image);
-        assert_eq!(layout.kinds_and_flags(), SPT_HEADERS, "{link_options:?}");
-        layout.check();
-        check(&image, &layout);
+    }
+}
+
+/// Runs an image that has to succeed, if it can be run here.
+fn run(image: &Image) {
+    if Place::all().contains(&image.place()) {
+        image.run(&[]).succeeded();
     }
 }
 
 #[test]
 fn an_image_without_thread_locals_is_laid_out_as_documented() {
     with_each_linker(Guest::new("globals"), |image, layout| {
-        let [bss, tdata] = [5, 3].map(|index| layout.headers[index]);
+        let [bss, tdata] = [4, 6].map(|index| layout.header_before_end(index));
         assert_eq!(bss.file_size, 0);
         assert!(bss.size >= 75000, "zeroed and common data: {bss:?}");
         assert_eq!((tdata.file_size, tdata.size), (0, 0));
         assert_eq!((layout.symbol("_ltdata"), layout.symbol("_ltbss")), (0, 0));
-        image.run(&[]).succeeded();
+        run(image);
     });
 }
 
@@ -291,13 +325,13 @@ fn thread_locals_have_pages_of_their_own() {
         ..Guest::new("tls")
     };
     with_each_linker(guest, |image, layout| {
-        let [data, tdata, tls, bss] = [2, 3, 4, 5].map(|index| layout.headers[index]);
+        let [data, tdata, tls, bss] = [7, 6, 5, 4].map(|index| layout.header_before_end(index));
         assert_eq!((tdata.file_size, tdata.size), (PAGE, PAGE));
         assert_eq!(tdata.address, layout.symbol("_stdata"));
         assert!(data.end() <= tdata.address && tdata.end() <= bss.address);
         assert_eq!(layout.symbol("_ltdata"), PAGE);
         assert_eq!((tls.address, tls.size), (tdata.end(), 64));
-        image.run(&[]).succeeded();
+        run(image);
     });
 }
 
@@ -309,16 +343,30 @@ fn notes_have_exactly_the_documented_bytes_and_headers_of_their_own() {
             devices,
             ..Guest::new("net")
         },
-        |_, layout| {
-            let [openbsd, abi, manifest] = [6, 7, 8].map(|index| layout.headers[index]);
+        |image, layout| {
+            let [openbsd, abi, manifest] = [3, 2, 1].map(|index| layout.header_before_end(index));
             let mut expected = b"\x08\0\0\0\x04\0\0\0\x01\0\0\0OpenBSD\0".to_vec();
             expected.extend([0; 4]);
             assert_eq!(layout.content(&openbsd), expected);
 
             let mut expected = b"\x06\0\0\0\x10\0\0\0ABI1Solo5\0\0\0".to_vec();
-            expected.extend(b"\x02\0\0\0\x02\0\0\0");
+            let target = if image.place() == Place::Spt { 2 } else { 1 };
+            expected.extend([target, 0, 0, 0, 2, 0, 0, 0]);
             expected.extend([0; 8]);
-            assert_eq!(layout.content(&abi), expected);
+            let (first, rest) = layout.content(&abi).split_at(expected.len());
+            assert_eq!(first, expected);
+            // Behind it, unseen by other tenders: what the image can do beyond Solo5.
+            let extensions = extension::find(rest);
+            assert_eq!(extensions.is_some(), image.place() == Place::Hvt);
+            if let Some(Extensions { features, answer }) = extensions {
+                assert_eq!(features, extension::FEATURE_RING3);
+                let data = layout.header_before_end(7);
+                let file_end = data.address + data.file_size;
+                assert!(
+                    data.address <= answer && answer + 8 <= file_end,
+                    "{answer:#x}"
+                );
+            }
 
             let entry = |name: &[u8], kind: u32| {
                 let mut entry = name.to_vec();
@@ -340,13 +388,13 @@ fn notes_have_exactly_the_documented_bytes_and_headers_of_their_own() {
 
 #[test]
 fn a_configure_test_links_with_the_stub_and_declares_no_abi() {
-    let image = Guest::new("conftest").link_for("stub");
-    let layout = Layout::of(&image);
+    let image = Guest::new("conftest").link_for("stub", Place::Spt);
+    let layout = Layout::of(&image, &SPT_HEADERS);
     let mut expected = SPT_HEADERS;
     expected[5].1 = 0;
     // There is no .interp either: nothing of this is ever started.
     assert_eq!(layout.kinds_and_flags()[1..], expected[1..]);
-    let [openbsd, abi, manifest] = [6, 7, 8].map(|index| layout.headers[index]);
+    let [openbsd, abi, manifest] = [3, 2, 1].map(|index| layout.header_before_end(index));
     assert_eq!((openbsd.size, abi.size, manifest.size), (0, 0, 136));
     let outcome = image.run(&[]);
     outcome.failed(1, "");

@@ -1,9 +1,12 @@
 //! Images that are linked with our bindings, the way that the compiler wrapper links them.
 //!
 //! - `layout`: the files: symbols, segments, notes
-//! - `spt`: what they do under `solo5-spt`
+//! - `both`: what they do under each of the tenders
+//! - `spt`, `hvt`: what only one of them has
 //! - `support`: building and running them
 
+mod both;
+mod hvt;
 mod layout;
 mod spt;
 mod support;

@@ -3,8 +3,8 @@
 //! Bindings and tender are built first, once in a process, so that a test never runs something
 //! stale. Everything else is in a directory that goes away with the test.
 //!
-//! The environment variable `SOLO5_SPT` names another tender to use instead of ours, so that the
-//! same guests can be run under upstream's.
+//! The environment variables `SOLO5_SPT` and `SOLO5_HVT` name other tenders to use instead of ours,
+//! so that the same guests can be run under upstream's.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,17 +16,85 @@ use std::sync::LazyLock;
 use mnet_relocatable::{Recipe, Workspace, recipes};
 use tempfile::TempDir;
 
-/// What is built once: bindings and tender.
+/// What is built once: bindings and tenders.
 struct Built {
-    /// Holds `solo5_spt.o`, `solo5_stub.o` and their linker scripts.
+    /// Holds an object and a linker script for each target.
     lib: TempDir,
-    tender: PathBuf,
+    spt: PathBuf,
+    hvt: PathBuf,
+}
+
+/// Where a guest runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// `solo5-spt`.
+    Spt,
+    /// `solo5-hvt`, as it starts guests of its own accord: ours in ring 3.
+    Hvt,
+    /// `solo5-hvt` with guests in ring 0. Other tenders have no other way.
+    Ring0,
+}
+
+impl Place {
+    /// Everywhere where guests can run on this machine; prints why somewhere else they cannot.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut places = vec![Self::Spt];
+        if hvt_works() {
+            places.extend([Self::Hvt, Self::Ring0]);
+        }
+        places
+    }
+
+    /// [`Place::all`] without those where instructions may be interpreted by software, which takes a
+    /// thousand times as long.
+    pub(crate) fn fast() -> Vec<Self> {
+        let mut places = Self::all();
+        places.retain(|&place| place != Self::Ring0);
+        places
+    }
+
+    /// The tender.
+    pub(crate) fn tender(self) -> &'static Path {
+        match self {
+            Self::Spt => &BUILT.spt,
+            Self::Hvt | Self::Ring0 => &BUILT.hvt,
+        }
+    }
+
+    /// Options that every run gets.
+    pub(crate) fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Ring0 if !other_hvt_tender() => &["--ring0"],
+            _ => &[],
+        }
+    }
+}
+
+/// Whether hvt guests are run by a tender that is not ours. It has neither our options nor ring 3.
+pub(crate) fn other_hvt_tender() -> bool {
+    std::env::var_os("SOLO5_HVT").is_some()
+}
+
+/// Whether virtual machines can be run here. If not, says why.
+pub(crate) fn hvt_works() -> bool {
+    let kvm = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm");
+    match kvm {
+        Ok(_) => true,
+        Err(error) => {
+            println!("skipped: hvt: /dev/kvm: {error}");
+            false
+        }
+    }
 }
 
 static BUILT: LazyLock<Built> = LazyLock::new(|| {
     let workspace = Workspace::of_this_build();
     let lib = tempfile::tempdir().expect("a temporary directory");
     for (name, recipe) in [
+        ("solo5_hvt", &recipes::SOLO5_HVT),
         ("solo5_spt", &recipes::SOLO5_SPT),
         ("solo5_stub", &recipes::SOLO5_STUB),
     ] {
@@ -36,21 +104,20 @@ static BUILT: LazyLock<Built> = LazyLock::new(|| {
         fs::copy(source.join(&script), lib.path().join(&script)).expect("the linker script");
     }
 
-    if let Some(tender) = std::env::var_os("SOLO5_SPT") {
-        let tender = tender.into();
-        return Built { lib, tender };
-    }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(workspace.root())
         .args(["build", "--quiet", "--package", "solo5-tender"])
-        .args(["--bin", "solo5-spt", "--target-dir"])
+        .args(["--bins", "--target-dir"])
         .arg(workspace.target_dir());
     succeed(&mut cargo);
-    Built {
-        lib,
-        tender: workspace.target_dir().join("debug/solo5-spt"),
-    }
+    let tender = |variable, name| {
+        let ours = || workspace.target_dir().join("debug").join(name);
+        std::env::var_os(variable).map_or_else(ours, PathBuf::from)
+    };
+    let spt = tender("SOLO5_SPT", "solo5-spt");
+    let hvt = tender("SOLO5_HVT", "solo5-hvt");
+    Built { lib, spt, hvt }
 });
 
 fn build_bindings(workspace: &Workspace, recipe: &Recipe<'_>, output: &Path) {
@@ -79,11 +146,6 @@ pub(crate) fn lib_dir() -> &'static Path {
     BUILT.lib.path()
 }
 
-/// The tender.
-pub(crate) fn tender() -> &'static Path {
-    &BUILT.tender
-}
-
 /// How to build a guest.
 #[derive(Clone, Copy)]
 pub(crate) struct Guest<'a> {
@@ -108,13 +170,28 @@ impl Guest<'_> {
         }
     }
 
-    /// Compiles and links it.
+    /// Compiles and links it for spt.
     pub(crate) fn build(self) -> Image {
-        self.link_for("spt")
+        self.link_for("spt", Place::Spt)
     }
 
-    /// Compiles it and links it with the bindings for `abi`.
-    pub(crate) fn link_for(self, abi: &str) -> Image {
+    /// Compiles and links it for this place.
+    pub(crate) fn build_for(self, place: Place) -> Image {
+        let guest = |options| Guest { options, ..self };
+        let own = self.options;
+        match place {
+            Place::Spt => self.link_for("spt", place),
+            Place::Hvt => guest(&[own, &["-DHVT"]].concat()).link_for("hvt", place),
+            // Where ring 0 is interpreted by software, there are no vector instructions.
+            Place::Ring0 => {
+                let options = [own, &["-DHVT", "-mgeneral-regs-only"]].concat();
+                guest(&options).link_for("hvt", place)
+            }
+        }
+    }
+
+    /// Compiles it and links it with the bindings for `abi`, to be run at this place.
+    pub(crate) fn link_for(self, abi: &str, place: Place) -> Image {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let manifest = dir.path().join("manifest.c");
         fs::write(&manifest, manifest_source(self.devices)).expect("a file");
@@ -142,7 +219,7 @@ impl Guest<'_> {
             .args(["-l", &format!(":solo5_{abi}.o")])
             .args(self.link_options);
         succeed(link.args(&objects).arg("-o").arg(&image));
-        Image { dir, image }
+        Image { dir, image, place }
     }
 }
 
@@ -177,12 +254,18 @@ fn manifest_source(devices: &[(&str, &str)]) -> String {
 pub(crate) struct Image {
     dir: TempDir,
     image: PathBuf,
+    place: Place,
 }
 
 impl Image {
     /// Where the image is.
     pub(crate) fn path(&self) -> &Path {
         &self.image
+    }
+
+    /// Where it is to be run.
+    pub(crate) fn place(&self) -> Place {
+        self.place
     }
 
     /// A file of `len` zero bytes beside the image.
@@ -201,7 +284,8 @@ impl Image {
     /// Runs it with these options for the tender and these arguments.
     pub(crate) fn run_with(&self, options: &[&str], arguments: &[&str]) -> Outcome {
         let mut command = Command::new("timeout");
-        command.arg("60").arg(tender()).args(options).arg("--");
+        command.arg("60").arg(self.place.tender());
+        command.args(self.place.options()).args(options).arg("--");
         command.arg(&self.image).args(arguments);
         Outcome::of(&mut command)
     }

@@ -1,0 +1,23 @@
+//! What the bindings of all real targets have in common.
+//!
+//! A target is a module with these items, reached as `crate::platform`:
+//!
+//! - `write_console`, `exit`, `set_thread_pointer`: what output, the end, and thread-local storage
+//!   come down to
+//! - `ABI_NOTE`, `BootInfo` and `start`: what the tender needs to know, what it leaves, and what to
+//!   do with it before the application runs
+//!
+//! and with the functions of `solo5.h` that are not here: clocks, waiting, input and output.
+//!
+//! - `start`: from the entry point to `solo5_app_main`
+//! - `manifest`: the devices
+//! - `output`: console, log messages, panics, the end
+//! - `tls`: thread-local storage
+
+pub(crate) mod manifest;
+pub(crate) mod output;
+pub(crate) mod start;
+mod tls;
+
+// The compiler calls memcpy and its family; this brings them into the object.
+use solo5_mem as _;

@@ -27,6 +27,10 @@ pub struct Config {
     pub max_udp_sockets: usize,
     /// Bytes that wait at most in one UDP socket's receive queue. Default 212,992.
     pub udp_receive_buffer: usize,
+    /// Most TCP connections that one peer address may have open to all listeners together.
+    /// Default `None`: no such limit, and no memory for it. A SYN beyond it is ignored, and a
+    /// handshake that ends beyond it is reset; both are counted.
+    pub max_connections_per_peer: Option<usize>,
     /// Defaults of new TCP connections.
     pub tcp: TcpConfig,
 }
@@ -42,6 +46,7 @@ impl Default for Config {
             max_listeners: 32,
             max_udp_sockets: 64,
             udp_receive_buffer: 212_992,
+            max_connections_per_peer: None,
             tcp: TcpConfig::default(),
         }
     }
@@ -70,8 +75,18 @@ pub struct TcpConfig {
     pub time_wait: Duration,
     /// How long a connection that the user closed waits for the peer's FIN. Default 60 s.
     pub fin_wait_2: Duration,
-    /// How often a SYN or a SYN-ACK is sent again. Default 5.
+    /// How often the SYN of a connection that the user asked for is sent again. Default 5.
     pub syn_retries: u8,
+    /// How often the SYN-ACK of a listener is sent again. Default 3: whoever sends SYNs with the
+    /// address of somebody else sends as many packets to him at most.
+    pub syn_ack_retries: u8,
+    /// When SYNs are answered with cookies. Default [`SynCookies::WhenFull`].
+    pub syn_cookies: SynCookies,
+    /// How long the peer may keep its window closed, acknowledging every probe, without taking a
+    /// byte of what waits for it. Default `None`: for ever (RFC 9293 §3.8.6.1, MUST-37), but for
+    /// `user_timeout` while the stack is short of connections or of memory to send, that is, while
+    /// more than 7/8 of either are in use (RFC 6429 §4).
+    pub zero_window_timeout: Option<Duration>,
     /// How long unacknowledged data is retransmitted before the connection fails (R2 of RFC 9293
     /// §3.8.3). Default 5 minutes, at least 100 s (MUST-21 and SHLD-11).
     pub user_timeout: Duration,
@@ -102,6 +117,9 @@ impl Default for TcpConfig {
             time_wait: Duration::from_secs(60),
             fin_wait_2: Duration::from_secs(60),
             syn_retries: 5,
+            syn_ack_retries: 3,
+            syn_cookies: SynCookies::default(),
+            zero_window_timeout: None,
             user_timeout: Duration::from_secs(300),
             connect_timeout: None,
             keepalive: None,
@@ -132,6 +150,45 @@ impl Default for Keepalive {
             idle: Duration::from_secs(7_200),
             interval: Duration::from_secs(75),
             count: 9,
+        }
+    }
+}
+
+/// When a listener answers SYNs with cookies (RFC 4987 §3.6) instead of remembering them.
+///
+/// What a cookie costs: the SYN-ACK is not sent again, the peer's MSS is rounded down to one of
+/// eight sizes, and without timestamps window scale and SACK are not agreed on. So the default uses
+/// them only when there is no memory for the ordinary way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SynCookies {
+    /// Never: SYNs beyond the limits are ignored.
+    Off,
+    /// When the listener's backlog has no room for one more half-open connection, or the stack has
+    /// none.
+    #[default]
+    WhenFull,
+    /// Always: no half-open connection is ever remembered.
+    Always,
+}
+
+/// Choices for one listener.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenOptions {
+    /// Most connections that wait: complete ones for the user to accept them, and half-open ones
+    /// for their peers. At least 1; default 128. When it is full, SYNs are answered with cookies
+    /// ([`TcpConfig::syn_cookies`]); when it is full of complete ones, SYNs are ignored.
+    pub backlog: usize,
+    /// Most connections open at the same time that this listener has brought, accepted or not.
+    /// Default `None`: as many as the stack has room for. Beyond it SYNs are ignored, and
+    /// handshakes that end beyond it are reset.
+    pub max_connections: Option<usize>,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self {
+            backlog: 128,
+            max_connections: None,
         }
     }
 }
@@ -208,6 +265,8 @@ const CONNECTION_BYTES: usize = 896;
 const SMALL_ENTRY_BYTES: usize = 128;
 /// The same for a neighbour, and for a UDP socket.
 const NEIGHBOUR_BYTES: usize = 128;
+/// The same for the count of a peer's connections.
+const PEER_BYTES: usize = 64;
 const UDP_SOCKET_BYTES: usize = 256;
 /// Tables of a fixed size: destinations, rate limits, settings of connections.
 const FIXED_BYTES: usize = 28 << 10;
@@ -230,6 +289,11 @@ impl Limits {
             return Err(ConfigError::MtuOutOfRange);
         }
         let in_range = crate::tcp::is_in_range(&config.tcp)
+            && config
+                .tcp
+                .zero_window_timeout
+                .is_none_or(|timeout| !timeout.is_zero())
+            && config.max_connections_per_peer != Some(0)
             && (1..=MAX_ENTRIES).contains(&config.max_listeners)
             && (1..=MAX_ENTRIES).contains(&config.max_udp_sockets);
         if !in_range {
@@ -250,6 +314,9 @@ impl Limits {
         let tables = connections * CONNECTION_BYTES
             + (half_open + time_wait + config.max_listeners) * SMALL_ENTRY_BYTES
             + neighbours(config) * NEIGHBOUR_BYTES
+            + config
+                .max_connections_per_peer
+                .map_or(0, |_| connections * PEER_BYTES)
             + config.max_udp_sockets * UDP_SOCKET_BYTES
             + FIXED_BYTES;
         let frames = config.memory.saturating_sub(tables) / (frame_size + 24);

@@ -178,10 +178,22 @@ counters! {
     tcp_no_connection,
     /// Dropped: a reset for no connection.
     tcp_stray_reset,
-    /// Dropped: a SYN for a listener whose backlog is full.
+    /// Dropped: a SYN, or the end of a handshake, for a listener whose backlog is full.
     tcp_backlog_full,
+    /// Dropped: a SYN for which no half-open connection is left, where a cookie is not allowed or
+    /// not possible.
+    tcp_half_open_full,
+    /// Dropped: a SYN, or the end of a handshake, for a listener that has as many connections as it
+    /// may. The latter is answered with a reset.
+    tcp_listener_full,
+    /// Dropped: a SYN, or the end of a handshake, of a peer that has as many connections as it may.
+    /// The latter is answered with a reset.
+    tcp_peer_full,
     /// Dropped: a SYN or its last acknowledgement, when all connections that may exist do.
     tcp_connections_full,
+    /// Answered with a reset: no valid cookie in an acknowledgement to a listener that has sent
+    /// some.
+    tcp_cookies_failed,
     /// Dropped: no ACK flag where there must be one.
     tcp_no_ack,
     /// Dropped: it acknowledges what was not sent, or what is too old (RFC 5961 §5).
@@ -226,6 +238,14 @@ counters! {
     tcp_active_opens,
     /// Connections that peers asked for.
     tcp_passive_opens,
+    /// SYNs answered with a cookie (RFC 4987 §3.6).
+    tcp_cookies_sent,
+    /// Connections opened by a cookie.
+    tcp_cookies_accepted,
+    /// Connections without a user that were reset to make room for new ones.
+    tcp_orphans_reaped,
+    /// Connections that failed because the peer's window stayed closed for too long (RFC 6429).
+    tcp_zero_window_reaped,
     /// Half-open connections that their peers never completed.
     tcp_half_open_timeouts,
     /// Connections that failed because their neighbour, peer or gateway, answers no ARP.

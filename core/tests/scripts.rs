@@ -8,7 +8,9 @@ mod common;
 
 use common::packet::{Packet, flags_to_string};
 use common::{Host, OURS, PEER, pattern_at, small_config};
-use mnet_core::config::{Config, CongestionAlgorithm, EcnMode, Keepalive};
+use mnet_core::config::{
+    Config, CongestionAlgorithm, EcnMode, Keepalive, ListenOptions, SynCookies,
+};
 use mnet_core::error::{AcceptError, RecvError, SendError};
 use mnet_core::tcp::TcpSetting;
 use mnet_core::wire::ecn::Ecn;
@@ -412,9 +414,19 @@ impl Script {
         self.unflushed = true;
         match line.next() {
             "listen" => {
-                let backlog = line.number() as usize;
+                let mut options = ListenOptions {
+                    backlog: line.number() as usize,
+                    ..ListenOptions::default()
+                };
+                while let Some(word) = line.words.pop_front() {
+                    match word {
+                        "max" => options.max_connections = Some(line.number() as usize),
+                        other => panic!("line {number}: what is {other}?"),
+                    }
+                }
                 let local = SocketAddr::from((OURS, SERVICE));
-                self.listener = Some(self.host.stack.tcp_listen(local, backlog).expect("listen"));
+                let listener = self.host.stack.tcp_listen_with(local, &options);
+                self.listener = Some(listener.expect("listen"));
             }
             "accept" => {
                 let listener = self.listener.expect("a listener");
@@ -714,6 +726,21 @@ fn config(text: &str) -> Config {
                     ..Keepalive::default()
                 });
             }
+            "syn-ack-retries" => config.tcp.syn_ack_retries = u8::try_from(number()).unwrap(),
+            "syn-cookies" => {
+                config.tcp.syn_cookies = match value {
+                    "off" => SynCookies::Off,
+                    "when-full" => SynCookies::WhenFull,
+                    "always" => SynCookies::Always,
+                    other => panic!("what is {other}?"),
+                }
+            }
+            "max-half-open" => config.max_half_open = Some(number()),
+            "max-connections" => config.max_connections = Some(number()),
+            "max-per-peer" => config.max_connections_per_peer = Some(number()),
+            "zero-window-timeout" => {
+                config.tcp.zero_window_timeout = Some(duration(value).unwrap());
+            }
             other => panic!("what is config {other}?"),
         }
     }
@@ -830,6 +857,7 @@ scripts! {
     handshake_simultaneous_lost,
     handshake_syn_ack_lost,
     handshake_syn_received_segments,
+    handshake_syn_repeated,
     handshake_without_options,
     keepalive_after_shutdown,
     keepalive_and_user_timeout,
@@ -843,7 +871,11 @@ scripts! {
     linger_off_or_with_time_delivers,
     linger_zero_resets,
     listen_backlog,
+    listen_backlog_with_cookies,
     listen_close_resets_unaccepted,
+    listen_max_connections,
+    listen_max_connections_at_once,
+    listen_max_per_peer,
     loss_dsack_undo,
     loss_eifel_after_fast_retransmit,
     loss_eifel_after_timeout,
@@ -888,11 +920,18 @@ scripts! {
     send_window_shrinks,
     send_zero_window,
     send_zero_window_is_no_loss,
+    send_zero_window_timeout,
     send_zero_window_unanswered,
     settings_buffers,
     settings_delayed_ack,
     settings_of_the_configuration,
     settings_ttl_and_dscp,
+    syn_cookie_data_with_the_ack,
+    syn_cookie_ecn,
+    syn_cookie_expired,
+    syn_cookie_not_for_others,
+    syn_cookie_options,
+    syn_cookie_plain,
     syn_in_a_connection,
     syn_without_timestamps,
     time_wait_assassination,

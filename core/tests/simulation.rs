@@ -237,6 +237,7 @@ fn config(random: &mut Random) -> Config {
             // question here.
             user_timeout: Duration::from_secs(7_200),
             syn_retries: 20,
+            syn_ack_retries: 20,
             ..TcpConfig::default()
         },
         ..Config::default()

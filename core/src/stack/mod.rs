@@ -154,7 +154,14 @@ impl Stack {
             neighbours: Neighbours::new(rng.key(), neighbours(config), max_pending),
             icmp_limit: IcmpLimit::new(rng.key()),
             udp: Udp::new(config, &limits, &mut rng),
-            tcp: Tcp::new(&config.tcp, &limits, config.max_listeners, &mut rng, now)?,
+            tcp: Tcp::new(
+                &config.tcp,
+                &limits,
+                config.max_listeners,
+                config.max_connections_per_peer,
+                &mut rng,
+                now,
+            )?,
             limits,
             rng,
         })

@@ -1,6 +1,7 @@
 //! The calls of the users of sockets.
 
 use super::{Stack, context};
+use crate::config::ListenOptions;
 use crate::error::{
     AcceptError, BadHandle, BindError, ConnectError, ListenError, RecvError, RecvFromError,
     SendError, SettingError,
@@ -51,10 +52,26 @@ impl Stack {
         local: SocketAddr,
         backlog: usize,
     ) -> Result<SocketId, ListenError> {
+        let options = ListenOptions {
+            backlog,
+            ..ListenOptions::default()
+        };
+        self.tcp_listen_with(local, &options)
+    }
+
+    /// [`Stack::tcp_listen`] with all choices.
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub fn tcp_listen_with(
+        &mut self,
+        local: SocketAddr,
+        options: &ListenOptions,
+    ) -> Result<SocketId, ListenError> {
         if !self.can_bind(local.ip()) {
             return Err(ListenError::AddressNotLocal);
         }
-        self.tcp.listen(local, backlog)
+        self.tcp.listen(local, options)
     }
 
     /// Takes the next connection of a listener.

@@ -11,7 +11,7 @@ use super::segment::Segment;
 use super::seq::SeqNum;
 use super::settings::{Profile, ProfileId};
 use super::shared::Shared;
-use super::state::{Agreed, ChallengeLimit, State, Tcb, TcbFlags, Timestamps, seconds};
+use super::state::{Agreed, ChallengeLimit, State, Tcb, Timestamps, seconds};
 use super::tick::Tick;
 use crate::context::{Context, Outgoing};
 use crate::demux::FourTuple;
@@ -38,6 +38,8 @@ pub(super) struct HalfOpen {
     ecn: EcnAgreed,
     /// SYN-ACKs sent by the timer.
     retries: u8,
+    /// The SYN-ACK was sent more than once, for whatever reason.
+    repeated: bool,
     /// When the SYN-ACK was sent last, in microseconds.
     sent_at: u32,
     pub(super) retransmit_at: Tick,
@@ -102,6 +104,7 @@ impl HalfOpen {
             sack: segment.sack_permitted,
             ecn: ecn::agrees_in_listen(params.ecn, segment),
             retries: 0,
+            repeated: false,
             sent_at: micros(now),
             retransmit_at: Tick::NEVER,
             challenge: ChallengeLimit::default(),
@@ -139,10 +142,11 @@ impl HalfOpen {
     /// The retransmission timer: whether to send the SYN-ACK again, or to give up.
     pub(super) fn timer(&mut self, params: &Params) -> Step {
         self.retransmit_at = Tick::NEVER;
-        if self.retries >= params.syn_retries {
+        if self.retries >= params.syn_ack_retries {
             return Step::Forget;
         }
         self.retries += 1;
+        self.repeated = true;
         Step::SendSynAck
     }
 
@@ -166,6 +170,7 @@ impl HalfOpen {
                 return Step::Stay;
             }
             self.ecn.repeated(segment);
+            self.repeated = true;
             return Step::SendSynAck;
         }
         let old_timestamp = match (&self.timestamps, segment.timestamps) {
@@ -243,7 +248,12 @@ impl HalfOpen {
         let timestamps = self
             .timestamps
             .map(|ts| (clock.wrapping_add(ts.offset), ts.recent));
-        shared.replies.push(cx, Reply { head, timestamps });
+        let reply = Reply {
+            head,
+            timestamps,
+            syn: None,
+        };
+        shared.replies.push(cx, reply);
     }
 
     /// The control block of the connection that it becomes: `segment` has acknowledged our SYN.
@@ -266,18 +276,18 @@ impl HalfOpen {
             timestamps: self.timestamps,
             sack: self.sack,
             ecn: self.ecn,
-            syn_was_lost: self.retries > 0,
+            syn_was_lost: self.repeated,
         };
         let mut tcb = Tcb::new(self.key, &agreed, profile, shared.profiles.get(profile));
         tcb.state = State::Established;
         tcb.take_window(segment);
-        tcb.listener = self.listener;
-        tcb.flags |= TcbFlags::UNACCEPTED;
         tcb.restart_idle_timer(shared, now);
-        if self.retries == 0 {
+        if !self.repeated {
             let rtt = micros(now).wrapping_sub(self.sent_at);
             tcb.rtt.sample(Duration::from_micros(u64::from(rtt)));
-        } else {
+        } else if self.retries > 0 {
+            // Which of them is acknowledged nobody knows (RFC 6298 §3), and what RFC 6298 §5.7
+            // says is about the timer: a SYN that came twice alone changes nothing.
             tcb.rtt.syn_was_lost();
             debug_assert_eq!(tcb.rtt.rto(), RTO_AFTER_LOST_SYN);
         }

@@ -3,7 +3,7 @@
 //! | step of the RFC | here |
 //! |---|---|
 //! | §3.10.7.1 CLOSED | `Tcp::receive`: `Segment::reset` |
-//! | §3.10.7.2 LISTEN | `Tcp::listener_segment`, `HalfOpen::new` |
+//! | §3.10.7.2 LISTEN | `Tcp::listener_segment`, `HalfOpen::new` (`passive`) |
 //! | §3.10.7.3 SYN-SENT, all steps | `Tcb::syn_sent` |
 //! | §3.10.7.4 in SYN-RECEIVED after LISTEN | `HalfOpen::segment_arrives` |
 //! | §3.10.7.4 in TIME-WAIT | `TimeWait::segment_arrives` |
@@ -525,6 +525,7 @@ impl Tcb {
     fn send_queue_advanced(&mut self, shared: &Shared, cx: &mut Context<'_>, restart_timer: bool) {
         self.rtt.reset_backoff();
         self.retries = 0;
+        self.progress_at = Tick::moment(cx.now);
         self.flags.remove(TcbFlags::UNREACHABLE);
         self.stop_persist();
         // RFC 6298 §5.2 and §5.3.
@@ -832,6 +833,11 @@ impl Tcb {
             let clock = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
             (clock, self.timestamps.recent)
         });
-        shared.replies.push(cx, Reply { head, timestamps });
+        let reply = Reply {
+            head,
+            timestamps,
+            syn: None,
+        };
+        shared.replies.push(cx, reply);
     }
 }

@@ -9,6 +9,8 @@ use crate::time::Instant;
 
 /// RFC 6528 §3: the timer M counts every 4 microseconds.
 const ISN_TICK_NANOS: u64 = 4_000;
+/// The part of M that a SYN cookie replaces: 2^24 ticks are a period of 67 seconds.
+pub(super) const TICKS_PER_PERIOD_BITS: u32 = 24;
 /// Size of the counter table of RFC 6056 §3.3.4.
 const PORT_COUNTERS: usize = 16;
 
@@ -38,12 +40,14 @@ impl Secrets {
     /// clock in the connection's timestamps. Both grow from one connection of a 4-tuple to the
     /// next, so that segments of the former one are recognised as old.
     pub(super) fn initial(&self, key: &FourTuple, now: Instant) -> (SeqNum, u32) {
+        let (f, offset) = self.base(key);
+        (SeqNum::new(f.wrapping_add(isn_timer(now) as u32)), offset)
+    }
+
+    /// F(4-tuple, secret) and the offset.
+    pub(super) fn base(&self, key: &FourTuple) -> (u32, u32) {
         let hash = key.hash(&self.sequence);
-        let m = (now.as_nanos() / ISN_TICK_NANOS) as u32;
-        (
-            SeqNum::new((hash as u32).wrapping_add(m)),
-            (hash >> 32) as u32,
-        )
+        (hash as u32, (hash >> 32) as u32)
     }
 
     /// An ephemeral port for a connection from `key.local` to the remote side of `key`, by the
@@ -70,6 +74,11 @@ impl Secrets {
         }
         None
     }
+}
+
+/// The timer M, not cut to 32 bits.
+pub(super) fn isn_timer(now: Instant) -> u64 {
+    now.as_nanos() / ISN_TICK_NANOS
 }
 
 /// The clock of the timestamps option: a tick per millisecond (RFC 7323 §5.4).

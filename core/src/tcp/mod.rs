@@ -8,15 +8,17 @@
 //! - `rack`, `recovery`, `prr`: which segments are lost, and how they are repaired; `frto`: whether
 //!   they were lost at all; `congestion`: how much may be on its way; `ecn`: marks instead of losses.
 //! - `send_queue` and `reassembly`: data, in the frames of the pool.
-//! - `half_open`, `time_wait`, `listener`: connections before and after they are connections.
+//! - `passive`, `listener`, `half_open`, `syn_cookie`, `peers`: connections before they are
+//!   connections, and who may have one; `time_wait`: afterwards.
 //! - `user`: the calls of the user; `settings`: what the user may choose.
 //! - `rtt`, `seq`, `tick`, `isn`, `params`: arithmetic and constants.
 //!
 //! A connection's functions leave what they want from their surroundings in its flags;
 //! `Tcp::settle` then brings the lists, the timing wheel and the tables up to date. No cost in
-//! here depends on the number of connections, but for closing a listener.
+//! here depends on the number of connections, but for closing a listener: it ends those that wait
+//! there.
 //!
-//! Not built yet: path MTU discovery, SYN cookies. What is not used is not
+//! Not built yet: path MTU discovery. What is not used is not
 //! negotiated.
 
 mod congestion;
@@ -29,6 +31,8 @@ mod list;
 mod listener;
 mod output;
 mod params;
+mod passive;
+mod peers;
 mod prr;
 mod rack;
 mod reassembly;
@@ -44,6 +48,7 @@ mod settings;
 mod shared;
 mod slab;
 mod state;
+mod syn_cookie;
 mod tick;
 mod time_wait;
 mod timers;
@@ -65,13 +70,14 @@ use crate::socket::{Event, SocketId, SocketKind, unspecified_like};
 use crate::time::Instant;
 use crate::timer_wheel::TimerWheel;
 use crate::wire::ip_header_len;
-use crate::wire::tcp::{self as wire, ALIGNED_TIMESTAMPS_LEN, Flags, HEADER_LEN, TcpOptions};
+use crate::wire::tcp::{self as wire, ALIGNED_TIMESTAMPS_LEN, HEADER_LEN, TcpOptions};
 use core::time::Duration;
-use half_open::{HalfOpen, Initial};
+use half_open::HalfOpen;
 use isn::Secrets;
-use list::IndexList;
+use list::{IndexList, Links};
 use listener::Listener;
 use params::{BURST, DEFAULT_MSS_V4, DEFAULT_MSS_V6, MIN_MSS, Params};
+use peers::Peers;
 use reassembly::Reassembly;
 use reply::{PROTOCOL, Replies};
 use segment::Segment;
@@ -80,6 +86,7 @@ use settings::{Profile, Profiles};
 use shared::{Budget, Shared};
 use slab::Slab;
 use state::{Failure, Tcb, TcbFlags};
+use syn_cookie::SynCookies;
 use tick::Tick;
 use time_wait::{TimeWait, TimeWaitTable};
 
@@ -90,15 +97,19 @@ fn announced_mss(local: Address, mtu: u16) -> u16 {
         .max(MIN_MSS)
 }
 
-/// SMSS: the payload of a full segment to a peer that announced `theirs` (RFC 9293 §3.7.1).
-fn effective_mss(local: Address, theirs: Option<u16>, mtu: u16, timestamps: bool) -> u16 {
-    let default = if local.is_ipv4() {
+/// The MSS of a peer that announces none (RFC 9293 §3.7.1, MUST-15).
+fn default_mss(local: Address) -> u16 {
+    if local.is_ipv4() {
         DEFAULT_MSS_V4
     } else {
         DEFAULT_MSS_V6
-    };
+    }
+}
+
+/// SMSS: the payload of a full segment to a peer that announced `theirs` (RFC 9293 §3.7.1).
+fn effective_mss(local: Address, theirs: Option<u16>, mtu: u16, timestamps: bool) -> u16 {
     let ours = announced_mss(local, mtu);
-    let mss = theirs.unwrap_or(default).max(MIN_MSS).min(ours);
+    let mss = theirs.unwrap_or(default_mss(local)).max(MIN_MSS).min(ours);
     let options = if timestamps {
         ALIGNED_TIMESTAMPS_LEN
     } else {
@@ -165,6 +176,8 @@ pub(crate) struct Tcp {
     shared: Shared,
     connections: Slab<Tcb>,
     half_open: Slab<HalfOpen>,
+    /// Lists the half-open connections of each listener.
+    half_open_links: Links,
     time_wait: TimeWaitTable,
     listeners: Slab<Listener>,
     demux: Demux,
@@ -172,6 +185,9 @@ pub(crate) struct Tcp {
     /// The connection whose segment came last: often the next one's too.
     latest: u32,
     secrets: Secrets,
+    cookies: SynCookies,
+    /// Where connections of a peer are limited.
+    peers: Option<Peers>,
     /// Connections, then half-open ones.
     wheel: TimerWheel,
     /// Those with something to send: connections, then half-open ones.
@@ -184,6 +200,8 @@ pub(crate) struct Tcp {
     starved: IndexList,
     /// Where the half-open ones start in `wheel` and `ready`, and the listeners in `events`.
     first_half_open: u32,
+    /// Connections without a handle, in the order in which they lost it.
+    orphaned: IndexList,
     orphans: usize,
 }
 
@@ -193,6 +211,7 @@ impl Tcp {
         config: &TcpConfig,
         limits: &Limits,
         max_listeners: usize,
+        max_per_peer: Option<usize>,
         rng: &mut Rng,
         now: Instant,
     ) -> Result<Self, ConfigError> {
@@ -215,18 +234,22 @@ impl Tcp {
             },
             connections: Slab::new(connections),
             half_open: Slab::new(half_open),
+            half_open_links: Links::new(half_open),
             time_wait: TimeWaitTable::new(time_wait),
             listeners: Slab::new(max_listeners),
             demux: Demux::new(connections + half_open + time_wait + max_listeners),
             demux_secret: rng.key(),
             latest: u32::MAX,
             secrets: Secrets::new(rng),
+            cookies: SynCookies::new(rng),
+            peers: max_per_peer.map(|max| Peers::new(max, connections, rng)),
             wheel: TimerWheel::new(connections + half_open, now),
             ready: IndexList::new(connections + half_open),
             burst: 0,
             events: IndexList::new(connections + max_listeners),
             starved: IndexList::new(connections),
             first_half_open: u32::try_from(connections).unwrap_or(u32::MAX),
+            orphaned: IndexList::new(connections),
             orphans: 0,
         })
     }
@@ -380,163 +403,13 @@ impl Tcp {
                         cx.pool.free(frame);
                     }
                     time_wait::Step::NewConnection => {
-                        let after = self.time_wait.entries.get(index).map(|entry| entry.snd_nxt);
-                        self.end_time_wait(index);
-                        cx.counters.tcp_time_wait_reused += 1;
-                        self.listener_segment(cx, key, &segment, frame, mtu, after);
+                        self.listener_segment(cx, key, segment, frame, mtu, Some(index));
                     }
                 }
             }
             Some(Entry::Listener(_)) | None => {
-                self.listener_segment(cx, key, &segment, frame, mtu, None)
+                self.listener_segment(cx, key, segment, frame, mtu, None)
             }
-        }
-    }
-
-    /// RFC 9293 §3.10.7.1 and §3.10.7.2: a segment for no connection, which may be a SYN for a
-    /// listener. After TIME-WAIT, `after` is a number that the new connection's must exceed.
-    fn listener_segment(
-        &mut self,
-        cx: &mut Context<'_>,
-        key: FourTuple,
-        segment: &Segment,
-        frame: Frame,
-        mtu: usize,
-        after: Option<SeqNum>,
-    ) {
-        cx.pool.free(frame);
-        if segment.flags.contains(Flags::RST) {
-            cx.counters.tcp_stray_reset += 1;
-            return;
-        }
-        let listener = self.find_listener(key.local, key.local_port);
-        let flags = segment
-            .flags
-            .intersection(Flags::SYN | Flags::ACK | Flags::FIN);
-        let (Some(index), Flags::SYN) = (listener, flags) else {
-            if listener.is_some() && !segment.flags.contains(Flags::ACK) {
-                // Neither a request nor an answer to anything: SYN with FIN, or nothing at all.
-                cx.counters.tcp_no_ack += 1;
-                return;
-            }
-            cx.counters.tcp_no_connection += 1;
-            self.shared.replies.push(cx, segment.reset(key));
-            return;
-        };
-        let window = self.initial_window();
-        let Some(listener) = self.listeners.get_mut(index) else {
-            return;
-        };
-        if !listener.has_room() {
-            cx.counters.tcp_backlog_full += 1;
-            return;
-        }
-        if self.half_open.is_full() || self.connections.is_full() {
-            cx.counters.tcp_connections_full += 1;
-            return;
-        }
-        let (mut iss, timestamp_offset) = self.secrets.initial(&key, cx.now);
-        if let Some(after) = after
-            && !iss.after(after)
-        {
-            // RFC 9293 §3.6.1, MAY-2: beyond every number of the former connection.
-            iss = after + 0x1_0000;
-        }
-        let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
-        let initial = Initial {
-            iss,
-            timestamp_offset,
-            window,
-        };
-        let half_open = HalfOpen::new(
-            key,
-            index,
-            segment,
-            &initial,
-            mtu,
-            &self.shared.params,
-            cx.now,
-        );
-        if let Some(place) = self.half_open.insert(half_open) {
-            listener.half_open += 1;
-            cx.counters.tcp_passive_opens += 1;
-            self.enter(&key, Entry::HalfOpen(place));
-            self.ready.push_back(self.first_half_open + place);
-        }
-    }
-
-    /// The window of a SYN-ACK. All that are half-open share what one could get: they may all start
-    /// to send at once, yet none of them has anything reserved.
-    fn initial_window(&self) -> u16 {
-        let budget = &self.shared.budget;
-        let one = budget.window(self.shared.params.receive_buffer, 0, 0);
-        let sharing = u32::try_from(self.half_open.used())
-            .unwrap_or(u32::MAX)
-            .saturating_add(1);
-        u16::try_from((one / sharing).max(budget.least_window()).min(one)).unwrap_or(u16::MAX)
-    }
-
-    fn half_open_segment(
-        &mut self,
-        cx: &mut Context<'_>,
-        index: u32,
-        segment: Segment,
-        frame: Frame,
-    ) {
-        let Some(half_open) = self.half_open.get_mut(index) else {
-            return cx.pool.free(frame);
-        };
-        match half_open.segment_arrives(cx, &mut self.shared, &segment) {
-            half_open::Step::Stay => cx.pool.free(frame),
-            half_open::Step::SendSynAck => {
-                self.ready.push_back(self.first_half_open + index);
-                cx.pool.free(frame);
-            }
-            half_open::Step::Forget => {
-                self.forget_half_open(index);
-                cx.pool.free(frame);
-            }
-            half_open::Step::Open => {
-                let profile = self.listeners.get(half_open.listener).map(|l| l.profile);
-                let profile = profile.unwrap_or_default();
-                let tcb = half_open.open(&self.shared, profile, &segment, cx.now);
-                let (key, listener_index) = (tcb.key, tcb.listener);
-                let Some(place) = self.connections.insert(tcb) else {
-                    // The peer repeats itself, or our SYN-ACK does.
-                    cx.counters.tcp_connections_full += 1;
-                    return cx.pool.free(frame);
-                };
-                self.shared.profiles.retain(profile);
-                self.remove_half_open(index);
-                let hash = self.hash(&key);
-                let (old, new) = (Entry::HalfOpen(index), Entry::Connection(place));
-                self.demux.replace(hash, old.to_bits(), new.to_bits());
-                self.queue_for_accept(listener_index, place);
-                if let Some(tcb) = self.connections.get_mut(place) {
-                    if tcb.ecn_feedback() != EcnFeedback::None {
-                        cx.counters.tcp_ecn_agreed += 1;
-                    }
-                    tcb.segment_arrives(&mut self.shared, cx, segment, frame);
-                    self.settle(cx, place);
-                }
-            }
-        }
-    }
-
-    /// Takes a half-open connection out of everything but the demultiplexer.
-    fn remove_half_open(&mut self, index: u32) -> Option<FourTuple> {
-        let half_open = self.half_open.remove(index)?;
-        self.wheel.cancel(self.first_half_open + index);
-        self.ready.remove(self.first_half_open + index);
-        if let Some(listener) = self.listeners.get_mut(half_open.listener) {
-            listener.half_open -= 1;
-        }
-        Some(half_open.key)
-    }
-
-    fn forget_half_open(&mut self, index: u32) {
-        if let Some(key) = self.remove_half_open(index) {
-            self.leave(&key, Entry::HalfOpen(index));
         }
     }
 
@@ -598,6 +471,10 @@ impl Tcp {
         };
         let key = tcb.key;
         let orphan = tcb.flags.contains(TcbFlags::ORPHAN);
+        let passive = tcb
+            .flags
+            .contains(TcbFlags::PASSIVE)
+            .then_some(tcb.listener);
         tcb.stop_timers();
         self.shared.budget.tx_used -= tcb.send.clear(cx.pool);
         self.shared.budget.rx_used -= self.shared.reassembly.clear(&mut tcb.out_of_order, cx.pool);
@@ -617,6 +494,9 @@ impl Tcp {
         self.ready.remove(index);
         self.starved.remove(index);
         self.leave(&key, Entry::Connection(index));
+        if let Some(listener) = passive {
+            self.passive_ended(listener, key.remote);
+        }
         if let Some(entry) = entry {
             if self.time_wait.entries.is_full()
                 && let Some(oldest) = self.time_wait.oldest()
@@ -632,6 +512,7 @@ impl Tcp {
         }
         if orphan {
             self.orphans -= 1;
+            self.orphaned.remove(index);
             self.events.remove(index);
             self.remove_connection(index);
         }
@@ -666,6 +547,7 @@ impl Tcp {
 
     /// Does everything whose time has come.
     pub(crate) fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        self.shared.budget.few_connections = self.connections.is_nearly_full();
         while let Some(user) = self.wheel.expire(cx.now) {
             if let Some(index) = user.checked_sub(self.first_half_open) {
                 let Some(half_open) = self.half_open.get_mut(index) else {

@@ -1,7 +1,7 @@
 //! TCP's constants, each with its source, and the configuration in the units that TCP counts in.
 
 use super::tick::Tick;
-use crate::config::{EcnMode, TcpConfig};
+use crate::config::{EcnMode, SynCookies, TcpConfig};
 use crate::time::nanos;
 use core::time::Duration;
 
@@ -107,6 +107,9 @@ pub(super) struct Params {
     pub(super) time_wait: Duration,
     pub(super) fin_wait_2: Duration,
     pub(super) syn_retries: u8,
+    pub(super) syn_ack_retries: u8,
+    pub(super) syn_cookies: SynCookies,
+    pub(super) zero_window_timeout: Option<Duration>,
     pub(super) user_timeout: Duration,
     /// The window scale that we announce: the smallest that lets 16 bits say `receive_buffer`.
     pub(super) window_scale: u8,
@@ -122,6 +125,11 @@ impl Params {
             time_wait: Duration::from_nanos(nanos(config.time_wait)),
             fin_wait_2: config.fin_wait_2,
             syn_retries: config.syn_retries,
+            syn_ack_retries: config.syn_ack_retries,
+            syn_cookies: config.syn_cookies,
+            zero_window_timeout: config
+                .zero_window_timeout
+                .map(|timeout| timeout.min(Tick::FARTHEST)),
             user_timeout: config.user_timeout.min(Tick::FARTHEST),
             window_scale: window_scale.unwrap_or(MAX_WINDOW_SCALE),
         }

@@ -1,7 +1,7 @@
 //! Segments that belong to no connection, and how any segment without data is built.
 //!
-//! Resets and the acknowledgements of TIME-WAIT answer what has just arrived; they wait in a short
-//! queue until the batch is over.
+//! Resets, the acknowledgements of TIME-WAIT and SYN-ACKs with cookies answer what has just arrived;
+//! they wait in a short queue until the batch is over.
 
 use super::params::REPLY_QUEUE;
 use super::seq::SeqNum;
@@ -130,6 +130,16 @@ fn sum_options(options: &[u8]) -> Sum {
 pub(super) struct Reply {
     pub(super) head: Head,
     pub(super) timestamps: Option<(u32, u32)>,
+    /// Of a SYN-ACK.
+    pub(super) syn: Option<SynOptions>,
+}
+
+/// What only a SYN-ACK says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SynOptions {
+    pub(super) mss: u16,
+    pub(super) window_scale: Option<u8>,
+    pub(super) sack_permitted: bool,
 }
 
 /// The queue.
@@ -172,6 +182,9 @@ impl Replies {
         let reply = self.ring[self.first]?;
         let options = TcpOptions {
             timestamps: reply.timestamps,
+            mss: reply.syn.map(|syn| syn.mss),
+            window_scale: reply.syn.and_then(|syn| syn.window_scale),
+            sack_permitted: reply.syn.is_some_and(|syn| syn.sack_permitted),
             ..TcpOptions::default()
         };
         let outgoing = reply.head.segment(&options, cx)?;

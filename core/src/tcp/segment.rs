@@ -86,6 +86,7 @@ impl Segment {
         Reply {
             head,
             timestamps: None,
+            syn: None,
         }
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Budget {
     /// Frames in send queues.
     pub(super) tx_used: usize,
     tx_max: usize,
+    /// Few connections are left: as of the last timer.
+    pub(super) few_connections: bool,
     /// Bytes of all windows that are open: data that may come.
     pub(super) promised: u64,
     /// The payload of a full frame.
@@ -51,6 +53,7 @@ impl Budget {
             rx_max: half,
             tx_used: 0,
             tx_max: half,
+            few_connections: false,
             promised: 0,
             frame_payload: frame_payload.max(1),
             reserved: limits.reserved_frames,
@@ -77,6 +80,12 @@ impl Budget {
     /// Whether there is room for those that were refused.
     pub(super) fn has_send_room(&self) -> bool {
         self.tx_used < self.tx_max
+    }
+
+    /// Whether connections, or frames to send with, are so short that those who hold them without
+    /// need must let go.
+    pub(super) fn is_short(&self) -> bool {
+        self.few_connections || self.tx_used > self.tx_max - self.tx_max / 8
     }
 
     /// Whether a frame can be had for data to send.

@@ -50,6 +50,11 @@ impl<T> Slab<T> {
         self.first_free == NONE
     }
 
+    /// Whether more than 7/8 of the places are taken.
+    pub(super) fn is_nearly_full(&self) -> bool {
+        self.used > self.places.len() - self.places.len() / 8
+    }
+
     /// Puts a value into a free place; `None`, and the value is gone, when there is none.
     pub(super) fn insert(&mut self, value: T) -> Option<u32> {
         let index = self.first_free;

@@ -174,6 +174,8 @@ bitflags! {
         const CWR = 1 << 44;
         /// Marks of what was sent before `cwr_end` ask for no further reduction.
         const ECN_HOLD = 1 << 45;
+        /// A listener has brought it.
+        const PASSIVE = 1 << 50;
     }
 }
 
@@ -346,7 +348,9 @@ pub(super) struct Tcb {
     pub(super) stalled_since: Tick,
 
     pub(super) challenge: ChallengeLimit,
-    /// The listener whose queue it waits in, and the next one in that queue.
+    /// When the peer took something last, or there was something to take again.
+    pub(super) progress_at: Tick,
+    /// The listener that has brought it, and the next one in its queue.
     pub(super) listener: u32,
     pub(super) next_unaccepted: u32,
 }
@@ -427,6 +431,7 @@ impl Tcb {
             idle_at: Tick::NEVER,
             stalled_since: Tick::NEVER,
             challenge: ChallengeLimit::default(),
+            progress_at: Tick::NEVER,
             listener: u32::MAX,
             next_unaccepted: u32::MAX,
         }

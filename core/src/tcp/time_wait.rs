@@ -76,7 +76,12 @@ impl TimeWait {
         let timestamps = self
             .timestamps
             .map(|ts| (clock.wrapping_add(ts.offset), ts.recent));
-        shared.replies.push(cx, Reply { head, timestamps });
+        let reply = Reply {
+            head,
+            timestamps,
+            syn: None,
+        };
+        shared.replies.push(cx, reply);
     }
 
     /// A segment arrives (RFC 9293 §3.10.7.4, TIME-WAIT).

@@ -217,10 +217,27 @@ impl Tcb {
             .min(MAX_RTO)
     }
 
+    /// Whether the peer has kept its window closed for longer than it may (RFC 6429 §4): it answers
+    /// every probe, so that would last for ever (RFC 9293 §3.8.6.1, MUST-37).
+    fn holds_without_need(&self, shared: &Shared, cx: &mut Context<'_>) -> bool {
+        let allowed = shared.params.zero_window_timeout;
+        let may = if shared.budget.is_short() {
+            let patience = self.patience(shared);
+            Some(patience.min(allowed.unwrap_or(patience)))
+        } else {
+            allowed
+        };
+        let too_long = may.is_some_and(|may| self.progress_at.until(cx.now) >= may);
+        if too_long {
+            cx.counters.tcp_zero_window_reaped += 1;
+        }
+        too_long
+    }
+
     fn persist_timeout(&mut self, shared: &mut Shared, cx: &mut Context<'_>) {
         let silent = self.stalled_since.until(cx.now) >= self.patience(shared);
         let abandoned = self.flags.contains(TcbFlags::ORPHAN) && self.retries >= ORPHAN_PROBES;
-        if silent || abandoned {
+        if silent || abandoned || self.holds_without_need(shared, cx) {
             self.time_out(shared, cx);
             return;
         }

@@ -14,6 +14,7 @@ use super::slab::Slab;
 use super::state::{Agreed, Failure, State, Tcb, TcbFlags, Timestamps};
 use super::tick::Tick;
 use super::{Entry, Tcp};
+use crate::config::ListenOptions;
 use crate::context::Context;
 use crate::demux::FourTuple;
 use crate::error::{AcceptError, BadHandle, ConnectError, ListenError, RecvError, SendError};
@@ -73,16 +74,16 @@ impl Tcp {
     pub(crate) fn listen(
         &mut self,
         local: SocketAddr,
-        backlog: usize,
+        options: &ListenOptions,
     ) -> Result<SocketId, ListenError> {
-        if local.port() == 0 || backlog == 0 {
+        if local.port() == 0 || options.backlog == 0 || options.max_connections == Some(0) {
             return Err(ListenError::Invalid);
         }
         let key = FourTuple::listener(local.ip().into(), local.port());
         if self.find(&key).is_some() {
             return Err(ListenError::AddressInUse);
         }
-        let listener = Listener::new(key, backlog);
+        let listener = Listener::new(key, options);
         let index = self
             .listeners
             .insert(listener)
@@ -125,7 +126,6 @@ impl Tcp {
             listener.last = listener::NONE;
         }
         tcb.next_unaccepted = listener::NONE;
-        tcb.listener = listener::NONE;
         tcb.flags.remove(TcbFlags::UNACCEPTED);
         Some(index)
     }
@@ -159,6 +159,7 @@ impl Tcp {
         if remote.port() == 0 || local_port == Some(0) || local == remote.ip() || !same_family {
             return Err(ConnectError::Invalid);
         }
+        self.make_room(cx);
         if self.connections.is_full() {
             return Err(ConnectError::LimitReached);
         }
@@ -267,6 +268,9 @@ impl Tcp {
         }
         let shared = &mut self.shared;
         let send_buffer = tcb.settings(shared).send_buffer;
+        if tcb.send.frames.is_empty() {
+            tcb.progress_at = Tick::moment(cx.now);
+        }
         let mut taken = 0;
         let mut out_of_memory = false;
         while let Some(rest) = data.get(taken..).filter(|rest| !rest.is_empty()) {
@@ -476,6 +480,7 @@ impl Tcp {
         tcb.flags.remove(ended);
         tcb.idle_at = Tick::NEVER;
         self.orphans += 1;
+        self.orphaned.push_back(index);
         match tcb.state {
             State::SynSent => tcb.state = State::Closed,
             State::SynReceived
@@ -525,16 +530,12 @@ impl Tcp {
         while let Some(connection) = self.take_unaccepted(index) {
             self.abandon(cx, connection, true);
         }
-        let (mut place, end) = (0, self.first_half_open);
-        while place < end {
-            if self
-                .half_open
-                .get(place)
-                .is_some_and(|half_open| half_open.listener == index)
-            {
-                self.forget_half_open(place);
-            }
-            place += 1;
+        while let Some(place) = self
+            .listeners
+            .get(index)
+            .and_then(|listener| listener.half_open_list.first())
+        {
+            self.forget_half_open(place);
         }
         self.leave(&key, Entry::Listener(index));
         self.events.remove(self.first_half_open + index);

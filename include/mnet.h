@@ -265,12 +265,12 @@ struct mnet_config {
     uint32_t max_udp_sockets;
     /*
      * Largest receive window of a TCP connection in bytes, 4096 to 2^30; what the arena can spare
-     * bounds it further. 0 (the default): 1 MiB.
+     * bounds it further. 0 (the default): 4 MiB.
      */
     uint32_t tcp_receive_buffer;
     /*
      * Most bytes in a TCP connection's send queue, 4096 to 2^30; what the arena can spare bounds
-     * it further. 0 (the default): 1 MiB.
+     * it further. 0 (the default): 4 MiB.
      */
     uint32_t tcp_send_buffer;
     /*

@@ -56,11 +56,19 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 pub struct TcpConfig {
     /// Largest receive window of a connection, in bytes; what the pool can spare bounds it
-    /// further. Default 1 MiB; 4 KiB to 1 GiB.
+    /// further. Default 4 MiB; 4 KiB to 1 GiB.
     pub receive_buffer: usize,
-    /// Most bytes that wait in a connection's send queue, unsent or unacknowledged. Default 1 MiB;
+    /// Most bytes that wait in a connection's send queue, unsent or unacknowledged. Default 4 MiB;
     /// 4 KiB to 1 GiB.
     pub send_buffer: usize,
+    /// Whether a connection gets of its buffers what its path and its user can use: the receive
+    /// window starts with 64 KiB and grows as the user keeps up, the send queue follows the
+    /// congestion window. Otherwise each connection has the whole buffers at once, as far as the
+    /// pool allows. Default true.
+    pub autotuning: bool,
+    /// Whether output is spread over the round-trip time where that is at least 4 ms. Default
+    /// true.
+    pub pacing: bool,
     /// Disables Nagle's algorithm (RFC 9293 §3.7.4). Default false.
     pub nodelay: bool,
     /// What governs the rate of sending. Default CUBIC.
@@ -108,8 +116,10 @@ pub struct TcpConfig {
 impl Default for TcpConfig {
     fn default() -> Self {
         Self {
-            receive_buffer: 1 << 20,
-            send_buffer: 1 << 20,
+            receive_buffer: 4 << 20,
+            send_buffer: 4 << 20,
+            autotuning: true,
+            pacing: true,
             nodelay: false,
             congestion: CongestionAlgorithm::default(),
             ecn: EcnMode::default(),

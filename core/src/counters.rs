@@ -290,6 +290,10 @@ counters! {
     tcp_loss_probes,
     /// Losses that a probe has repaired (RFC 8985 §7.4).
     tcp_tlp_recoveries,
+    /// Times that data waited for its pace.
+    tcp_paced,
+    /// Times that a receive window was allowed to grow, because the user kept up with it.
+    tcp_window_grown,
     /// New segments that duplicate acknowledgements have let go (RFC 3042).
     tcp_limited_transmits,
     /// Timeouts without a loss, by what arrived afterwards (F-RTO, RFC 5682).

@@ -8,24 +8,23 @@ mod common;
 
 use common::bulk::Bulk;
 use common::path::Conditions;
-use common::world::CLIENT;
-use mnet_core::config::CongestionAlgorithm;
+use common::world::{CLIENT, SERVER};
+use mnet_core::config::{Config, CongestionAlgorithm};
 use std::time::Duration;
 
 /// 100 Mbit/s, 50 ms each way, and a queue of 100 Mbit/s for 100 ms. Acknowledgements have a path
 /// of their own.
-fn long_and_fast(algorithm: CongestionAlgorithm) -> Bulk {
+fn long_and_fast(config: &Config) -> Bulk {
     let delay = Conditions::clean(Duration::from_millis(50));
     let data = Conditions {
         rate: Some((100_000_000, 1_250_000)),
         ..delay
     };
-    Bulk::new(algorithm, 1, [delay, data])
+    Bulk::with(config, 1, [delay, data])
 }
 
 /// At 90 % within five seconds, and from then on.
-fn fills_the_path(algorithm: CongestionAlgorithm) {
-    let mut path = long_and_fast(algorithm);
+fn fills_the_path(mut path: Bulk) {
     path.connect();
     let seconds: Vec<f64> = (0..30)
         .map(|_| path.run(Duration::from_secs(1))[0])
@@ -46,12 +45,70 @@ fn fills_the_path(algorithm: CongestionAlgorithm) {
 
 #[test]
 fn one_connection_fills_a_long_and_fast_path_within_five_seconds_and_keeps_it_full() {
-    fills_the_path(CongestionAlgorithm::Cubic);
+    fills_the_path(long_and_fast(&Bulk::large(CongestionAlgorithm::Cubic)));
 }
 
 #[test]
 fn so_does_new_reno_with_a_queue_that_bridges_its_halving() {
-    fills_the_path(CongestionAlgorithm::NewReno);
+    fills_the_path(long_and_fast(&Bulk::large(CongestionAlgorithm::NewReno)));
+}
+
+/// 16 MiB for everything, and buffers that start small and find out what the path needs.
+#[test]
+fn so_does_one_with_the_default_configuration() {
+    fills_the_path(long_and_fast(&Config::default()));
+}
+
+/// 5 Mbit/s for the acknowledgements: just enough for them.
+#[test]
+fn so_does_one_whose_acknowledgements_take_a_thin_way_back() {
+    let mut path = long_and_fast(&Config::default());
+    path.world.path[SERVER].conditions.rate = Some((5_000_000, 1_250_000));
+    fills_the_path(path);
+}
+
+#[test]
+fn two_connections_share_fairly_with_the_default_configuration() {
+    shares_fairly(long_and_fast(&Config::default()));
+}
+
+/// A burst of a window does not fit a queue of 50 packets; spread over the round-trip time it does.
+/// What slow start loses before it knows the path does not count.
+#[test]
+fn pacing_spares_a_small_queue() {
+    let outcome = |pacing| {
+        let mut config = Bulk::large(CongestionAlgorithm::Cubic);
+        config.tcp.pacing = pacing;
+        let mut path = long_and_fast(&config);
+        path.world.path[CLIENT].conditions.rate = Some((100_000_000, 50 * 1514));
+        path.connect();
+        path.run(Duration::from_secs(5));
+        let before = path.world.path[CLIENT].fates.queue_full;
+        let share = path.run(Duration::from_secs(25))[0];
+        (path.world.path[CLIENT].fates.queue_full - before, share)
+    };
+    let (paced, burst) = (outcome(true), outcome(false));
+    assert!(paced.0 * 3 <= burst.0, "{paced:?} {burst:?}");
+    assert!(paced.1 >= 0.85 && burst.1 < 0.75, "{paced:?} {burst:?}");
+}
+
+/// A user that writes once for each answer waits no longer with pacing than without: an answer of
+/// ten segments goes at once, also late in a connection.
+#[test]
+fn pacing_delays_no_answer_of_an_initial_window() {
+    let times = |pacing| {
+        let mut config = Bulk::large(CongestionAlgorithm::Cubic);
+        config.tcp.pacing = pacing;
+        let mut path = long_and_fast(&config);
+        let times: Vec<Duration> = (0..50)
+            .map(|_| path.answer(10 * 1448, Duration::from_millis(70)))
+            .collect();
+        let paced = path.world.sides[CLIENT].stack.counters().tcp_paced;
+        (times, paced)
+    };
+    let (paced, burst) = (times(true), times(false));
+    assert_eq!(paced, burst);
+    assert_eq!(paced.1, 0);
 }
 
 /// Jain's index: 1 if all are equal.
@@ -63,11 +120,14 @@ fn fairness(shares: &[f64]) -> f64 {
 
 #[test]
 fn two_connections_share_fairly_though_one_came_later() {
-    let mut path = long_and_fast(CongestionAlgorithm::Cubic);
+    shares_fairly(long_and_fast(&Bulk::large(CongestionAlgorithm::Cubic)));
+}
+
+fn shares_fairly(mut path: Bulk) {
     path.connect();
     path.run(Duration::from_secs(5));
     path.connect();
-    path.run(Duration::from_secs(30));
+    path.run(Duration::from_secs(60));
     let shares = path.run(Duration::from_secs(30));
     let index = fairness(&shares);
     assert!(index >= 0.9, "{index:.3}: {shares:.2?}");

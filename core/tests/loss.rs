@@ -282,7 +282,7 @@ fn bursts_are_repaired_in_a_round_trip_or_two() {
     let plain = transfer(2 * MEGABYTE, false, in_bursts(10, 300));
     assert_eq!((good.retransmits, good.timeouts), (40, 0));
     assert!(good.elapsed < Duration::from_secs(1), "{good:?}");
-    assert!(plain.elapsed > 4 * good.elapsed, "{good:?} {plain:?}");
+    assert!(plain.elapsed > 2 * good.elapsed, "{good:?} {plain:?}");
 }
 
 /// Reordering by up to a quarter of the round trip is no loss.

@@ -714,6 +714,8 @@ fn config(text: &str) -> Config {
             }
             "receive-buffer" => config.tcp.receive_buffer = number(),
             "send-buffer" => config.tcp.send_buffer = number(),
+            "autotuning" => config.tcp.autotuning = number() == 1,
+            "pacing" => config.tcp.pacing = number() == 1,
             "syn-retries" => config.tcp.syn_retries = u8::try_from(number()).unwrap(),
             "connect-timeout" => {
                 config.tcp.connect_timeout = Some(Duration::from_millis(number() as u64));

@@ -99,10 +99,10 @@ pub struct mnet_config {
     /// Most UDP sockets. 0 (the default): 64.
     pub max_udp_sockets: u32,
     /// Largest receive window of a TCP connection in bytes, 4096 to 2^30; what the arena can spare
-    /// bounds it further. 0 (the default): 1 MiB.
+    /// bounds it further. 0 (the default): 4 MiB.
     pub tcp_receive_buffer: u32,
     /// Most bytes in a TCP connection's send queue, 4096 to 2^30; what the arena can spare bounds
-    /// it further. 0 (the default): 1 MiB.
+    /// it further. 0 (the default): 4 MiB.
     pub tcp_send_buffer: u32,
     /// Manual stacks only: the MTU, 576 to 65000 bytes without the Ethernet header. 0 (the
     /// default): 1500. Other stacks take the device's.

@@ -21,6 +21,7 @@
 //! (`output`), so a burst of frames that were queued already is acknowledged once. That goes
 //! beyond "every second segment" (RFC 9293 §3.8.6.3 SHLD-19) for such bursts only.
 
+use super::autotune::Reading;
 use super::congestion::Congestion;
 use super::isn::timestamp_clock;
 use super::params::{ACK_EVERY, MAX_RANGES};
@@ -190,6 +191,7 @@ impl Tcb {
         let lost = self.flags.contains(TcbFlags::SYN_LOST);
         let algorithm = self.settings(shared).congestion;
         self.congestion = Congestion::new(algorithm, self.smss(), lost);
+        self.reading = Reading::new(self.rcv_nxt);
     }
 
     /// SND.WND as the segment says that completes the handshake.
@@ -464,7 +466,9 @@ impl Tcb {
         let ack = segment.ack;
         let advances = ack.after(self.snd_una);
         let flight = self.flight();
-        let rtt = advances.then(|| self.measure_rtt(cx, segment)).flatten();
+        let rtt = advances
+            .then(|| self.measure_rtt(shared, cx, segment))
+            .flatten();
         let echo = segment
             .timestamps
             .map(|(_, echo)| echo)
@@ -568,8 +572,7 @@ impl Tcb {
 
     /// Whether a writer that was refused has so much room again that waking it pays.
     pub(super) fn has_write_room(&self, shared: &Shared) -> bool {
-        let limit = self.settings(shared).send_buffer;
-        let enough = (limit / 4).min(8 * self.smss());
+        let enough = (self.send_limit(shared) / 4).min(8 * self.smss());
         self.send_room(shared) >= enough
             && (self.send.frames.is_empty()
                 || shared
@@ -585,11 +588,17 @@ impl Tcb {
 
     /// RFC 6298 §3 and §4, RFC 7323 §4.1. Returns the round-trip time that this acknowledgement
     /// measures, with a timestamp also where the estimator does not need it.
-    fn measure_rtt(&mut self, cx: &Context<'_>, segment: &Segment) -> Option<Duration> {
+    fn measure_rtt(
+        &mut self,
+        shared: &Shared,
+        cx: &Context<'_>,
+        segment: &Segment,
+    ) -> Option<Duration> {
         if self.flags.contains(TcbFlags::TIMING) && !segment.ack.before(self.timed_seq) {
             self.flags.remove(TcbFlags::TIMING);
             let rtt = self.since_timed(cx);
             self.rtt.sample(rtt);
+            self.decide_pacing(shared, rtt);
             return Some(rtt);
         }
         let (_, echo) = segment.timestamps?;

@@ -7,6 +7,7 @@
 //! - `sack`: what has arrived behind holes, for the peer; `scoreboard`: what the peer says of that.
 //! - `rack`, `recovery`, `prr`: which segments are lost, and how they are repaired; `frto`: whether
 //!   they were lost at all; `congestion`: how much may be on its way; `ecn`: marks instead of losses.
+//! - `pacing`: that it does not go in bursts; `autotune`: how large buffers may grow.
 //! - `send_queue` and `reassembly`: data, in the frames of the pool.
 //! - `passive`, `listener`, `half_open`, `syn_cookie`, `peers`: connections before they are
 //!   connections, and who may have one; `time_wait`: afterwards.
@@ -21,6 +22,7 @@
 //! Not built yet: path MTU discovery. What is not used is not
 //! negotiated.
 
+mod autotune;
 mod congestion;
 mod ecn;
 mod frto;
@@ -30,6 +32,7 @@ mod isn;
 mod list;
 mod listener;
 mod output;
+mod pacing;
 mod params;
 mod passive;
 mod peers;
@@ -49,6 +52,8 @@ mod shared;
 mod slab;
 mod state;
 mod syn_cookie;
+#[cfg(test)]
+mod testing;
 mod tick;
 mod time_wait;
 mod timers;

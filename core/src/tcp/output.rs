@@ -49,14 +49,16 @@ impl Tcb {
         {
             return Some(outgoing);
         }
-        // F-RTO sends new data to see what the old is worth (RFC 5682 §3.1 step 2b).
-        if self.frto != Frto::SentNew
-            && let Some(outgoing) = self.lost_segment(shared, cx)
-        {
-            return Some(outgoing);
-        }
-        if let Some(outgoing) = self.data_segment(shared, cx) {
-            return Some(outgoing);
+        if !(self.flags.contains(TcbFlags::PACING) && self.must_wait(cx)) {
+            // F-RTO sends new data to see what the old is worth (RFC 5682 §3.1 step 2b).
+            if self.frto != Frto::SentNew
+                && let Some(outgoing) = self.lost_segment(shared, cx)
+            {
+                return Some(outgoing);
+            }
+            if let Some(outgoing) = self.data_segment(shared, cx) {
+                return Some(outgoing);
+            }
         }
         let fin_is_new = self.flags.contains(TcbFlags::FIN_QUEUED) && self.snd_nxt == self.send.end;
         let fin_is_lost = self.flags.contains(TcbFlags::FIN_LOST) && self.send.board.lost_out == 0;
@@ -249,8 +251,7 @@ impl Tcb {
         // Rounding down would take back what was announced (RFC 7323 §2.4), but rounding up must
         // not promise more than the limit, or small segments could move the edge for ever.
         let rounded_up = announced.div_ceil(1 << self.rcv_scale);
-        let limit = self.settings(shared).receive_buffer;
-        let room = limit.saturating_sub(self.unread);
+        let room = self.receive_limit(shared).saturating_sub(self.unread);
         let fits = rounded_up << self.rcv_scale <= room;
         let at_least = if fits {
             rounded_up
@@ -270,8 +271,7 @@ impl Tcb {
         if self.flags.contains(TcbFlags::FIN_RECEIVED) {
             return announced;
         }
-        let limit = self.settings(shared).receive_buffer;
-        let limit = limit.min(0xffff << self.rcv_scale);
+        let limit = self.receive_limit(shared).min(0xffff << self.rcv_scale);
         let offer = shared.budget.window(limit, self.unread, announced);
         let step = (limit / 2).min(u32::from(super::announced_mss(self.key.local, self.mtu)));
         if offer >= announced.saturating_add(step) {
@@ -298,8 +298,7 @@ impl Tcb {
             (announced / 2).max(2 * full)
         };
         // No offer is larger than this, and mostly it is not enough.
-        let limit = self.settings(shared).receive_buffer;
-        let most = limit.saturating_sub(self.unread);
+        let most = self.receive_limit(shared).saturating_sub(self.unread);
         most.saturating_sub(announced) >= enough
             && self.window_offer(shared).saturating_sub(announced) >= enough
     }
@@ -574,6 +573,9 @@ impl Tcb {
         }
         if self.flags.intersects(TcbFlags::RECOVERY | TcbFlags::CWR) {
             self.prr.sent(u32::from(len));
+        }
+        if self.flags.contains(TcbFlags::PACING) {
+            self.pace(cx.now, u32::from(len));
         }
         cx.pool.descriptor_at_mut(index).time = micros(cx.now);
         let head = self.head(shared, seq, flags);

@@ -57,6 +57,24 @@ pub(super) const N_RTT_SAMPLE: u8 = 8;
 pub(super) const CSS_GROWTH_DIVISOR: u32 = 4;
 pub(super) const CSS_ROUNDS: u8 = 5;
 
+/// A path is paced if its smallest round-trip time is at least so many microseconds: four ticks of the
+/// timing wheel.
+pub(super) const PACING_MIN_RTT: u32 = 4_000;
+/// How far output may fall behind its pace and catch up at once: a tick of the timing wheel, and as
+/// much that its owner may be late.
+pub(super) const PACING_CREDIT: Duration = Duration::from_millis(2);
+
+/// What a connection's receive window starts with, in bytes, when it grows by itself.
+pub(super) const INITIAL_RECEIVE_LIMIT: u32 = 64 << 10;
+/// The shortest time over which the reader is measured, in microseconds. On a path shorter than
+/// that the window is larger than it needs to be, which costs little and lets both sides work in
+/// large batches.
+pub(super) const AUTOTUNE_ROUND: u32 = 10_000;
+/// The same when the round-trip time is not known, because the handshake had to be repeated.
+pub(super) const AUTOTUNE_ROUND_UNKNOWN: u32 = 100_000;
+/// What a connection may queue to send however small its congestion window is, in bytes.
+pub(super) const LEAST_SEND_LIMIT: u32 = 128 << 10;
+
 /// Segments at a connection's start that are acknowledged at once, so that the peer's window opens
 /// quickly.
 pub(super) const QUICK_ACKS: u8 = 16;
@@ -104,6 +122,8 @@ pub(super) const EPHEMERAL_PORTS: core::ops::RangeInclusive<u16> = 32_768..=65_5
 pub(super) struct Params {
     pub(super) receive_buffer: u32,
     pub(super) ecn: EcnMode,
+    pub(super) autotuning: bool,
+    pub(super) pacing: bool,
     pub(super) time_wait: Duration,
     pub(super) fin_wait_2: Duration,
     pub(super) syn_retries: u8,
@@ -122,6 +142,8 @@ impl Params {
         Self {
             receive_buffer,
             ecn: config.ecn,
+            autotuning: config.autotuning,
+            pacing: config.pacing,
             time_wait: Duration::from_nanos(nanos(config.time_wait)),
             fin_wait_2: config.fin_wait_2,
             syn_retries: config.syn_retries,

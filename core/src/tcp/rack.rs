@@ -130,6 +130,15 @@ impl Rack {
         self.fack = self.fack.latest(snd_una);
     }
 
+    /// The smallest round-trip time of the path in microseconds, when `rtt` was just measured.
+    pub(super) fn path_rtt(&self, rtt: Duration) -> u32 {
+        let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
+        match self.min_rtt {
+            0 => rtt,
+            min_rtt => min_rtt.min(rtt),
+        }
+    }
+
     /// A new flight starts: what arrived before it is so old that times would not compare.
     pub(super) fn restart(&mut self) {
         self.rtt = 0;

@@ -260,6 +260,7 @@ impl Tcb {
             snd_una: self.snd_una,
             snd_nxt: self.snd_nxt,
             limited,
+            paced: self.flags.contains(TcbFlags::PACING),
         });
     }
 

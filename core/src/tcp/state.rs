@@ -1,5 +1,6 @@
 //! The states of a connection and its control block (RFC 9293 §3.3.1, §3.3.2).
 
+use super::autotune::Reading;
 use super::congestion::{Congestion, CongestionControl};
 use super::ecn::EcnAgreed;
 use super::frto::{Doubt, Frto};
@@ -174,6 +175,8 @@ bitflags! {
         const CWR = 1 << 44;
         /// Marks of what was sent before `cwr_end` ask for no further reduction.
         const ECN_HOLD = 1 << 45;
+        /// Output is spread over the round-trip time.
+        const PACING = 1 << 46;
         /// A listener has brought it.
         const PASSIVE = 1 << 50;
     }
@@ -302,6 +305,7 @@ pub(super) struct Tcb {
     pub(super) received: FrameQueue,
     /// Bytes in `received`.
     pub(super) unread: u32,
+    pub(super) reading: Reading,
     /// Data behind holes.
     pub(super) out_of_order: BlockId,
     /// What has arrived twice and is to be reported; none if empty.
@@ -334,6 +338,9 @@ pub(super) struct Tcb {
     /// When that was, in microseconds.
     pub(super) timed_at: u32,
     pub(super) last_sent: Tick,
+    /// When the next segment is due, and until when output waits for it (`pacing`).
+    pub(super) pace_at: u32,
+    pub(super) pace_wait: Tick,
 
     // Deadlines; never when not running.
     /// Retransmission or persist timer.
@@ -400,6 +407,7 @@ impl Tcb {
             rcv_fin: agreed.irs,
             received: FrameQueue::default(),
             unread: 0,
+            reading: Reading::new(rcv_nxt),
             out_of_order: BlockId::NONE,
             duplicate: (rcv_nxt, rcv_nxt),
             timestamps: agreed.timestamps.unwrap_or_default(),
@@ -425,6 +433,8 @@ impl Tcb {
             timed_seq: snd_una,
             timed_at: 0,
             last_sent: Tick::NEVER,
+            pace_at: 0,
+            pace_wait: Tick::NEVER,
             rtx_at: Tick::NEVER,
             loss_at: Tick::NEVER,
             ack_at: Tick::NEVER,
@@ -498,7 +508,8 @@ impl Tcb {
             .rtx_at
             .earlier(self.loss_at)
             .earlier(self.ack_at)
-            .earlier(self.idle_at);
+            .earlier(self.idle_at)
+            .earlier(self.pace_wait);
         if self.flags.contains(TcbFlags::USER_TIMEOUT) {
             earliest.earlier(self.gives_up_at(shared))
         } else {
@@ -511,6 +522,7 @@ impl Tcb {
         self.loss_at = Tick::NEVER;
         self.ack_at = Tick::NEVER;
         self.idle_at = Tick::NEVER;
+        self.pace_wait = Tick::NEVER;
         self.stalled_since = Tick::NEVER;
         self.flags.remove(TcbFlags::PERSIST | TcbFlags::TIMING);
     }
@@ -545,8 +557,7 @@ impl Tcb {
     /// Bytes that the send queue takes now: the connection's limit and its share of the pool.
     pub(super) fn send_room(&self, shared: &Shared) -> u32 {
         let queued = self.send.bytes(self.snd_una);
-        let limit = self.settings(shared).send_buffer;
-        let room = limit.saturating_sub(queued);
+        let room = self.send_limit(shared).saturating_sub(queued);
         if shared.budget.may_queue_to_send(self.send.frames.len()) {
             room
         } else {
@@ -613,6 +624,6 @@ mod tests {
     /// the demultiplexer, the wheel and the lists).
     #[test]
     fn a_control_block_stays_small() {
-        assert!(size_of::<Tcb>() <= 480, "{}", size_of::<Tcb>());
+        assert!(size_of::<Tcb>() <= 528, "{}", size_of::<Tcb>());
     }
 }

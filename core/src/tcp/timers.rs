@@ -29,6 +29,7 @@ impl Tcb {
             self.time_out(shared, cx);
             return;
         }
+        self.pacing_expired(cx.now);
         if self.loss_at.is_due(cx.now) {
             self.loss_timer_expired(cx);
         }

@@ -267,14 +267,14 @@ impl Tcp {
             _ => {}
         }
         let shared = &mut self.shared;
-        let send_buffer = tcb.settings(shared).send_buffer;
         if tcb.send.frames.is_empty() {
             tcb.progress_at = Tick::moment(cx.now);
         }
+        let limit = tcb.send_limit(shared);
         let mut taken = 0;
         let mut out_of_memory = false;
         while let Some(rest) = data.get(taken..).filter(|rest| !rest.is_empty()) {
-            let room = send_buffer.saturating_sub(tcb.send.bytes(tcb.snd_una)) as usize;
+            let room = limit.saturating_sub(tcb.send.bytes(tcb.snd_una)) as usize;
             let rest = &rest[..rest.len().min(room)];
             if rest.is_empty() {
                 break;
@@ -420,7 +420,9 @@ impl Tcp {
         let Some(tcb) = self.connections.get_mut(index) else {
             return;
         };
-        if tcb.window_update_is_due(&self.shared) {
+        tcb.adapt_to_reader(&self.shared, cx);
+        // An acknowledgement that is due anyway says it as well.
+        if !tcb.flags.contains(TcbFlags::ACK_NOW) && tcb.window_update_is_due(&self.shared) {
             tcb.flags |= TcbFlags::ACK_NOW | TcbFlags::OUTPUT;
             self.settle(cx, index);
         }

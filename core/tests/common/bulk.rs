@@ -32,7 +32,12 @@ impl Bulk {
     /// `conditions` are those of what the server and what the client sends: data goes the second
     /// way.
     pub fn new(algorithm: CongestionAlgorithm, seed: u8, conditions: [Conditions; 2]) -> Self {
-        let config = Config {
+        Self::with(&Self::large(algorithm), seed, conditions)
+    }
+
+    /// Buffers that no path here fills.
+    pub fn large(algorithm: CongestionAlgorithm) -> Config {
+        Config {
             memory: 64 << 20,
             max_connections: Some(8),
             tcp: TcpConfig {
@@ -42,9 +47,13 @@ impl Bulk {
                 ..TcpConfig::default()
             },
             ..Config::default()
-        };
+        }
+    }
+
+    /// The same with a configuration of one's own for both sides.
+    pub fn with(config: &Config, seed: u8, conditions: [Conditions; 2]) -> Self {
         let mut world = World::new(
-            &[config.clone(), config],
+            &[config.clone(), config.clone()],
             [seed ^ 0x55, seed],
             [Instant::ZERO; 2],
             conditions,
@@ -99,6 +108,43 @@ impl Bulk {
                 flow.received += len as u64;
             }
         }
+    }
+
+    /// After a pause, the client writes so many bytes at once; returns how long it took until the
+    /// server had read them.
+    pub fn answer(&mut self, bytes: usize, pause: Duration) -> Duration {
+        if self.flows.is_empty() {
+            self.connect();
+        }
+        let until = self.world.now + pause;
+        while self.world.now < until {
+            self.world.transmit();
+            self.world.step(Some(until));
+        }
+        let start = self.world.now;
+        let (mut sent, mut received) = (0, 0);
+        while received < bytes {
+            let clocks = [self.world.clock(SERVER), self.world.clock(CLIENT)];
+            let [server, client] = &mut self.world.sides;
+            let flow = &mut self.flows[0];
+            if let Ok(id) = server.stack.tcp_accept(self.listener) {
+                flow.receiving = Some(id);
+            }
+            let rest = &self.buf[..bytes - sent];
+            if let Ok(len) = client.stack.tcp_send(clocks[CLIENT], flow.sending, rest) {
+                sent += len;
+            }
+            while let Some(id) = flow.receiving
+                && let Ok(len) = server.stack.tcp_recv(clocks[SERVER], id, &mut self.buf)
+            {
+                received += len;
+            }
+            if received < bytes {
+                self.world.transmit();
+                self.world.step(None);
+            }
+        }
+        self.world.now - start
     }
 
     /// Lets time pass; returns how many bytes of each flow arrived in it.

@@ -326,6 +326,7 @@ mod tests {
             snd_una: SeqNum::new(0),
             snd_nxt: SeqNum::new(0),
             limited: true,
+            paced: false,
         }
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Ack {
     /// The congestion window was what limited sending. A window that is not used must not grow
     /// (RFC 9438 §5.8, RFC 7661 §1).
     pub(super) limited: bool,
+    /// What the window lets go does not go in a burst.
+    pub(super) paced: bool,
 }
 
 impl Ack {

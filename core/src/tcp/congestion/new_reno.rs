@@ -142,6 +142,7 @@ mod tests {
             snd_una: SeqNum::new(acked),
             snd_nxt: SeqNum::new(acked),
             limited: true,
+            paced: false,
         }
     }
 

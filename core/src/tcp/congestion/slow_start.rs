@@ -69,10 +69,13 @@ impl SlowStart {
     pub(super) fn on_ack(&mut self, ack: &Ack, first: bool) -> Step {
         let limit = if self.after_timeout {
             1
+        } else if ack.paced {
+            // RFC 9406 §4.3: L is infinity where the sender paces.
+            u32::MAX
         } else {
             SLOW_START_LIMIT
         };
-        let growth = ack.acked.min(limit * ack.smss);
+        let growth = ack.acked.min(limit.saturating_mul(ack.smss));
         if !first {
             return Step {
                 growth,
@@ -174,6 +177,7 @@ mod tests {
                 snd_una: SeqNum::new(self.snd_una),
                 snd_nxt: SeqNum::new(self.snd_una + ACKS * SMSS),
                 limited: true,
+                paced: false,
             };
             self.slow_start.on_ack(&ack, true)
         }
@@ -287,6 +291,7 @@ mod tests {
             snd_una: SeqNum::new(0),
             snd_nxt: SeqNum::new(0),
             limited: true,
+            paced: false,
         };
         let mut slow_start = SlowStart::new();
         let growth = slow_start.on_ack(&ack, false).growth;

@@ -16,7 +16,7 @@ use mnet_core::tcp::TcpSetting;
 use mnet_core::wire::ecn::Ecn;
 use mnet_core::wire::tcp::{Flags, TcpOptions};
 use mnet_core::{Instant, SocketId};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -774,16 +774,49 @@ fn start_for(text: &str, wanted: u32) -> Instant {
     base + Duration::from_nanos(u64::from(wanted.wrapping_sub(packet.seq)) * 4_000)
 }
 
-/// Runs a script with numbers that wrap at different places.
+/// The numbers of both sides that a script mentions: ours, and the peer's.
+fn mentioned(text: &str) -> [BTreeSet<u32>; 2] {
+    let mut numbers = [BTreeSet::new(), BTreeSet::new()];
+    for line in text.lines() {
+        let line = line.split('#').next().unwrap_or("");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let sender = match words.first() {
+            Some(&"<--") => 0,
+            Some(&"-->") => 1,
+            _ => continue,
+        };
+        for (at, word) in words.iter().enumerate() {
+            let (side, count) = match *word {
+                "seq" => (sender, 1),
+                "ack" => (1 - sender, 1),
+                "sack" => (1 - sender, 2),
+                _ => continue,
+            };
+            let named = words[at + 1..].iter().take(count);
+            numbers[side].extend(named.filter_map(|word| word.parse::<u32>().ok()));
+        }
+    }
+    numbers
+}
+
+/// Runs a script with numbers that wrap at different places, and at each number that it mentions:
+/// those of SYN, data, FIN, blocks, and the ones behind.
 fn run(text: &str) {
-    for (our_isn, peer_isn) in [
+    let [ours, theirs] = mentioned(text).map(|numbers| {
+        let at = numbers.into_iter().flat_map(|n| [n, n.wrapping_add(1)]);
+        let isns: BTreeSet<u32> = at.map(u32::wrapping_neg).chain([0]).collect();
+        isns.into_iter().collect::<Vec<u32>>()
+    });
+    let count = ours.len().max(theirs.len());
+    let pairs = (0..count).map(|i| (ours[i % ours.len()], theirs[i % theirs.len()]));
+    for (our_isn, peer_isn) in pairs.chain([
         (1_000, 5_000),
         (u32::MAX, u32::MAX),
         (u32::MAX - 1, 0),
         (u32::MAX - 700, u32::MAX - 400),
         (0x7fff_ff00, 0x7fff_fff0),
         (u32::MAX - 8_000, u32::MAX - 9_000),
-    ] {
+    ]) {
         // Time that a script spends before a number is chosen makes it differ a little.
         let start = start_for(text, our_isn);
         let mut script = Script::new(&config(text), start, peer_isn);
@@ -808,6 +841,7 @@ scripts! {
     close_active,
     close_fin_out_of_order,
     close_fin_with_data_and_lost,
+    close_numbers_wrap,
     close_orphan,
     close_orphan_gets_data,
     close_orphan_gets_old_data_with_fin,
@@ -900,9 +934,15 @@ scripts! {
     loss_timeout_keeps_blocks,
     neighbour_is_silent_for_a_while,
     neighbour_is_silent_for_ever,
+    options_in_any_segment,
     paws,
+    paws_after_a_month,
+    reset_at_a_closed_window,
     reset_in_and_out_of_the_window,
+    reset_in_syn_received_after_connect,
+    reset_in_syn_received_after_listen,
     rto_backoff_and_failure,
+    rto_karn,
     rto_sends_everything_again,
     sack_active,
     sack_blocks_latest_first,

@@ -275,11 +275,11 @@ impl Tcb {
         }
     }
 
-    /// RFC 7323 §4.3 (2).
+    /// RFC 7323 §4.3 (2), §5.5: a timestamp is taken that is not old, or any after 24 days.
     fn update_timestamp(&mut self, cx: &Context<'_>, segment: &Segment) {
         if let Some((value, _)) = segment.timestamps
             && segment.seq.before_or_at(self.last_ack_sent)
-            && !SeqNum::new(value).before(SeqNum::new(self.timestamps.recent))
+            && !self.timestamps.is_old(value, cx.now)
         {
             self.timestamps.recent = value;
             self.timestamps.recent_at = seconds(cx.now);
@@ -527,7 +527,7 @@ impl Tcb {
 
     /// SND.UNA has moved.
     fn send_queue_advanced(&mut self, shared: &Shared, cx: &mut Context<'_>, restart_timer: bool) {
-        self.rtt.reset_backoff();
+        self.rtt.keep_backoff();
         self.retries = 0;
         self.progress_at = Tick::moment(cx.now);
         self.flags.remove(TcbFlags::UNREACHABLE);

@@ -94,8 +94,11 @@ impl RttEstimator {
         self.backoff = self.backoff.saturating_add(1);
     }
 
-    /// New data was acknowledged: the path works again.
-    pub(super) fn reset_backoff(&mut self) {
+    /// New data was acknowledged, so the timer has not expired for what comes next. Without a
+    /// measurement the timeout stays as long as it has become: Karn's algorithm
+    /// (RFC 9293 §3.8.1 MUST-18, RFC 6298 §5).
+    pub(super) fn keep_backoff(&mut self) {
+        self.rto = micros(self.rto());
         self.backoff = 0;
     }
 
@@ -124,8 +127,10 @@ mod tests {
         assert_eq!(seen, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         (0..300).for_each(|_| rtt.back_off());
         assert_eq!(rtt.rto(), MAX_RTO);
-        rtt.reset_backoff();
-        assert_eq!((rtt.rto(), rtt.srtt()), (ms(1000), None));
+        rtt.keep_backoff();
+        assert_eq!((rtt.rto(), rtt.backoff()), (MAX_RTO, 0));
+        rtt.sample(ms(2_500));
+        assert_eq!((rtt.rto(), rtt.srtt()), (ms(7_500), Some(ms(2_500))));
     }
 
     #[test]

@@ -98,6 +98,72 @@
  */
 #define MNET_CONFIG_ARENA_ZERO 8
 
+/* Congestion control: the default. */
+#define MNET_CONGESTION_DEFAULT 0
+
+/* Congestion control: CUBIC (RFC 9438). */
+#define MNET_CONGESTION_CUBIC 1
+
+/* Congestion control: NewReno (RFC 5681). */
+#define MNET_CONGESTION_NEW_RENO 2
+
+/* Explicit congestion notification: the default. */
+#define MNET_ECN_DEFAULT 0
+
+/* Explicit congestion notification: never. */
+#define MNET_ECN_OFF 1
+
+/* Explicit congestion notification: where the peer asks for it. */
+#define MNET_ECN_PASSIVE 2
+
+/* Explicit congestion notification: asked for by our SYN, too. */
+#define MNET_ECN_ACTIVE 3
+
+/* State of a TCP connection (RFC 9293 section 3.3.2): none, or it has ended. */
+#define MNET_TCP_CLOSED 0
+
+/* State: a listener. */
+#define MNET_TCP_LISTEN 1
+
+/* State: a SYN was sent. */
+#define MNET_TCP_SYN_SENT 2
+
+/* State: a SYN was received and sent, its acknowledgement is missing. */
+#define MNET_TCP_SYN_RECEIVED 3
+
+/* State: open in both directions. */
+#define MNET_TCP_ESTABLISHED 4
+
+/* State: this side has closed; its FIN is not acknowledged yet. */
+#define MNET_TCP_FIN_WAIT_1 5
+
+/* State: this side has closed and the peer knows; the peer's FIN is missing. */
+#define MNET_TCP_FIN_WAIT_2 6
+
+/* State: the peer has closed, this side has not. */
+#define MNET_TCP_CLOSE_WAIT 7
+
+/* State: both sides have closed at the same time; the acknowledgement of our FIN is missing. */
+#define MNET_TCP_CLOSING 8
+
+/* State: the peer has closed, then this side; the acknowledgement of our FIN is missing. */
+#define MNET_TCP_LAST_ACK 9
+
+/* State: both sides have closed; old segments may still arrive. */
+#define MNET_TCP_TIME_WAIT 10
+
+/* mnet_tcp_info.flags: both sides send timestamps (RFC 7323). */
+#define MNET_TCP_HAS_TIMESTAMPS 1
+
+/* mnet_tcp_info.flags: both sides understand selective acknowledgements (RFC 2018). */
+#define MNET_TCP_HAS_SACK 2
+
+/* mnet_tcp_info.flags: both sides speak explicit congestion notification (RFC 3168). */
+#define MNET_TCP_HAS_ECN 4
+
+/* mnet_tcp_info.flags: losses are being repaired. */
+#define MNET_TCP_IN_RECOVERY 8
+
 /* Ready: a read gives data, the end of the stream or an error; a listener has a connection. */
 #define MNET_READABLE 1
 
@@ -284,6 +350,37 @@ struct mnet_config {
     uint8_t reserved[2];
     /* Manual stacks only: the time at start, in nanoseconds from an epoch of the caller's choice. */
     uint64_t now;
+    /*
+     * Defaults of new TCP connections from here on. How long nothing has arrived before the peer is
+     * probed, 1 s to 24 days (RFC 9293 section 3.8.4). 0 (the default): never.
+     */
+    uint64_t tcp_keepalive_idle_ns;
+    /* Between such probes, 1 s to 24 days. 0 (the default): 75 s. */
+    uint64_t tcp_keepalive_interval_ns;
+    /*
+     * How long data may stay unacknowledged before a connection fails, at least 100 s (RFC 9293
+     * section 3.8.3, R2). 0 (the default): 5 minutes. For less see mnet_set_user_timeout().
+     */
+    uint64_t tcp_user_timeout_ns;
+    /*
+     * How long a connection may take to be established, 1 ms to 24 days. 0 (the default): 63 s, in
+     * which the SYN is sent six times.
+     */
+    uint64_t tcp_connect_timeout_ns;
+    /* How long an acknowledgement may wait for company, up to 500 ms. 0 (the default): 40 ms. */
+    uint64_t tcp_delayed_ack_ns;
+    /* Unanswered probes after which a connection fails, 1 to 255. 0 (the default): 9. */
+    uint32_t tcp_keepalive_count;
+    /* MNET_CONGESTION_*. 0 (the default): CUBIC. */
+    uint32_t tcp_congestion;
+    /* The time to live of packets, 1 to 255. 0 (the default): 64. */
+    uint32_t tcp_ttl;
+    /* The differentiated services code point of packets, 0 to 63. Default 0. */
+    uint32_t tcp_dscp;
+    /* MNET_ECN_*: explicit congestion notification (RFC 3168). 0 (the default): where the peer asks. */
+    uint32_t tcp_ecn;
+    /* Must be 0. */
+    uint32_t reserved2;
 };
 
 /* A stack: always positive. A negative value is an error code. A number is never used twice. */
@@ -294,6 +391,103 @@ typedef int64_t mnet_stack;
  * closed, or whose stack was closed, is recognised as stale (MNET_EBADF).
  */
 typedef int64_t mnet_fd;
+
+/* The settings of a TCP connection or listener. Members are appended in later versions. */
+struct mnet_tcp_settings {
+    /* mnet_set_keepalive(): 0 while that is off. */
+    uint64_t keepalive_idle_ns;
+    /* mnet_set_keepalive(): 0 while that is off. */
+    uint64_t keepalive_interval_ns;
+    /* mnet_set_user_timeout(): 0 where the configuration says. */
+    uint64_t user_timeout_ns;
+    /* mnet_connect_timeout(): 0 where there is none. */
+    uint64_t connect_timeout_ns;
+    /* mnet_set_linger(): -1 where there is none. */
+    int64_t linger_ns;
+    /* mnet_set_delayed_ack(). */
+    uint64_t delayed_ack_ns;
+    /* mnet_set_receive_buffer(), in bytes. */
+    uint64_t receive_buffer;
+    /* mnet_set_send_buffer(), in bytes. */
+    uint64_t send_buffer;
+    /* mnet_set_keepalive(): 0 while that is off. */
+    uint32_t keepalive_count;
+    /* mnet_set_congestion(): MNET_CONGESTION_CUBIC or MNET_CONGESTION_NEW_RENO. */
+    uint32_t congestion;
+    /* mnet_set_ttl(). */
+    uint32_t ttl;
+    /* mnet_set_dscp(). */
+    uint32_t dscp;
+    /* mnet_set_nodelay(): 0 or 1. */
+    uint32_t nodelay;
+    /* mnet_set_cork(): 0 or 1. */
+    uint32_t cork;
+};
+
+/*
+ * What a TCP connection is doing. What was not measured yet is 0. Members are appended in later
+ * versions.
+ */
+struct mnet_tcp_info {
+    /* The smoothed round-trip time (RFC 6298). */
+    uint64_t srtt_ns;
+    /* Its variation. */
+    uint64_t rttvar_ns;
+    /* The smallest round-trip time of the last minutes. */
+    uint64_t min_rtt_ns;
+    /* The retransmission timeout, with its backoff. */
+    uint64_t rto_ns;
+    /* Bytes of data that the peer has acknowledged. */
+    uint64_t bytes_delivered;
+    /* Bytes of data that have arrived in order. */
+    uint64_t bytes_received;
+    /* MNET_TCP_CLOSED to MNET_TCP_TIME_WAIT. */
+    uint32_t state;
+    /* MNET_TCP_HAS_* and MNET_TCP_IN_RECOVERY combined. */
+    uint32_t flags;
+    /* The payload of a full segment, in bytes. */
+    uint32_t mss;
+    /* The largest packet of the path as far as known, in bytes. */
+    uint32_t path_mtu;
+    /* MNET_CONGESTION_*; mnet_congestion_name() has its name. */
+    uint32_t congestion;
+    /* The congestion window, in bytes. */
+    uint32_t cwnd;
+    /* The slow start threshold, in bytes; 2^32 - 1 before the first reduction. */
+    uint32_t ssthresh;
+    /* What the peer lets us send, in bytes. */
+    uint32_t snd_wnd;
+    /* What we let the peer send, in bytes. */
+    uint32_t rcv_wnd;
+    /* The shift count of the peer's windows (RFC 7323). */
+    uint32_t snd_scale;
+    /* The shift count of our windows. */
+    uint32_t rcv_scale;
+    /* Bytes that were sent and are not acknowledged. */
+    uint32_t in_flight;
+    /* Bytes of the send queue that were not sent. */
+    uint32_t unsent;
+    /* Bytes that have arrived and were not read. */
+    uint32_t unread;
+    /* Segments that were sent again. */
+    uint32_t retransmits;
+    /* How often the retransmission timer expired since the last acknowledgement. */
+    uint32_t backoff;
+};
+
+/* An entry of mnet_tcp_list(). */
+struct mnet_tcp_entry {
+    /* The handle; 0 where there is none: before a connection is accepted, and after it was closed. */
+    mnet_fd fd;
+    /* Our address and port. */
+    struct mnet_addr local;
+    /* The peer's; MNET_AF_NONE for a listener. */
+    struct mnet_addr remote;
+    /* MNET_TCP_CLOSED to MNET_TCP_TIME_WAIT. */
+    uint32_t state;
+    /* 0. */
+    uint32_t reserved;
+};
 
 /* One entry of mnet_poll(). */
 struct mnet_pollfd {
@@ -567,6 +761,21 @@ mnet_fd mnet_accept(mnet_fd listener, struct mnet_addr *peer);
 mnet_fd mnet_connect(mnet_stack stack, const struct mnet_addr *remote, const struct mnet_addr *local, int flags);
 
 /*
+ * Opens a TCP connection as mnet_connect() does, with a limit to the time that it takes.
+ *
+ * - timeout_ns: 1 ms to 24 days; 0: as the configuration says.
+ *
+ * Returns what mnet_connect() returns. When the time is over it is MNET_ETIMEDOUT, and on a
+ * non-blocking connection the next mnet_write() gives that; MNET_EINVAL if the time is out of range.
+ * Waits as mnet_connect() does.
+ */
+mnet_fd mnet_connect_timeout(mnet_stack stack,
+                             const struct mnet_addr *remote,
+                             const struct mnet_addr *local,
+                             int flags,
+                             uint64_t timeout_ns);
+
+/*
  * Reads from a TCP connection: copies what has arrived, up to len bytes.
  *
  * - buf, len: where the data goes. Must not lie in an arena. NULL is allowed with len 0.
@@ -656,9 +865,14 @@ int mnet_shutdown(mnet_fd fd, int how);
  * section 2.17). A listener resets the connections that were not accepted.
  *
  * Returns 0, or
- *   MNET_EBADF   stale or foreign handle
+ *   MNET_EBADF    stale or foreign handle
+ *   MNET_EAGAIN   the time of mnet_set_linger() is over; delivery goes on in the background
+ *   MNET_ECONNRESET, MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH
+ *                 the connection failed before everything was delivered (only with
+ *                 mnet_set_linger())
  *   MNET_EBUSY
- * Does not block.
+ * Does not block, unless mnet_set_linger() has given a blocking connection a time: then it waits for
+ * at most that long until the peer has acknowledged everything.
  */
 int mnet_close(mnet_fd fd);
 
@@ -685,17 +899,6 @@ int mnet_abort(mnet_fd fd);
 int mnet_set_nonblocking(mnet_fd fd, int nonblocking);
 
 /*
- * Makes a TCP connection collect small writes while data is unacknowledged (0, Nagle's algorithm,
- * RFC 9293 section 3.7.4) or send them at once (anything else).
- *
- * Returns 0, or
- *   MNET_EBADF   not a connection
- *   MNET_EBUSY
- * Does not block.
- */
-int mnet_set_nodelay(mnet_fd fd, int nodelay);
-
-/*
  * Our address and port of any socket.
  *
  * - addr: receives them.
@@ -712,6 +915,221 @@ int mnet_sockname(mnet_fd fd, struct mnet_addr *addr);
  * Returns 0, MNET_EBADF, MNET_EINVAL (addr is NULL) or MNET_EBUSY. Does not block.
  */
 int mnet_peername(mnet_fd fd, struct mnet_addr *addr);
+
+/*
+ * Makes a TCP connection collect small writes while data is unacknowledged (0, Nagle's algorithm,
+ * RFC 9293 section 3.7.4) or send them at once (anything else).
+ *
+ * - fd: a connection, or a listener: then it holds for the connections to come.
+ *
+ * Returns 0, or
+ *   MNET_EBADF    neither a connection nor a listener
+ *   MNET_ELIMIT   connections have 256 different combinations of settings already
+ *   MNET_EBUSY
+ * Does not block.
+ */
+int mnet_set_nodelay(mnet_fd fd, int nodelay);
+
+/*
+ * Corks a TCP connection (anything but 0): a segment that is not full is held back until more data
+ * fills it, the cork is taken out (0), our direction is shut down, or 200 ms have passed. Stronger
+ * than mnet_set_nodelay().
+ *
+ * - fd: a connection, or a listener: then it holds for the connections to come.
+ *
+ * Returns 0, MNET_EBADF, MNET_ELIMIT (as mnet_set_nodelay()) or MNET_EBUSY. Does not block.
+ */
+int mnet_set_cork(mnet_fd fd, int cork);
+
+/*
+ * Probes the peer of a TCP connection when nothing arrives (RFC 9293 section 3.8.4), or stops that.
+ * Off by default. A peer that does not answer is gone: MNET_ETIMEDOUT. While data is under way
+ * nothing is probed.
+ *
+ * - fd: a connection, or a listener: then it holds for the connections to come.
+ * - on: 0: off; the other arguments are ignored.
+ * - idle_ns: how long nothing has arrived before the first probe, 1 s to 24 days. 0: 2 hours.
+ * - interval_ns: between probes, 1 s to 24 days. 0: 75 s.
+ * - count: unanswered probes after which the connection fails, 1 to 255. 0: 9.
+ *
+ * Returns 0, MNET_EINVAL (out of range), MNET_EBADF, MNET_ELIMIT (as mnet_set_nodelay()) or
+ * MNET_EBUSY. Does not block.
+ */
+int mnet_set_keepalive(mnet_fd fd, int on, uint64_t idle_ns, uint64_t interval_ns, uint32_t count);
+
+/*
+ * How long the peer of a TCP connection may leave data unacknowledged, a SYN or probes unanswered,
+ * before the connection fails with MNET_ETIMEDOUT (RFC 9293 section 3.8.3, RFC 5482; nothing is sent
+ * about it).
+ *
+ * - fd: a connection, or a listener: then it holds for the connections to come.
+ * - time_ns: 100 ms to 24 days; 0: as the configuration says.
+ *
+ * Returns 0, MNET_EINVAL (out of range), MNET_EBADF, MNET_ELIMIT (as mnet_set_nodelay()) or
+ * MNET_EBUSY. Does not block.
+ */
+int mnet_set_user_timeout(mnet_fd fd, uint64_t time_ns);
+
+/*
+ * What mnet_close() means for a TCP connection while data is unacknowledged, as SO_LINGER.
+ *
+ * - fd: a connection, or a listener: then it holds for the connections to come.
+ * - time_ns: negative, the default: it is delivered in the background. 0: the peer gets a reset,
+ *   and what was not delivered is lost. Positive, up to 24 days: mnet_close() of a blocking
+ *   connection waits for at most so long until it is delivered; that of a non-blocking one does not
+ *   wait.
+ *
+ * Returns 0, MNET_EINVAL (out of range), MNET_EBADF, MNET_ELIMIT (as mnet_set_nodelay()) or
+ * MNET_EBUSY. Does not block.
+ */
+int mnet_set_linger(mnet_fd fd, int64_t time_ns);
+
+/*
+ * How long an acknowledgement of a TCP connection may wait for company (RFC 9293 section 3.8.6.3).
+ *
+ * - fd: a connection, or a listener: then it holds for the connections to come.
+ * - time_ns: 0 to 500 ms; 0 acknowledges every batch of frames at once.
+ *
+ * Returns 0, MNET_EINVAL (out of range), MNET_EBADF, MNET_ELIMIT (as mnet_set_nodelay()) or
+ * MNET_EBUSY. Does not block.
+ */
+int mnet_set_delayed_ack(mnet_fd fd, uint64_t time_ns);
+
+/*
+ * What governs the rate at which a TCP connection sends. The new algorithm goes on with the window of
+ * the old one.
+ *
+ * - fd: a connection, or a listener: then it holds for the connections to come.
+ * - algorithm: MNET_CONGESTION_CUBIC (the default) or MNET_CONGESTION_NEW_RENO.
+ *
+ * Returns 0, MNET_EINVAL (unknown), MNET_EBADF, MNET_ELIMIT (as mnet_set_nodelay()) or MNET_EBUSY.
+ * Does not block.
+ */
+int mnet_set_congestion(mnet_fd fd, uint32_t algorithm);
+
+/*
+ * The largest receive window of a TCP connection. What the handshake could announce, which follows
+ * from tcp_receive_buffer of the configuration, and what the arena can spare bound it further.
+ *
+ * - fd: a connection, or a listener: then it holds for the connections to come.
+ * - bytes: 4096 to 2^30.
+ *
+ * Returns 0, MNET_EINVAL (out of range), MNET_EBADF, MNET_ELIMIT (as mnet_set_nodelay()) or
+ * MNET_EBUSY. Does not block.
+ */
+int mnet_set_receive_buffer(mnet_fd fd, size_t bytes);
+
+/*
+ * Most bytes in the send queue of a TCP connection; what the arena can spare bounds it further.
+ *
+ * - fd: a connection, or a listener: then it holds for the connections to come.
+ * - bytes: 4096 to 2^30.
+ *
+ * Returns 0, MNET_EINVAL (out of range), MNET_EBADF, MNET_ELIMIT (as mnet_set_nodelay()) or
+ * MNET_EBUSY. Does not block.
+ */
+int mnet_set_send_buffer(mnet_fd fd, size_t bytes);
+
+/*
+ * The time to live of the packets of a TCP connection.
+ *
+ * - fd: a connection, or a listener: then it holds for the connections to come.
+ * - hops: 1 to 255.
+ *
+ * Returns 0, MNET_EINVAL (out of range), MNET_EBADF, MNET_ELIMIT (as mnet_set_nodelay()) or
+ * MNET_EBUSY. Does not block.
+ */
+int mnet_set_ttl(mnet_fd fd, uint32_t hops);
+
+/*
+ * The differentiated services code point of the packets of a TCP connection (RFC 2474 section 3).
+ *
+ * - fd: a connection, or a listener: then it holds for the connections to come.
+ * - code_point: 0 to 63.
+ *
+ * Returns 0, MNET_EINVAL (out of range), MNET_EBADF, MNET_ELIMIT (as mnet_set_nodelay()) or
+ * MNET_EBUSY. Does not block.
+ */
+int mnet_set_dscp(mnet_fd fd, uint32_t code_point);
+
+/*
+ * How long calls on a blocking socket wait at most. When the time is over they return MNET_EAGAIN,
+ * and nothing else has changed. Every call, and every part that a write gets rid of, starts the time
+ * over. A new socket waits for ever; connections do not inherit from their listener.
+ *
+ * - fd: any socket.
+ * - which: MNET_READABLE (mnet_accept(), mnet_read(), mnet_peek(), mnet_recvfrom()), MNET_WRITABLE
+ *   (mnet_write(), mnet_sendto()) or both.
+ * - time_ns: rounded up to milliseconds, at most 49 days; 0: for ever.
+ *
+ * Returns 0, or
+ *   MNET_EINVAL   which is something else, or time_ns is out of range
+ *   MNET_EBADF    stale or foreign handle
+ *   MNET_EBUSY
+ * Does not block. For the time that connecting takes see mnet_connect_timeout().
+ */
+int mnet_set_timeout(mnet_fd fd, uint32_t which, uint64_t time_ns);
+
+/*
+ * All settings of a TCP connection or a listener, as they are now.
+ *
+ * - settings: receives them.
+ * - size: sizeof (struct mnet_tcp_settings). A shorter structure of an older version is filled as far
+ *   as it goes; members that this version does not know become 0.
+ *
+ * Returns 0, MNET_EINVAL (NULL), MNET_EBADF or MNET_EBUSY. Does not block.
+ */
+int mnet_tcp_settings(mnet_fd fd, struct mnet_tcp_settings *settings, size_t size);
+
+/*
+ * The name of a state (MNET_TCP_*), as in "FIN-WAIT-1".
+ *
+ * Any number may be passed: "?" for one that is no state. Never NULL; the text is static. Does not
+ * block.
+ */
+const char *mnet_tcp_state_name(uint32_t state);
+
+/*
+ * The name of a congestion control algorithm (MNET_CONGESTION_*), as in "cubic".
+ *
+ * Any number may be passed: "?" for one that is no algorithm. Never NULL; the text is static. Does
+ * not block.
+ */
+const char *mnet_congestion_name(uint32_t algorithm);
+
+/*
+ * What a TCP connection is doing (RFC 9293 section 3.10.6, STATUS).
+ *
+ * - info: receives it.
+ * - size: sizeof (struct mnet_tcp_info). A shorter structure of an older version is filled as far as
+ *   it goes; members that this version does not know become 0.
+ *
+ * Returns 0, MNET_EINVAL (NULL), MNET_EBADF (not a connection) or MNET_EBUSY. Does not block.
+ */
+int mnet_tcp_info(mnet_fd fd, struct mnet_tcp_info *info, size_t size);
+
+/*
+ * Both ends of a TCP connection.
+ *
+ * - local, remote: receive our address and port, and the peer's; each may be NULL.
+ *
+ * Returns 0, MNET_EBADF (not a connection), MNET_EINVAL or MNET_EBUSY. Does not block.
+ */
+int mnet_peers(mnet_fd fd, struct mnet_addr *local, struct mnet_addr *remote);
+
+/*
+ * Lists what TCP has: listeners, connections, half-open ones, TIME-WAIT. Call it until it returns 0.
+ *
+ * - cursor: where the list goes on; set it to 0 for the beginning, and leave it to the calls then.
+ * - entries, max: where the entries go, and room for how many (at least 1).
+ *
+ * Returns how many entries were written, 0 at the end, or
+ *   MNET_EINVAL   NULL, or max is 0
+ *   MNET_EBADF    no such stack
+ *   MNET_EBUSY
+ * Does not block. What comes and goes between two calls may be missed; nothing is listed twice.
+ */
+int64_t mnet_tcp_list(mnet_stack stack, uint64_t *cursor, struct mnet_tcp_entry *entries, size_t max);
 
 /*
  * Opens a UDP socket (RFC 768).

@@ -7,6 +7,7 @@
 //! - `types`: structures and constants of the header; `error`: the error codes and their texts
 //! - `stack`: opening, closing and driving a stack; `tcp`, `udp`: sockets; `wait`: polling and
 //!   events; `info`: counters, usage, random numbers; `address`: text to addresses and back
+//! - `settings`: what a connection is to do; `tcp_info`: what it does, and which ones there are
 //! - `registry`: which stacks are open, and what a handle names; `pointer`: the checks on what
 //!   comes from C; `arena`: the memory that callers grant
 //!
@@ -31,8 +32,10 @@ pub mod address;
 pub mod arena;
 pub mod error;
 pub mod info;
+pub mod settings;
 pub mod stack;
 pub mod tcp;
+pub mod tcp_info;
 pub mod types;
 pub mod udp;
 pub mod wait;
@@ -45,8 +48,10 @@ mod registry;
 pub use address::*;
 pub use error::*;
 pub use info::*;
+pub use settings::*;
 pub use stack::*;
 pub use tcp::*;
+pub use tcp_info::*;
 pub use types::*;
 pub use udp::*;
 pub use wait::*;

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec;
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
 
 use mnet::mnet_core::config::Limits;
 use mnet::mnet_core::device::InterfaceId;
@@ -55,8 +56,9 @@ pub(crate) struct Opened {
     /// Largest frame, Ethernet header included.
     pub(crate) frame_len: usize,
     /// The sockets whose mode is not [`Opened::default_nonblocking`].
-    switched: Modes,
+    switched: PerSocket<u64>,
     default_nonblocking: bool,
+    timeouts: PerSocket<Timeouts>,
     pub(crate) place: Place,
 }
 
@@ -73,24 +75,26 @@ impl Opened {
             runtime,
             manual,
             frame_len,
-            switched: Modes::new(tables),
+            switched: PerSocket::new(tables, |count| count / 64 + 1),
             default_nonblocking: nonblocking,
+            timeouts: PerSocket::new(tables, |count| count),
             place,
         }
     }
 
     pub(crate) fn is_nonblocking(&self, id: SocketId) -> bool {
-        self.switched.get(id) != self.default_nonblocking
+        self.switched.bit(id) != self.default_nonblocking
     }
 
     pub(crate) fn set_nonblocking(&mut self, id: SocketId, nonblocking: bool) {
         self.switched
-            .set(id, nonblocking != self.default_nonblocking);
+            .set_bit(id, nonblocking != self.default_nonblocking);
     }
 
     /// Takes in a new socket with the stack's default mode; its handle for C.
     pub(crate) fn adopt(&mut self, id: SocketId) -> i64 {
         self.set_nonblocking(id, self.default_nonblocking);
+        *self.timeouts_mut(id) = Timeouts::default();
         self.place.handle(id)
     }
 
@@ -101,9 +105,15 @@ impl Opened {
         }
     }
 
-    /// Turns the loop, and sleeps if need be, for a call that waits.
-    pub(crate) fn turn(&mut self) {
-        self.runtime.turn(Instant::FAR_FUTURE);
+    /// Turns the loop, and sleeps if need be, for a call that waits until `until` at most. Whether
+    /// it is earlier still.
+    pub(crate) fn turn(&mut self, until: Instant) -> bool {
+        self.runtime.turn(until)
+    }
+
+    /// How long calls on a socket wait.
+    pub(crate) fn timeouts_mut(&mut self, id: SocketId) -> &mut Timeouts {
+        self.timeouts.get_mut(id)
     }
 }
 
@@ -132,28 +142,60 @@ impl Tables {
             .iter()
             .map(|count| count / 8 + 16)
             .sum();
-        modes + self.half_open * 32
+        let sockets = self.listeners + self.connections + self.udp;
+        modes + (sockets + 3) * size_of::<Timeouts>() + self.half_open * 32
     }
 }
 
-/// One bit for each socket.
-struct Modes {
-    listeners: Box<[u64]>,
-    connections: Box<[u64]>,
-    udp: Box<[u64]>,
+/// How long calls on a blocking socket wait, in milliseconds; 0: for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Timeouts {
+    pub(crate) read: u32,
+    pub(crate) write: u32,
 }
 
-impl Modes {
-    fn new(tables: &Tables) -> Self {
-        let bits = |count: usize| vec![0; count / 64 + 1].into_boxed_slice();
+/// Something for each socket: a value, or a bit of one.
+struct PerSocket<T> {
+    listeners: Box<[T]>,
+    connections: Box<[T]>,
+    udp: Box<[T]>,
+    /// Taken for a socket that there cannot be.
+    nobody: T,
+}
+
+impl<T: Copy + Default> PerSocket<T> {
+    /// `values` says how many values so many sockets need.
+    fn new(tables: &Tables, values: impl Fn(usize) -> usize) -> Self {
+        let new = |count: usize| vec![T::default(); values(count)].into_boxed_slice();
         Self {
-            listeners: bits(tables.listeners),
-            connections: bits(tables.connections),
-            udp: bits(tables.udp),
+            listeners: new(tables.listeners),
+            connections: new(tables.connections),
+            udp: new(tables.udp),
+            nobody: T::default(),
         }
     }
 
-    fn get(&self, id: SocketId) -> bool {
+    fn all_mut(&mut self, kind: SocketKind) -> &mut [T] {
+        match kind {
+            SocketKind::Listener => &mut self.listeners,
+            SocketKind::Connection => &mut self.connections,
+            SocketKind::Udp => &mut self.udp,
+        }
+    }
+
+    /// The value of a socket. A stale handle gives that of the socket which has its place.
+    fn get_mut(&mut self, id: SocketId) -> &mut T {
+        let values = match id.kind() {
+            SocketKind::Listener => &mut self.listeners,
+            SocketKind::Connection => &mut self.connections,
+            SocketKind::Udp => &mut self.udp,
+        };
+        values.get_mut(id.index()).unwrap_or(&mut self.nobody)
+    }
+}
+
+impl PerSocket<u64> {
+    fn bit(&self, id: SocketId) -> bool {
         let words = match id.kind() {
             SocketKind::Listener => &self.listeners,
             SocketKind::Connection => &self.connections,
@@ -164,13 +206,8 @@ impl Modes {
             .is_some_and(|word| (word >> (id.index() % 64)) & 1 == 1)
     }
 
-    fn set(&mut self, id: SocketId, on: bool) {
-        let words = match id.kind() {
-            SocketKind::Listener => &mut self.listeners,
-            SocketKind::Connection => &mut self.connections,
-            SocketKind::Udp => &mut self.udp,
-        };
-        if let Some(word) = words.get_mut(id.index() / 64) {
+    fn set_bit(&mut self, id: SocketId, on: bool) {
+        if let Some(word) = self.all_mut(id.kind()).get_mut(id.index() / 64) {
             let bit = 1 << (id.index() % 64);
             *word = if on { *word | bit } else { *word & !bit };
         }
@@ -306,15 +343,35 @@ pub(crate) fn with_socket<T>(
 }
 
 /// Repeats `attempt` until it has something else to say than "would block", turning the loop in
-/// between. A non-blocking socket hears "would block" at once.
+/// between. A non-blocking socket hears "would block" at once, a blocking one when the time is over
+/// that the socket's calls may wait.
 ///
 /// The stack is entered anew for each attempt, so others may use it between two of them. With
-/// `sends`, what a blocking call has queued is sent before it returns.
+/// `sends`, what a blocking call has queued is sent before it returns, and the time is that for
+/// writing.
 pub(crate) fn blocking<T>(
     fd: i64,
     sends: bool,
+    attempt: impl FnMut(&mut Opened, SocketId) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let millis = with_socket(fd, |stack, id| {
+        let timeouts = stack.timeouts_mut(id);
+        Ok(if sends { timeouts.write } else { timeouts.read })
+    })?;
+    let time = (millis != 0).then(|| Duration::from_millis(millis.into()));
+    blocking_within(fd, sends, time, attempt)
+}
+
+/// [`blocking`] with another time; `None`: for ever.
+pub(crate) fn blocking_within<T>(
+    fd: i64,
+    sends: bool,
+    time: Option<Duration>,
     mut attempt: impl FnMut(&mut Opened, SocketId) -> Result<T, Error>,
 ) -> Result<T, Error> {
+    // When the time is over: known once it is clear that there is something to wait for.
+    let mut until = None;
+    let mut is_early = true;
     loop {
         let outcome = with_socket(fd, |stack, id| {
             let outcome = attempt(stack, id);
@@ -322,8 +379,12 @@ pub(crate) fn blocking<T>(
                 return outcome.map(Some);
             }
             match outcome {
-                Err(Error::AGAIN) => {
-                    stack.turn();
+                Err(Error::AGAIN) if is_early => {
+                    let until = *until.get_or_insert_with(|| match time {
+                        Some(time) => stack.runtime.read_clock() + time,
+                        None => Instant::FAR_FUTURE,
+                    });
+                    is_early = stack.turn(until);
                     Ok(None)
                 }
                 outcome => {

@@ -14,6 +14,7 @@ use crate::arena::Claim;
 use crate::error::{Error, length, status, value};
 use crate::pointer::{self, Out};
 use crate::registry::{self, Host, Opened, Place, Tables};
+use crate::settings;
 use crate::types::{
     MNET_CONFIG_ARENA_ZERO, MNET_CONFIG_MANUAL, MNET_CONFIG_NODELAY, MNET_CONFIG_NONBLOCKING,
     MNET_NEVER, mnet_addr, mnet_config, mnet_stack,
@@ -66,6 +67,17 @@ pub unsafe extern "C" fn mnet_config_default(config: *mut mnet_config, size: usi
             hardware_address: [0; 6],
             reserved: [0; 2],
             now: 0,
+            tcp_keepalive_idle_ns: 0,
+            tcp_keepalive_interval_ns: 0,
+            tcp_user_timeout_ns: 0,
+            tcp_connect_timeout_ns: 0,
+            tcp_delayed_ack_ns: 0,
+            tcp_keepalive_count: 0,
+            tcp_congestion: 0,
+            tcp_ttl: 0,
+            tcp_dscp: 0,
+            tcp_ecn: 0,
+            reserved2: 0,
         };
         // SAFETY: as the header says: NULL, or `size` bytes that may be written.
         unsafe { pointer::write_sized(config, size, &defaults) }
@@ -107,7 +119,7 @@ pub unsafe extern "C" fn mnet_open(config: *const mnet_config) -> mnet_stack {
 unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim), Error> {
     const FLAGS: u32 =
         MNET_CONFIG_MANUAL | MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY | MNET_CONFIG_ARENA_ZERO;
-    if config.flags & !FLAGS != 0 || config.reserved != [0; 2] {
+    if config.flags & !FLAGS != 0 || config.reserved != [0; 2] || config.reserved2 != 0 {
         return Err(Error::INVALID);
     }
     let manual = config.flags & MNET_CONFIG_MANUAL != 0;
@@ -132,7 +144,7 @@ unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim
         (Some(_), _) => return Err(Error::INVALID),
     };
 
-    let mut core_config = core_config(config, mtu);
+    let mut core_config = core_config(config, mtu)?;
     let tables = reserve(&mut core_config, config.arena_size)?;
     let zeroed = config.flags & MNET_CONFIG_ARENA_ZERO != 0;
     // SAFETY: the caller grants the arena.
@@ -219,7 +231,7 @@ unsafe fn acquire(name: *const c_char) -> Result<NetDevice, Error> {
 }
 
 /// The core's configuration, with everything but the memory.
-fn core_config(config: &mnet_config, mtu: usize) -> Config {
+fn core_config(config: &mnet_config, mtu: usize) -> Result<Config, Error> {
     let limit = |number: u32| (number != 0).then(|| size(number));
     let mut core_config = Config {
         max_mtu: mtu,
@@ -236,8 +248,33 @@ fn core_config(config: &mnet_config, mtu: usize) -> Config {
         config.tcp_receive_buffer,
     );
     set(&mut core_config.tcp.send_buffer, config.tcp_send_buffer);
-    core_config.tcp.nodelay = config.flags & MNET_CONFIG_NODELAY != 0;
-    core_config
+    let tcp = &mut core_config.tcp;
+    tcp.nodelay = config.flags & MNET_CONFIG_NODELAY != 0;
+    if config.tcp_keepalive_idle_ns != 0 {
+        tcp.keepalive = Some(settings::keepalive(
+            config.tcp_keepalive_idle_ns,
+            config.tcp_keepalive_interval_ns,
+            config.tcp_keepalive_count,
+        )?);
+    }
+    if let Some(time) = settings::optional(config.tcp_user_timeout_ns) {
+        tcp.user_timeout = time;
+    }
+    tcp.connect_timeout = settings::optional(config.tcp_connect_timeout_ns);
+    if let Some(time) = settings::optional(config.tcp_delayed_ack_ns) {
+        tcp.delayed_ack = time;
+    }
+    if let Some(algorithm) = settings::algorithm(config.tcp_congestion)? {
+        tcp.congestion = algorithm;
+    }
+    if let Some(mode) = settings::ecn_mode(config.tcp_ecn)? {
+        tcp.ecn = mode;
+    }
+    if config.tcp_ttl != 0 {
+        tcp.time_to_live = u8::try_from(config.tcp_ttl).map_err(|_| Error::INVALID)?;
+    }
+    tcp.dscp = u8::try_from(config.tcp_dscp).map_err(|_| Error::INVALID)?;
+    Ok(core_config)
 }
 
 /// Decides how much of the arena the core gets. An allocation that fails ends the program, so all

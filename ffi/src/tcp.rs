@@ -3,9 +3,11 @@
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
 use core::slice;
+use core::time::Duration;
 
 use mnet::mnet_core::error::SendError;
-use mnet::mnet_core::tcp::TcpSetting;
+use mnet::mnet_core::socket::SocketKind;
+use mnet::mnet_core::tcp::{State, TcpSetting};
 
 use crate::address;
 use crate::arena;
@@ -105,6 +107,25 @@ pub unsafe extern "C" fn mnet_connect(
     local: *const mnet_addr,
     flags: c_int,
 ) -> mnet_fd {
+    // SAFETY: the contract is the same.
+    unsafe { mnet_connect_timeout(stack, remote, local, flags, 0) }
+}
+
+/// Opens a TCP connection as mnet_connect() does, with a limit to the time that it takes.
+///
+/// - timeout_ns: 1 ms to 24 days; 0: as the configuration says.
+///
+/// Returns what mnet_connect() returns. When the time is over it is MNET_ETIMEDOUT, and on a
+/// non-blocking connection the next mnet_write() gives that; MNET_EINVAL if the time is out of range.
+/// Waits as mnet_connect() does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mnet_connect_timeout(
+    stack: mnet_stack,
+    remote: *const mnet_addr,
+    local: *const mnet_addr,
+    flags: c_int,
+    timeout_ns: u64,
+) -> mnet_fd {
     let connect = || {
         if flags & !MNET_NONBLOCK != 0 {
             return Err(Error::INVALID);
@@ -119,7 +140,17 @@ pub unsafe extern "C" fn mnet_connect(
         };
         let (fd, wait) = registry::with_stack(stack, |stack| {
             let now = stack.runtime.now();
-            let id = stack.runtime.stack_mut().tcp_connect(now, remote, local)?;
+            let core = stack.runtime.stack_mut();
+            let id = core.tcp_connect(now, remote, local)?;
+            if timeout_ns != 0
+                && let Err(error) = {
+                    let time = Some(Duration::from_nanos(timeout_ns));
+                    core.tcp_set(now, id, TcpSetting::ConnectTimeout(time))
+                }
+            {
+                core.close(now, id)?;
+                return Err(error.into());
+            }
             let fd = stack.adopt(id);
             if flags & MNET_NONBLOCK != 0 {
                 stack.set_nonblocking(id, true);
@@ -133,7 +164,7 @@ pub unsafe extern "C" fn mnet_connect(
                 Ok(stack.runtime.stack_mut().tcp_send(now, id, &[])?)
             });
             if let Err(error) = outcome {
-                close(fd)?;
+                give_back(fd)?;
                 return Err(error);
             }
         }
@@ -322,18 +353,57 @@ pub extern "C" fn mnet_shutdown(fd: mnet_fd, how: c_int) -> c_int {
 /// section 2.17). A listener resets the connections that were not accepted.
 ///
 /// Returns 0, or
-///   MNET_EBADF   stale or foreign handle
+///   MNET_EBADF    stale or foreign handle
+///   MNET_EAGAIN   the time of mnet_set_linger() is over; delivery goes on in the background
+///   MNET_ECONNRESET, MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH
+///                 the connection failed before everything was delivered (only with
+///                 mnet_set_linger())
 ///   MNET_EBUSY
-/// Does not block.
+/// Does not block, unless mnet_set_linger() has given a blocking connection a time: then it waits for
+/// at most that long until the peer has acknowledged everything.
 #[unsafe(no_mangle)]
 pub extern "C" fn mnet_close(fd: mnet_fd) -> c_int {
     if fd <= 0 {
         return 0;
     }
-    status(close(fd))
+    let lingered = linger(fd);
+    status(give_back(fd).and(lingered))
 }
 
-fn close(fd: mnet_fd) -> Result<(), Error> {
+/// Waits until everything that was written is acknowledged, if the user wants that.
+fn linger(fd: mnet_fd) -> Result<(), Error> {
+    let time = registry::with_socket(fd, |stack, id| {
+        let settings = stack.runtime.stack().tcp_settings(id);
+        let time = settings.ok().and_then(|settings| settings.linger);
+        Ok(time.filter(|time| {
+            !time.is_zero() && id.kind() == SocketKind::Connection && !stack.is_nonblocking(id)
+        }))
+    })?;
+    if time.is_none() {
+        return Ok(());
+    }
+    registry::with_socket(fd, |stack, id| {
+        let now = stack.runtime.now();
+        match stack.runtime.stack_mut().tcp_shutdown(now, id) {
+            Ok(()) | Err(SendError::Shutdown) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    })?;
+    registry::blocking_within(fd, true, time, |stack, id| {
+        let now = stack.runtime.now();
+        let core = stack.runtime.stack_mut();
+        match core.tcp_send(now, id, &[]) {
+            Ok(_) | Err(SendError::Shutdown | SendError::WouldBlock) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match core.tcp_state(id)? {
+            State::FinWait2 | State::TimeWait | State::Closed => Ok(()),
+            _ => Err(Error::AGAIN),
+        }
+    })
+}
+
+fn give_back(fd: mnet_fd) -> Result<(), Error> {
     registry::with_socket(fd, |stack, id| {
         let now = stack.runtime.now();
         stack.runtime.stack_mut().close(now, id)?;
@@ -375,24 +445,6 @@ pub extern "C" fn mnet_set_nonblocking(fd: mnet_fd, nonblocking: c_int) -> c_int
         }
         stack.set_nonblocking(id, nonblocking != 0);
         Ok(())
-    }))
-}
-
-/// Makes a TCP connection collect small writes while data is unacknowledged (0, Nagle's algorithm,
-/// RFC 9293 section 3.7.4) or send them at once (anything else).
-///
-/// Returns 0, or
-///   MNET_EBADF   not a connection
-///   MNET_EBUSY
-/// Does not block.
-#[unsafe(no_mangle)]
-pub extern "C" fn mnet_set_nodelay(fd: mnet_fd, nodelay: c_int) -> c_int {
-    status(registry::with_socket(fd, |stack, id| {
-        let now = stack.runtime.now();
-        Ok(stack
-            .runtime
-            .stack_mut()
-            .tcp_set(now, id, TcpSetting::NoDelay(nodelay != 0))?)
     }))
 }
 

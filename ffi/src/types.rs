@@ -113,6 +113,180 @@ pub struct mnet_config {
     pub reserved: [u8; 2],
     /// Manual stacks only: the time at start, in nanoseconds from an epoch of the caller's choice.
     pub now: u64,
+    /// Defaults of new TCP connections from here on. How long nothing has arrived before the peer is
+    /// probed, 1 s to 24 days (RFC 9293 section 3.8.4). 0 (the default): never.
+    pub tcp_keepalive_idle_ns: u64,
+    /// Between such probes, 1 s to 24 days. 0 (the default): 75 s.
+    pub tcp_keepalive_interval_ns: u64,
+    /// How long data may stay unacknowledged before a connection fails, at least 100 s (RFC 9293
+    /// section 3.8.3, R2). 0 (the default): 5 minutes. For less see mnet_set_user_timeout().
+    pub tcp_user_timeout_ns: u64,
+    /// How long a connection may take to be established, 1 ms to 24 days. 0 (the default): 63 s, in
+    /// which the SYN is sent six times.
+    pub tcp_connect_timeout_ns: u64,
+    /// How long an acknowledgement may wait for company, up to 500 ms. 0 (the default): 40 ms.
+    pub tcp_delayed_ack_ns: u64,
+    /// Unanswered probes after which a connection fails, 1 to 255. 0 (the default): 9.
+    pub tcp_keepalive_count: u32,
+    /// MNET_CONGESTION_*. 0 (the default): CUBIC.
+    pub tcp_congestion: u32,
+    /// The time to live of packets, 1 to 255. 0 (the default): 64.
+    pub tcp_ttl: u32,
+    /// The differentiated services code point of packets, 0 to 63. Default 0.
+    pub tcp_dscp: u32,
+    /// MNET_ECN_*: explicit congestion notification (RFC 3168). 0 (the default): where the peer asks.
+    pub tcp_ecn: u32,
+    /// Must be 0.
+    pub reserved2: u32,
+}
+
+/// Congestion control: the default.
+pub const MNET_CONGESTION_DEFAULT: u32 = 0;
+/// Congestion control: CUBIC (RFC 9438).
+pub const MNET_CONGESTION_CUBIC: u32 = 1;
+/// Congestion control: NewReno (RFC 5681).
+pub const MNET_CONGESTION_NEW_RENO: u32 = 2;
+
+/// Explicit congestion notification: the default.
+pub const MNET_ECN_DEFAULT: u32 = 0;
+/// Explicit congestion notification: never.
+pub const MNET_ECN_OFF: u32 = 1;
+/// Explicit congestion notification: where the peer asks for it.
+pub const MNET_ECN_PASSIVE: u32 = 2;
+/// Explicit congestion notification: asked for by our SYN, too.
+pub const MNET_ECN_ACTIVE: u32 = 3;
+
+/// The settings of a TCP connection or listener. Members are appended in later versions.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct mnet_tcp_settings {
+    /// mnet_set_keepalive(): 0 while that is off.
+    pub keepalive_idle_ns: u64,
+    /// mnet_set_keepalive(): 0 while that is off.
+    pub keepalive_interval_ns: u64,
+    /// mnet_set_user_timeout(): 0 where the configuration says.
+    pub user_timeout_ns: u64,
+    /// mnet_connect_timeout(): 0 where there is none.
+    pub connect_timeout_ns: u64,
+    /// mnet_set_linger(): -1 where there is none.
+    pub linger_ns: i64,
+    /// mnet_set_delayed_ack().
+    pub delayed_ack_ns: u64,
+    /// mnet_set_receive_buffer(), in bytes.
+    pub receive_buffer: u64,
+    /// mnet_set_send_buffer(), in bytes.
+    pub send_buffer: u64,
+    /// mnet_set_keepalive(): 0 while that is off.
+    pub keepalive_count: u32,
+    /// mnet_set_congestion(): MNET_CONGESTION_CUBIC or MNET_CONGESTION_NEW_RENO.
+    pub congestion: u32,
+    /// mnet_set_ttl().
+    pub ttl: u32,
+    /// mnet_set_dscp().
+    pub dscp: u32,
+    /// mnet_set_nodelay(): 0 or 1.
+    pub nodelay: u32,
+    /// mnet_set_cork(): 0 or 1.
+    pub cork: u32,
+}
+
+/// State of a TCP connection (RFC 9293 section 3.3.2): none, or it has ended.
+pub const MNET_TCP_CLOSED: u32 = 0;
+/// State: a listener.
+pub const MNET_TCP_LISTEN: u32 = 1;
+/// State: a SYN was sent.
+pub const MNET_TCP_SYN_SENT: u32 = 2;
+/// State: a SYN was received and sent, its acknowledgement is missing.
+pub const MNET_TCP_SYN_RECEIVED: u32 = 3;
+/// State: open in both directions.
+pub const MNET_TCP_ESTABLISHED: u32 = 4;
+/// State: this side has closed; its FIN is not acknowledged yet.
+pub const MNET_TCP_FIN_WAIT_1: u32 = 5;
+/// State: this side has closed and the peer knows; the peer's FIN is missing.
+pub const MNET_TCP_FIN_WAIT_2: u32 = 6;
+/// State: the peer has closed, this side has not.
+pub const MNET_TCP_CLOSE_WAIT: u32 = 7;
+/// State: both sides have closed at the same time; the acknowledgement of our FIN is missing.
+pub const MNET_TCP_CLOSING: u32 = 8;
+/// State: the peer has closed, then this side; the acknowledgement of our FIN is missing.
+pub const MNET_TCP_LAST_ACK: u32 = 9;
+/// State: both sides have closed; old segments may still arrive.
+pub const MNET_TCP_TIME_WAIT: u32 = 10;
+
+/// mnet_tcp_info.flags: both sides send timestamps (RFC 7323).
+pub const MNET_TCP_HAS_TIMESTAMPS: u32 = 1;
+/// mnet_tcp_info.flags: both sides understand selective acknowledgements (RFC 2018).
+pub const MNET_TCP_HAS_SACK: u32 = 2;
+/// mnet_tcp_info.flags: both sides speak explicit congestion notification (RFC 3168).
+pub const MNET_TCP_HAS_ECN: u32 = 4;
+/// mnet_tcp_info.flags: losses are being repaired.
+pub const MNET_TCP_IN_RECOVERY: u32 = 8;
+
+/// What a TCP connection is doing. What was not measured yet is 0. Members are appended in later
+/// versions.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct mnet_tcp_info {
+    /// The smoothed round-trip time (RFC 6298).
+    pub srtt_ns: u64,
+    /// Its variation.
+    pub rttvar_ns: u64,
+    /// The smallest round-trip time of the last minutes.
+    pub min_rtt_ns: u64,
+    /// The retransmission timeout, with its backoff.
+    pub rto_ns: u64,
+    /// Bytes of data that the peer has acknowledged.
+    pub bytes_delivered: u64,
+    /// Bytes of data that have arrived in order.
+    pub bytes_received: u64,
+    /// MNET_TCP_CLOSED to MNET_TCP_TIME_WAIT.
+    pub state: u32,
+    /// MNET_TCP_HAS_* and MNET_TCP_IN_RECOVERY combined.
+    pub flags: u32,
+    /// The payload of a full segment, in bytes.
+    pub mss: u32,
+    /// The largest packet of the path as far as known, in bytes.
+    pub path_mtu: u32,
+    /// MNET_CONGESTION_*; mnet_congestion_name() has its name.
+    pub congestion: u32,
+    /// The congestion window, in bytes.
+    pub cwnd: u32,
+    /// The slow start threshold, in bytes; 2^32 - 1 before the first reduction.
+    pub ssthresh: u32,
+    /// What the peer lets us send, in bytes.
+    pub snd_wnd: u32,
+    /// What we let the peer send, in bytes.
+    pub rcv_wnd: u32,
+    /// The shift count of the peer's windows (RFC 7323).
+    pub snd_scale: u32,
+    /// The shift count of our windows.
+    pub rcv_scale: u32,
+    /// Bytes that were sent and are not acknowledged.
+    pub in_flight: u32,
+    /// Bytes of the send queue that were not sent.
+    pub unsent: u32,
+    /// Bytes that have arrived and were not read.
+    pub unread: u32,
+    /// Segments that were sent again.
+    pub retransmits: u32,
+    /// How often the retransmission timer expired since the last acknowledgement.
+    pub backoff: u32,
+}
+
+/// An entry of mnet_tcp_list().
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct mnet_tcp_entry {
+    /// The handle; 0 where there is none: before a connection is accepted, and after it was closed.
+    pub fd: mnet_fd,
+    /// Our address and port.
+    pub local: mnet_addr,
+    /// The peer's; MNET_AF_NONE for a listener.
+    pub remote: mnet_addr,
+    /// MNET_TCP_CLOSED to MNET_TCP_TIME_WAIT.
+    pub state: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// Ready: a read gives data, the end of the stream or an error; a listener has a connection.

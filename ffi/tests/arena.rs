@@ -78,7 +78,7 @@ fn in_arenas() -> [usize; 2] {
 
 /// How many entries of so many bytes an arena holds beside the least that a stack needs.
 fn most(size: usize, entry: usize) -> u32 {
-    u32::try_from(size.saturating_sub(400_000) / entry + 1).unwrap()
+    u32::try_from(size.saturating_sub(416_000) / entry + 1).unwrap()
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn every_accepted_configuration_fits_and_is_given_back() {
                 7 => config.mtu = 9_000,
                 // As many of a kind as can be, with little left for anything else.
                 8 => config.max_half_open = most(size, 230),
-                9 => config.max_connections = most(size, 1_050),
+                9 => config.max_connections = most(size, 1_060),
                 10 => config.max_udp_sockets = most(size, 420),
                 _ => {}
             }

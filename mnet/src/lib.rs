@@ -43,11 +43,13 @@ pub mod solo5;
 #[cfg(feature = "tap")]
 pub mod tap;
 
-pub use net::{ConnectFailure, Net, Received, TcpListener, TcpStream, UdpSocket};
+pub use net::{ConnectFailure, Net, Received, TcpEntries, TcpListener, TcpStream, UdpSocket};
 pub use platform::{Device, NoEntropy, Platform, TransmitError};
 pub use runtime::{Interest, Runtime, RuntimeCounters, StartError};
 
 pub use mnet_core;
+pub use mnet_core::config::{CongestionAlgorithm, EcnMode, Keepalive, TcpConfig};
+pub use mnet_core::tcp::{State, TcpEntry, TcpInfo, TcpSetting, TcpSettings};
 pub use mnet_core::{
     Config, Counters, Event, Instant, InterfaceConfig, Readiness, SocketId, Stack,
 };

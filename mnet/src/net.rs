@@ -4,14 +4,19 @@
 //! as long as one turn of the loop takes and no longer; a call that waits borrows it again for the
 //! next turn. So tasks, once they exist, can wait side by side.
 
+mod settings;
+
+pub use settings::TcpEntries;
+
 use alloc::rc::Rc;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use mnet_core::error::{
     AcceptError, BadHandle, BindError, ConnectError, ListenError, RecvError, RecvFromError,
-    SendError, SendToError, SettingError,
+    SendError, SendToError,
 };
 use mnet_core::stack::Usage;
 use mnet_core::tcp::TcpSetting;
@@ -56,10 +61,7 @@ impl<P: Platform> Net<P> {
     /// See [`ListenError`].
     pub fn listen(&self, local: SocketAddr, backlog: usize) -> Result<TcpListener<P>, ListenError> {
         let id = self.with(|runtime| runtime.stack_mut().tcp_listen(local, backlog))?;
-        Ok(TcpListener(Socket {
-            net: self.clone(),
-            id,
-        }))
+        Ok(TcpListener(Socket::new(self, id)))
     }
 
     /// Starts a TCP connection and does not wait for it: it is writable once it is established.
@@ -73,10 +75,7 @@ impl<P: Platform> Net<P> {
             let now = runtime.now();
             runtime.stack_mut().tcp_connect(now, remote, None)
         })?;
-        Ok(TcpStream(Socket {
-            net: self.clone(),
-            id,
-        }))
+        Ok(TcpStream(Socket::new(self, id)))
     }
 
     /// Starts a TCP connection and waits until it is established or has failed.
@@ -87,6 +86,28 @@ impl<P: Platform> Net<P> {
         let stream = self
             .try_connect(remote)
             .map_err(ConnectFailure::NotStarted)?;
+        self.established(stream)
+    }
+
+    /// As [`Net::connect`], for `timeout` at most: 1 ms to 24 days.
+    ///
+    /// # Errors
+    /// See [`ConnectFailure`]; [`SendError::TimedOut`] when the time is over.
+    pub fn connect_timeout(
+        &self,
+        remote: SocketAddr,
+        timeout: Duration,
+    ) -> Result<TcpStream<P>, ConnectFailure> {
+        let stream = self
+            .try_connect(remote)
+            .map_err(ConnectFailure::NotStarted)?;
+        stream
+            .set(TcpSetting::ConnectTimeout(Some(timeout)))
+            .map_err(|_| ConnectFailure::NotStarted(ConnectError::Invalid))?;
+        self.established(stream)
+    }
+
+    fn established(&self, stream: TcpStream<P>) -> Result<TcpStream<P>, ConnectFailure> {
         // Writing nothing tells apart "not yet", "established" and "failed".
         self.block_on(|_| match stream.try_write(&[]) {
             Err(SendError::WouldBlock) => None,
@@ -102,10 +123,7 @@ impl<P: Platform> Net<P> {
     /// See [`BindError`].
     pub fn bind(&self, local: SocketAddr) -> Result<UdpSocket<P>, BindError> {
         let id = self.with(|runtime| runtime.stack_mut().udp_bind(local))?;
-        Ok(UdpSocket(Socket {
-            net: self.clone(),
-            id,
-        }))
+        Ok(UdpSocket(Socket::new(self, id)))
     }
 
     /// Waits until one of `interests` is ready, or the clock says `until`; fills in what is ready.
@@ -190,6 +208,27 @@ impl<P: Platform> Net<P> {
             self.runtime.borrow_mut().turn(Instant::FAR_FUTURE);
         }
     }
+
+    /// [`Net::block_on`] for at most `time`; `None` when it is over. Without a time, for ever.
+    fn block_within<T>(
+        &self,
+        time: Option<Duration>,
+        mut attempt: impl FnMut(&Self) -> Option<T>,
+    ) -> Option<T> {
+        let Some(time) = time else {
+            return Some(self.block_on(attempt));
+        };
+        let until = self.now() + time;
+        loop {
+            if let Some(result) = attempt(self) {
+                return Some(result);
+            }
+            if !self.runtime.borrow_mut().turn(until) {
+                // What has arrived with the last turn counts.
+                return attempt(self);
+            }
+        }
+    }
 }
 
 /// Why there is no connection.
@@ -216,9 +255,21 @@ impl core::error::Error for ConnectFailure {}
 struct Socket<P: Platform> {
     net: Net<P>,
     id: SocketId,
+    /// How long calls wait that read or accept, and that write; `None`: for ever.
+    read_timeout: Cell<Option<Duration>>,
+    write_timeout: Cell<Option<Duration>>,
 }
 
 impl<P: Platform> Socket<P> {
+    fn new(net: &Net<P>, id: SocketId) -> Self {
+        Self {
+            net: net.clone(),
+            id,
+            read_timeout: Cell::new(None),
+            write_timeout: Cell::new(None),
+        }
+    }
+
     /// The socket is open for as long as `self` lives, so its handle is good.
     fn of_open<T: Default>(result: Result<T, BadHandle>) -> T {
         result.unwrap_or_default()
@@ -279,23 +330,28 @@ impl<P: Platform> TcpListener<P> {
     /// # Errors
     /// See [`AcceptError`].
     pub fn try_accept(&self) -> Result<TcpStream<P>, AcceptError> {
-        let Socket { net, id } = &self.0;
+        let Socket { net, id, .. } = &self.0;
         let id = net.with(|runtime| runtime.stack_mut().tcp_accept(*id))?;
-        Ok(TcpStream(Socket {
-            net: net.clone(),
-            id,
-        }))
+        Ok(TcpStream(Socket::new(net, id)))
     }
 
     /// Waits for the next connection.
     ///
     /// # Errors
-    /// See [`AcceptError`]; never `WouldBlock`.
+    /// See [`AcceptError`]; `WouldBlock` only when the time of
+    /// [`set_accept_timeout`](TcpListener::set_accept_timeout) is over.
     pub fn accept(&self) -> Result<TcpStream<P>, AcceptError> {
-        self.0.net.block_on(|_| match self.try_accept() {
+        let time = self.0.read_timeout.get();
+        let accepted = self.0.net.block_within(time, |_| match self.try_accept() {
             Err(AcceptError::WouldBlock) => None,
             other => Some(other),
-        })
+        });
+        accepted.unwrap_or(Err(AcceptError::WouldBlock))
+    }
+
+    /// How long [`accept`](TcpListener::accept) waits at most; `None`, the default: for ever.
+    pub fn set_accept_timeout(&self, time: Option<Duration>) {
+        self.0.read_timeout.set(time);
     }
 }
 
@@ -319,12 +375,29 @@ impl<P: Platform> TcpStream<P> {
     /// empty).
     ///
     /// # Errors
-    /// See [`RecvError`]; never `WouldBlock`.
+    /// See [`RecvError`]; `WouldBlock` only when the time of
+    /// [`set_read_timeout`](TcpStream::set_read_timeout) is over.
     pub fn read(&self, buffer: &mut [u8]) -> Result<usize, RecvError> {
-        self.0.net.block_on(|_| match self.try_read(buffer) {
-            Err(RecvError::WouldBlock) => None,
-            other => Some(other),
-        })
+        let time = self.0.read_timeout.get();
+        let read = self
+            .0
+            .net
+            .block_within(time, |_| match self.try_read(buffer) {
+                Err(RecvError::WouldBlock) => None,
+                other => Some(other),
+            });
+        read.unwrap_or(Err(RecvError::WouldBlock))
+    }
+
+    /// How long [`read`](TcpStream::read) waits at most; `None`, the default: for ever.
+    pub fn set_read_timeout(&self, time: Option<Duration>) {
+        self.0.read_timeout.set(time);
+    }
+
+    /// How long [`write_all`](TcpStream::write_all) waits at most for some room; `None`, the
+    /// default: for ever. Every progress starts the time over.
+    pub fn set_write_timeout(&self, time: Option<Duration>) {
+        self.0.write_timeout.set(time);
     }
 
     /// Queues as much of `data` as there is room for; returns how much that was. It is sent at
@@ -343,14 +416,21 @@ impl<P: Platform> TcpStream<P> {
     /// own.
     ///
     /// # Errors
-    /// See [`SendError`]; never `WouldBlock`. Part of the data may have been sent.
+    /// See [`SendError`]; `WouldBlock` only when the time of
+    /// [`set_write_timeout`](TcpStream::set_write_timeout) is over. Part of the data may have been
+    /// sent.
     pub fn write_all(&self, data: &[u8]) -> Result<(), SendError> {
         let mut rest = data;
         while !rest.is_empty() {
-            let taken = self.0.net.block_on(|_| match self.try_write(rest) {
-                Err(SendError::WouldBlock) => None,
-                other => Some(other),
-            })?;
+            let time = self.0.write_timeout.get();
+            let taken = self
+                .0
+                .net
+                .block_within(time, |_| match self.try_write(rest) {
+                    Err(SendError::WouldBlock) => None,
+                    other => Some(other),
+                });
+            let taken = taken.unwrap_or(Err(SendError::WouldBlock))?;
             rest = rest.get(taken..).unwrap_or_default();
         }
         self.0.net.flush();
@@ -375,16 +455,6 @@ impl<P: Platform> TcpStream<P> {
             .0
             .net
             .command(|stack, now| stack.tcp_abort(now, self.0.id));
-    }
-
-    /// Switches Nagle's algorithm off (true) or on (RFC 9293 §3.7.4).
-    ///
-    /// # Errors
-    /// [`SettingError::BadHandle`] if the stack has forgotten the connection.
-    pub fn set_nodelay(&self, nodelay: bool) -> Result<(), SettingError> {
-        self.0
-            .net
-            .command(|stack, now| stack.tcp_set(now, self.0.id, TcpSetting::NoDelay(nodelay)))
     }
 
     /// The peer's address and port.
@@ -432,12 +502,21 @@ impl<P: Platform> UdpSocket<P> {
     /// Waits for the next datagram.
     ///
     /// # Errors
-    /// See [`RecvFromError`]; never `WouldBlock`.
+    /// See [`RecvFromError`]; `WouldBlock` only when the time of
+    /// [`set_read_timeout`](UdpSocket::set_read_timeout) is over.
     pub fn recv_from(&self, buffer: &mut [u8]) -> Result<Received, RecvFromError> {
-        self.0.net.block_on(|_| match self.try_recv_from(buffer) {
+        let time = self.0.read_timeout.get();
+        let attempt = |_: &Net<P>| match self.try_recv_from(buffer) {
             Err(RecvFromError::WouldBlock) => None,
             other => Some(other),
-        })
+        };
+        let received = self.0.net.block_within(time, attempt);
+        received.unwrap_or(Err(RecvFromError::WouldBlock))
+    }
+
+    /// How long [`recv_from`](UdpSocket::recv_from) waits at most; `None`, the default: for ever.
+    pub fn set_read_timeout(&self, time: Option<Duration>) {
+        self.0.read_timeout.set(time);
     }
 
     /// Queues a datagram. It is sent at the next turn of the loop.

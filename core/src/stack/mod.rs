@@ -333,6 +333,8 @@ impl Stack {
     /// Does what is due by now. Call [`Stack::transmit`] afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
+        // Whoever waits for a neighbour that does not answer must hear of it before the next sleep.
+        while self.send_due_arp() {}
         self.tcp.handle_timeout(&mut context!(self));
     }
 

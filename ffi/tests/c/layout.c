@@ -20,7 +20,7 @@ LAYOUT(addr_port, offsetof(struct mnet_addr, port) == 2);
 LAYOUT(addr_zone, offsetof(struct mnet_addr, zone) == 4);
 LAYOUT(addr_ip, offsetof(struct mnet_addr, ip) == 8);
 
-LAYOUT(config_size, sizeof(struct mnet_config) == 160);
+LAYOUT(config_size, sizeof(struct mnet_config) == 224);
 LAYOUT(config_size_, offsetof(struct mnet_config, size) == 0);
 LAYOUT(config_arena, offsetof(struct mnet_config, arena) == 8);
 LAYOUT(config_arena_size, offsetof(struct mnet_config, arena_size) == 16);
@@ -43,6 +43,17 @@ LAYOUT(config_mtu, offsetof(struct mnet_config, mtu) == 140);
 LAYOUT(config_hardware_address, offsetof(struct mnet_config, hardware_address) == 144);
 LAYOUT(config_reserved, offsetof(struct mnet_config, reserved) == 150);
 LAYOUT(config_now, offsetof(struct mnet_config, now) == 152);
+LAYOUT(config_tcp_keepalive_idle_ns, offsetof(struct mnet_config, tcp_keepalive_idle_ns) == 160);
+LAYOUT(config_tcp_keepalive_interval_ns, offsetof(struct mnet_config, tcp_keepalive_interval_ns) == 168);
+LAYOUT(config_tcp_user_timeout_ns, offsetof(struct mnet_config, tcp_user_timeout_ns) == 176);
+LAYOUT(config_tcp_connect_timeout_ns, offsetof(struct mnet_config, tcp_connect_timeout_ns) == 184);
+LAYOUT(config_tcp_delayed_ack_ns, offsetof(struct mnet_config, tcp_delayed_ack_ns) == 192);
+LAYOUT(config_tcp_keepalive_count, offsetof(struct mnet_config, tcp_keepalive_count) == 200);
+LAYOUT(config_tcp_congestion, offsetof(struct mnet_config, tcp_congestion) == 204);
+LAYOUT(config_tcp_ttl, offsetof(struct mnet_config, tcp_ttl) == 208);
+LAYOUT(config_tcp_dscp, offsetof(struct mnet_config, tcp_dscp) == 212);
+LAYOUT(config_tcp_ecn, offsetof(struct mnet_config, tcp_ecn) == 216);
+LAYOUT(config_reserved2, offsetof(struct mnet_config, reserved2) == 220);
 
 LAYOUT(pollfd_size, sizeof(struct mnet_pollfd) == 16);
 LAYOUT(pollfd_fd, offsetof(struct mnet_pollfd, fd) == 0);
@@ -63,6 +74,53 @@ LAYOUT(usage_max_connections, offsetof(struct mnet_usage, max_connections) == 40
 LAYOUT(usage_half_open, offsetof(struct mnet_usage, half_open) == 48);
 LAYOUT(usage_time_wait, offsetof(struct mnet_usage, time_wait) == 56);
 LAYOUT(usage_udp_sockets, offsetof(struct mnet_usage, udp_sockets) == 64);
+
+LAYOUT(tcp_settings_size, sizeof(struct mnet_tcp_settings) == 88);
+LAYOUT(tcp_settings_keepalive_idle_ns, offsetof(struct mnet_tcp_settings, keepalive_idle_ns) == 0);
+LAYOUT(tcp_settings_keepalive_interval_ns, offsetof(struct mnet_tcp_settings, keepalive_interval_ns) == 8);
+LAYOUT(tcp_settings_user_timeout_ns, offsetof(struct mnet_tcp_settings, user_timeout_ns) == 16);
+LAYOUT(tcp_settings_connect_timeout_ns, offsetof(struct mnet_tcp_settings, connect_timeout_ns) == 24);
+LAYOUT(tcp_settings_linger_ns, offsetof(struct mnet_tcp_settings, linger_ns) == 32);
+LAYOUT(tcp_settings_delayed_ack_ns, offsetof(struct mnet_tcp_settings, delayed_ack_ns) == 40);
+LAYOUT(tcp_settings_receive_buffer, offsetof(struct mnet_tcp_settings, receive_buffer) == 48);
+LAYOUT(tcp_settings_send_buffer, offsetof(struct mnet_tcp_settings, send_buffer) == 56);
+LAYOUT(tcp_settings_keepalive_count, offsetof(struct mnet_tcp_settings, keepalive_count) == 64);
+LAYOUT(tcp_settings_congestion, offsetof(struct mnet_tcp_settings, congestion) == 68);
+LAYOUT(tcp_settings_ttl, offsetof(struct mnet_tcp_settings, ttl) == 72);
+LAYOUT(tcp_settings_dscp, offsetof(struct mnet_tcp_settings, dscp) == 76);
+LAYOUT(tcp_settings_nodelay, offsetof(struct mnet_tcp_settings, nodelay) == 80);
+LAYOUT(tcp_settings_cork, offsetof(struct mnet_tcp_settings, cork) == 84);
+
+LAYOUT(tcp_info_size, sizeof(struct mnet_tcp_info) == 112);
+LAYOUT(tcp_info_srtt_ns, offsetof(struct mnet_tcp_info, srtt_ns) == 0);
+LAYOUT(tcp_info_rttvar_ns, offsetof(struct mnet_tcp_info, rttvar_ns) == 8);
+LAYOUT(tcp_info_min_rtt_ns, offsetof(struct mnet_tcp_info, min_rtt_ns) == 16);
+LAYOUT(tcp_info_rto_ns, offsetof(struct mnet_tcp_info, rto_ns) == 24);
+LAYOUT(tcp_info_bytes_delivered, offsetof(struct mnet_tcp_info, bytes_delivered) == 32);
+LAYOUT(tcp_info_bytes_received, offsetof(struct mnet_tcp_info, bytes_received) == 40);
+LAYOUT(tcp_info_state, offsetof(struct mnet_tcp_info, state) == 48);
+LAYOUT(tcp_info_flags, offsetof(struct mnet_tcp_info, flags) == 52);
+LAYOUT(tcp_info_mss, offsetof(struct mnet_tcp_info, mss) == 56);
+LAYOUT(tcp_info_path_mtu, offsetof(struct mnet_tcp_info, path_mtu) == 60);
+LAYOUT(tcp_info_congestion, offsetof(struct mnet_tcp_info, congestion) == 64);
+LAYOUT(tcp_info_cwnd, offsetof(struct mnet_tcp_info, cwnd) == 68);
+LAYOUT(tcp_info_ssthresh, offsetof(struct mnet_tcp_info, ssthresh) == 72);
+LAYOUT(tcp_info_snd_wnd, offsetof(struct mnet_tcp_info, snd_wnd) == 76);
+LAYOUT(tcp_info_rcv_wnd, offsetof(struct mnet_tcp_info, rcv_wnd) == 80);
+LAYOUT(tcp_info_snd_scale, offsetof(struct mnet_tcp_info, snd_scale) == 84);
+LAYOUT(tcp_info_rcv_scale, offsetof(struct mnet_tcp_info, rcv_scale) == 88);
+LAYOUT(tcp_info_in_flight, offsetof(struct mnet_tcp_info, in_flight) == 92);
+LAYOUT(tcp_info_unsent, offsetof(struct mnet_tcp_info, unsent) == 96);
+LAYOUT(tcp_info_unread, offsetof(struct mnet_tcp_info, unread) == 100);
+LAYOUT(tcp_info_retransmits, offsetof(struct mnet_tcp_info, retransmits) == 104);
+LAYOUT(tcp_info_backoff, offsetof(struct mnet_tcp_info, backoff) == 108);
+
+LAYOUT(tcp_entry_size, sizeof(struct mnet_tcp_entry) == 64);
+LAYOUT(tcp_entry_fd, offsetof(struct mnet_tcp_entry, fd) == 0);
+LAYOUT(tcp_entry_local, offsetof(struct mnet_tcp_entry, local) == 8);
+LAYOUT(tcp_entry_remote, offsetof(struct mnet_tcp_entry, remote) == 32);
+LAYOUT(tcp_entry_state, offsetof(struct mnet_tcp_entry, state) == 56);
+LAYOUT(tcp_entry_reserved, offsetof(struct mnet_tcp_entry, reserved) == 60);
 
 /* Error codes are never renumbered. */
 LAYOUT(einval, MNET_EINVAL == -1);

@@ -3,6 +3,7 @@
 //! Host 0 is the one under test: when it sleeps, host 1's program runs, and when neither has
 //! anything to do, the clock jumps to the next deadline. A test in which nobody would ever wake
 //! again fails instead of hanging.
+#![allow(dead_code, reason = "each test program uses a part")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 /// The sources, in the order in which the header presents them.
-const SOURCES: [&str; 8] = [
-    "types", "error", "address", "stack", "tcp", "udp", "wait", "info",
+const SOURCES: [&str; 10] = [
+    "types", "error", "address", "stack", "tcp", "settings", "tcp_info", "udp", "wait", "info",
 ];
 
 const INTRODUCTION: &str = "\

@@ -73,7 +73,7 @@ pub struct TcpConfig {
     pub nodelay: bool,
     /// What governs the rate of sending. Default CUBIC.
     pub congestion: CongestionAlgorithm,
-    /// Explicit congestion notification (RFC 3168). Default [`EcnMode::Passive`].
+    /// Explicit congestion notification (RFC 3168, RFC 9768). Default [`EcnMode::Passive`].
     pub ecn: EcnMode,
     /// How long an acknowledgement may wait for company: default 40 ms, at most 500 ms
     /// (RFC 9293 §3.8.6.3 MUST-59).
@@ -216,7 +216,7 @@ pub enum CongestionAlgorithm {
 }
 
 /// Whether connections use explicit congestion notification: routers that are congested mark
-/// packets instead of dropping them (RFC 3168).
+/// packets instead of dropping them (RFC 3168, RFC 9768).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EcnMode {
     /// Never.
@@ -227,6 +227,9 @@ pub enum EcnMode {
     /// Asks for it in connections to peers as well. A SYN that asks and is lost goes once more,
     /// and then without asking.
     Active,
+    /// As `Active`, but asks for Accurate ECN (RFC 9768), agrees to it where a peer asks for it, and
+    /// to classic ECN with peers that know no other.
+    Accurate,
 }
 
 impl CongestionAlgorithm {

@@ -304,6 +304,13 @@ counters! {
     tcp_spurious_dsack,
     /// Connections that use ECN (RFC 3168).
     tcp_ecn_agreed,
+    /// Those of them that use Accurate ECN (RFC 9768).
+    tcp_ecn_accurate,
+    /// Handshakes that were reset: the peer asked for both kinds of ECN (RFC 9768 §3.1.5).
+    tcp_ecn_conflict,
+    /// Connections whose packets are not ECN-capable any more: path or peer change the fields that
+    /// tell of marks (RFC 9768 §3.2.2.3).
+    tcp_ecn_stopped,
     /// SYNs sent without asking for ECN, because those that asked stayed unanswered.
     tcp_ecn_fallbacks,
     /// Segments received with a mark (CE) on connections that use ECN.

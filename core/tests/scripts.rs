@@ -14,7 +14,7 @@ use mnet_core::config::{
 use mnet_core::error::{AcceptError, RecvError, SendError};
 use mnet_core::tcp::TcpSetting;
 use mnet_core::wire::ecn::Ecn;
-use mnet_core::wire::tcp::{Flags, TcpOptions};
+use mnet_core::wire::tcp::{AccEcnOption, Flags, TcpOptions};
 use mnet_core::{Instant, SocketId};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
@@ -86,6 +86,7 @@ struct Described {
     sack: Option<Vec<(u32, u32)>>,
     urgent: u16,
     ecn: Ecn,
+    accecn: Option<AccEcnOption>,
     from: Option<u16>,
     time_to_live: Option<u8>,
     traffic_class: Option<u8>,
@@ -106,6 +107,17 @@ fn describe(line: &mut Line<'_>) -> Described {
             "mss" => described.mss = Some(line.number().try_into().unwrap()),
             "scale" => described.scale = Some(line.number().try_into().unwrap()),
             "urg" => described.urgent = line.number().try_into().unwrap(),
+            "accecn0" | "accecn1" => {
+                let mut option = AccEcnOption {
+                    ect1_first: word == "accecn1",
+                    ..AccEcnOption::default()
+                };
+                for field in line.next().split(',').filter(|field| *field != "-") {
+                    option.fields[usize::from(option.count)] = field.parse().unwrap();
+                    option.count += 1;
+                }
+                described.accecn = Some(option);
+            }
             "ect0" => described.ecn = Ecn::Ect0,
             "ect1" => described.ecn = Ecn::Ect1,
             "ce" => described.ecn = Ecn::Ce,
@@ -260,6 +272,7 @@ impl Script {
                 .flatten()
                 .map(|(left, right)| (ours.wrapping_add(*left), ours.wrapping_add(*right)))
                 .collect(),
+            accecn: described.accecn,
         };
         let _ = writeln!(
             self.log,
@@ -316,6 +329,10 @@ impl Script {
         }
         if packet.ecn != described.ecn {
             fail(&format!("{:?}", described.ecn));
+        }
+        if packet.options.accecn != described.accecn {
+            let (want, got) = (described.accecn, packet.options.accecn);
+            fail(&format!("{want:?}, not {got:?}"));
         }
         // A reset without ACK may answer a segment with a number of the peer's choice.
         if packet.seq != described.seq
@@ -709,6 +726,7 @@ fn config(text: &str) -> Config {
                     "off" => EcnMode::Off,
                     "passive" => EcnMode::Passive,
                     "active" => EcnMode::Active,
+                    "accurate" => EcnMode::Accurate,
                     other => panic!("what is config ecn {other}?"),
                 }
             }
@@ -837,6 +855,23 @@ macro_rules! scripts {
 
 scripts! {
     abort,
+    accecn_active,
+    accecn_active_falls_back,
+    accecn_active_mangled,
+    accecn_active_reflected,
+    accecn_active_syn_ack_marked,
+    accecn_active_syn_lost,
+    accecn_asks_for_both_kinds,
+    accecn_client_not_counting,
+    accecn_field_wiped,
+    accecn_marks_on_acks,
+    accecn_option_contradicts,
+    accecn_passive,
+    accecn_passive_classic,
+    accecn_passive_other_flags,
+    accecn_simultaneous,
+    accecn_syn_ack_lost,
+    accecn_with_sack,
     ack_of_the_future_and_the_past,
     close_active,
     close_fin_out_of_order,

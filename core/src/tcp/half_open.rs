@@ -117,7 +117,8 @@ impl HalfOpen {
         (0..self.retries).for_each(|_| rtt.back_off());
         self.retransmit_at = Tick::after(cx.now, rtt.rto());
         self.sent_at = micros(cx.now);
-        let flags = Flags::SYN | Flags::ACK | self.ecn.syn_ack_flags();
+        let (ecn, accecn) = self.ecn.answer(self.retries);
+        let flags = Flags::SYN | Flags::ACK | ecn;
         let head = Head {
             key: self.key,
             seq: self.iss,
@@ -134,6 +135,7 @@ impl HalfOpen {
             timestamps: self
                 .timestamps
                 .map(|ts| (clock.wrapping_add(ts.offset), ts.recent)),
+            accecn,
             ..TcpOptions::default()
         };
         head.segment(&options, cx)
@@ -169,7 +171,11 @@ impl HalfOpen {
                 cx.counters.tcp_challenge_limited += 1;
                 return Step::Stay;
             }
-            self.ecn.repeated(segment);
+            if !self.ecn.repeated(shared.params.ecn, segment) {
+                cx.counters.tcp_ecn_conflict += 1;
+                shared.replies.push(cx, segment.reset(self.key));
+                return Step::Forget;
+            }
             self.repeated = true;
             return Step::SendSynAck;
         }
@@ -240,7 +246,7 @@ impl HalfOpen {
             key,
             seq,
             ack,
-            flags: Flags::ACK,
+            flags: Flags::ACK | self.ecn.unmarked(),
             window: self.rcv_wnd,
             ip: DEFAULT_IP_FIELDS,
         };

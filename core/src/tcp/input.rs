@@ -12,7 +12,7 @@
 //! | third: security | left out: IPsec compartments are not spoken |
 //! | fourth: SYN; RFC 5961 §4 | `Tcb::synchronized` |
 //! | fifth: ACK; RFC 5961 §5 | `Tcb::acknowledgment`, `Tcb::take_acknowledgment` |
-//! | marks, received and echoed (RFC 3168 §6.1) | `Tcb::take_ecn_of_data`, `Tcb::mark_echoed` |
+//! | marks, received and echoed (RFC 3168 §6.1, RFC 9768 §3.2) | `Tcb::take_ecn_of_data`, `Tcb::take_echo` |
 //! | sixth: URG | left out: urgent data is delivered in line (RFC 6093 §6) |
 //! | seventh: text | `Tcb::text` |
 //! | eighth: FIN | `Tcb::fin` |
@@ -21,6 +21,7 @@
 //! (`output`), so a burst of frames that were queued already is acknowledged once. That goes
 //! beyond "every second segment" (RFC 9293 §3.8.6.3 SHLD-19) for such bursts only.
 
+use super::accecn::is_not_overtaken;
 use super::autotune::Reading;
 use super::congestion::Congestion;
 use super::isn::timestamp_clock;
@@ -77,7 +78,7 @@ impl Tcb {
     /// seventh finds anything to do then.
     fn is_expected_data(&self, segment: &Segment) -> bool {
         let control = Flags::FIN | Flags::SYN | Flags::RST | Flags::ACK | Flags::ECE | Flags::CWR;
-        let unusual = TcbFlags::PERSIST | TcbFlags::ORPHAN | TcbFlags::FIN_AHEAD;
+        let unusual = TcbFlags::PERSIST | TcbFlags::ORPHAN | TcbFlags::FIN_AHEAD | TcbFlags::ACCECN;
         let recent = match segment.timestamps {
             Some((value, _)) => !SeqNum::new(value).before(SeqNum::new(self.timestamps.recent)),
             None => !self.flags.contains(TcbFlags::TIMESTAMPS),
@@ -150,6 +151,9 @@ impl Tcb {
             self.snd_wl2 = segment.ack;
             self.flags |= TcbFlags::ACK_NOW;
             self.established(shared, cx.now);
+            if self.flags.contains(TcbFlags::ACCECN) {
+                self.take_syn_ace(cx, segment.flags);
+            }
         } else {
             // Simultaneous open: the SYN goes again, with the acknowledgement.
             self.state = State::SynReceived;
@@ -185,7 +189,7 @@ impl Tcb {
             self.flags.remove(TcbFlags::TIMESTAMPS);
         }
         self.flags.set(TcbFlags::SACK, segment.sack_permitted);
-        self.take_ecn_of_syn(cx, shared.params.ecn, segment);
+        self.take_ecn_of_syn(shared, cx, segment);
         let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS);
         self.smss = super::effective_mss(self.key.local, segment.mss, self.mtu, timestamps);
         let lost = self.flags.contains(TcbFlags::SYN_LOST);
@@ -237,12 +241,15 @@ impl Tcb {
             segment
                 .flags
                 .remove(Flags::SYN | Flags::ECE | Flags::CWR | Flags::AE);
+            // These flags were no count (RFC 9768 §3.2.2).
+            segment.flags |= self.unchanged_echo(shared);
             segment.seq += 1;
         }
         if segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::RST) {
             // Whatever its number and its timestamp (RFC 5961 §4.2): a peer that has forgotten this
             // connection learns of it and resets it.
             cx.counters.tcp_unexpected_syn += 1;
+            self.reflect_again(shared, &segment);
             self.challenge_ack(cx);
             return;
         }
@@ -261,7 +268,7 @@ impl Tcb {
         if !self.acknowledgment(shared, cx, &segment) {
             return;
         }
-        self.take_ecn_of_data(cx, &segment);
+        self.take_ecn_of_data(shared, cx, &segment);
         if self.flags.contains(TcbFlags::KEEPALIVE) {
             self.heard(shared, cx.now);
         }
@@ -423,11 +430,10 @@ impl Tcb {
             && window == self.snd_wnd
             // The answer to a window probe says nothing about losses.
             && !self.flags.contains(TcbFlags::PERSIST);
-        if segment.flags.contains(Flags::ECE)
-            && self.flags.contains(TcbFlags::ECN)
-            && !ack.before(self.snd_una)
+        if self.flags.intersects(TcbFlags::ECN | TcbFlags::ACCECN)
+            && is_not_overtaken(ack, self.snd_una, window_is_newer)
         {
-            self.mark_echoed(cx, ack);
+            self.take_echo(shared, cx, segment);
         }
         if duplicate || ack.after(self.snd_una) || !segment.sack_blocks().is_empty() {
             self.take_acknowledgment(shared, cx, segment, duplicate);

@@ -6,7 +6,8 @@
 //!   `timers`: what time brings.
 //! - `sack`: what has arrived behind holes, for the peer; `scoreboard`: what the peer says of that.
 //! - `rack`, `recovery`, `prr`: which segments are lost, and how they are repaired; `frto`: whether
-//!   they were lost at all; `congestion`: how much may be on its way; `ecn`: marks instead of losses.
+//!   they were lost at all; `congestion`: how much may be on its way; `ecn` and `accecn`: marks
+//!   instead of losses.
 //! - `pacing`: that it does not go in bursts; `autotune`: how large buffers may grow.
 //! - `send_queue` and `reassembly`: data, in the frames of the pool.
 //! - `passive`, `listener`, `half_open`, `syn_cookie`, `peers`: connections before they are
@@ -22,6 +23,7 @@
 //! Not built yet: path MTU discovery. What is not used is not
 //! negotiated.
 
+mod accecn;
 mod autotune;
 mod congestion;
 mod ecn;
@@ -236,6 +238,7 @@ impl Tcp {
                 budget: Budget::new(limits, u32::try_from(payload).unwrap_or(u32::MAX)),
                 reassembly: Reassembly::new((connections / 8).max(16)),
                 replies: Replies::new(),
+                accecn: accecn::counters(config.ecn, connections),
             },
             connections: Slab::new(connections),
             half_open: Slab::new(half_open),
@@ -481,6 +484,12 @@ impl Tcp {
             .contains(TcbFlags::PASSIVE)
             .then_some(tcb.listener);
         tcb.stop_timers();
+        self.shared
+            .accecn
+            .remove(core::mem::replace(&mut tcb.accecn, u32::MAX));
+        self.shared
+            .accecn
+            .remove(core::mem::replace(&mut tcb.accecn, u32::MAX));
         self.shared.budget.tx_used -= tcb.send.clear(cx.pool);
         self.shared.budget.rx_used -= self.shared.reassembly.clear(&mut tcb.out_of_order, cx.pool);
         if tcb.failure.is_some() || orphan {

@@ -3,25 +3,23 @@
 //! A segment with data is built around it: headers go into the room in front of the frame's
 //! content, and the checksum continues the sum that was taken when the data was copied in.
 
+use super::accecn;
 use super::congestion::CongestionControl;
-use super::ecn;
 use super::frto::Frto;
 use super::isn::timestamp_clock;
 use super::params::CORK_TIME;
 use super::rack::micros;
 use super::reply::Head;
-use super::sack;
 use super::seq::SeqNum;
 use super::shared::Shared;
 use super::state::{State, Tcb, TcbFlags};
 use super::tick::Tick;
 use crate::checksum::Sum;
-use crate::config::EcnMode;
 use crate::context::{Context, Outgoing, OutgoingFrame};
 use crate::pool::Descriptor;
 use crate::time::Instant;
 use crate::wire::ecn::Ecn;
-use crate::wire::tcp::{Flags, TcpOptions};
+use crate::wire::tcp::{Flags, HEADER_LEN, MAX_HEADER_LEN, TcpOptions};
 use core::time::Duration;
 
 /// How long at least to wait for a frame when the pool is empty.
@@ -44,10 +42,14 @@ impl Tcb {
             | State::Closing
             | State::LastAck => {}
         }
-        if self.flags.intersects(TcbFlags::ANY_PROBE)
-            && let Some(outgoing) = self.due_probe(shared, cx)
-        {
-            return Some(outgoing);
+        if self.flags.intersects(TcbFlags::ANY_PROBE) {
+            if self.flags.contains(TcbFlags::ACE_ECHO) {
+                // Alone, whatever else is to be sent (RFC 9768 §3.2.2.1).
+                return self.control_segment(shared, cx, self.snd_max, Flags::ACK);
+            }
+            if let Some(outgoing) = self.due_probe(shared, cx) {
+                return Some(outgoing);
+            }
         }
         if !(self.flags.contains(TcbFlags::PACING) && self.must_wait(cx)) {
             // F-RTO sends new data to see what the old is worth (RFC 5682 §3.1 step 2b).
@@ -127,19 +129,12 @@ impl Tcb {
             }
             return None;
         }
+        let ecn = self.ecn_of_syn(shared, cx);
         let flags = if answers {
-            let ecn = if self.flags.contains(TcbFlags::ECN) {
-                Flags::ECE
-            } else {
-                Flags::empty()
-            };
             Flags::SYN | Flags::ACK | ecn
         } else {
-            Flags::SYN | ecn::syn_flags(shared.params.ecn, self.retries)
+            Flags::SYN | ecn
         };
-        if !answers && shared.params.ecn == EcnMode::Active && self.retries >= ecn::ASKING_SYNS {
-            cx.counters.tcp_ecn_fallbacks += 1;
-        }
         let announced = u16::try_from(self.rcv_wnd()).unwrap_or(u16::MAX);
         let head = Head {
             key: self.key,
@@ -174,35 +169,63 @@ impl Tcb {
     }
 
     /// The options of a segment with `len` bytes of data: SACK blocks as far as the segment does
-    /// not become larger than a full one.
-    fn options(&mut self, shared: &Shared, now: Instant, len: u16) -> TcpOptions {
+    /// not become larger than a full one. `again`: it was sent before, and goes without what it may
+    /// have been lost for.
+    fn options(&mut self, shared: &mut Shared, now: Instant, len: u16, again: bool) -> TcpOptions {
         let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS).then(|| {
             let clock = timestamp_clock(now).wrapping_add(self.timestamps.offset);
             (clock, self.timestamps.recent)
         });
-        let sack_blocks = if self.has_sack_blocks() {
-            let taken = len + self.option_bytes();
-            let full = super::announced_mss(self.key.local, self.mtu);
-            self.sack_blocks(shared, usize::from(full.saturating_sub(taken)))
-        } else {
-            sack::Blocks::new()
-        };
-        TcpOptions {
+        let mut options = TcpOptions {
             timestamps,
-            sack_blocks,
             ..TcpOptions::default()
+        };
+        let with_accecn = self.flags.contains(TcbFlags::ACCECN) && !again;
+        if with_accecn || self.has_sack_blocks() {
+            self.more_options(shared, &mut options, len, with_accecn);
+        }
+        options
+    }
+
+    /// What comes beside the timestamps, as far as header and segment have room.
+    fn more_options(
+        &mut self,
+        shared: &mut Shared,
+        options: &mut TcpOptions,
+        len: u16,
+        with_accecn: bool,
+    ) {
+        let full = super::announced_mss(self.key.local, self.mtu);
+        let segment = usize::from(full.saturating_sub(len + self.option_bytes()));
+        let header = MAX_HEADER_LEN - HEADER_LEN - options.len();
+        let mut room = segment.min(header);
+        if with_accecn {
+            let first = if self.has_sack_blocks() {
+                accecn::SACK_FIRST
+            } else {
+                0
+            };
+            options.accecn = shared
+                .accecn
+                .get_mut(self.accecn)
+                .and_then(|counters| counters.option(room.saturating_sub(first)));
+            room = room.min(MAX_HEADER_LEN - HEADER_LEN - options.len());
+            room = room.min(segment.saturating_sub(options.accecn_len()));
+        }
+        if self.has_sack_blocks() {
+            options.sack_blocks = self.sack_blocks(shared, room);
         }
     }
 
     /// A header with the acknowledgement and window of now, and notes that they were sent.
-    fn head(&mut self, shared: &Shared, seq: SeqNum, flags: Flags) -> Head {
+    fn head(&mut self, shared: &mut Shared, seq: SeqNum, flags: Flags) -> Head {
         let window = self.announce_window(shared);
         self.last_ack_sent = self.rcv_nxt;
         self.ack_at = Tick::NEVER;
         self.flags.remove(TcbFlags::ACK_NOW);
         let mut flags = flags | Flags::ACK;
-        if self.flags.contains(TcbFlags::ECN_ECHO) {
-            flags |= Flags::ECE;
+        if self.flags.intersects(TcbFlags::ECN_ECHO | TcbFlags::ACCECN) {
+            flags |= self.ecn_flags(shared);
         }
         Head {
             key: self.key,
@@ -223,7 +246,7 @@ impl Tcb {
     /// A segment without data.
     fn control_segment(
         &mut self,
-        shared: &Shared,
+        shared: &mut Shared,
         cx: &mut Context<'_>,
         seq: SeqNum,
         flags: Flags,
@@ -233,7 +256,7 @@ impl Tcb {
             return None;
         }
         let head = self.head(shared, seq, flags);
-        head.segment(&self.options(shared, cx.now, 0), cx)
+        head.segment(&self.options(shared, cx.now, 0, false), cx)
     }
 
     /// The pool is empty, so what is due cannot be built: the timer of delayed acknowledgements
@@ -340,7 +363,7 @@ impl Tcb {
     }
 
     /// Sends a frame once more.
-    fn send_again(&mut self, shared: &Shared, cx: &mut Context<'_>, index: u32) -> Outgoing {
+    fn send_again(&mut self, shared: &mut Shared, cx: &mut Context<'_>, index: u32) -> Outgoing {
         // The timed segment may be the one that is sent twice (Karn's rule).
         self.flags.remove(TcbFlags::TIMING);
         let is_last = cx.pool.next_in_queue(index).is_none();
@@ -543,7 +566,7 @@ impl Tcb {
     )]
     fn frame_segment(
         &mut self,
-        shared: &Shared,
+        shared: &mut Shared,
         cx: &mut Context<'_>,
         index: u32,
         fresh: bool,
@@ -579,7 +602,7 @@ impl Tcb {
         }
         cx.pool.descriptor_at_mut(index).time = micros(cx.now);
         let head = self.head(shared, seq, flags);
-        let options = self.options(shared, cx.now, len);
+        let options = self.options(shared, cx.now, len, !fresh);
         let room = &mut cx.pool.buffer_at_mut(index)[..usize::from(start)];
         let header_len = head.emit(&options, (len, Sum::from_folded(sum)), room) as u16;
         let payload = OutgoingFrame::Lent {
@@ -703,7 +726,7 @@ mod tests {
             rcv_scale: 0,
             timestamps: None,
             sack: true,
-            ecn: ecn::EcnAgreed::default(),
+            ecn: crate::tcp::ecn::EcnAgreed::default(),
             syn_was_lost: false,
         };
         let settings = Profile::new(&TcpConfig::default()).unwrap();
@@ -716,6 +739,7 @@ mod tests {
             budget: Budget::new(&limits, 1_460),
             reassembly: Reassembly::new(1),
             replies: Replies::new(),
+            accecn: crate::tcp::slab::Slab::new(0),
         };
         let (mut rng, mut counters) = (Rng::new([1; 32]), Counters::default());
         let mut empty = FramePool::new(0, 1_664);

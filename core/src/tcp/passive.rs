@@ -231,7 +231,7 @@ impl Tcp {
             key: *key,
             seq: numbers.iss,
             ack: segment.seq + 1,
-            flags: Flags::SYN | Flags::ACK | agreed_ecn(&kept).syn_ack_flags(),
+            flags: Flags::SYN | Flags::ACK | agreed_ecn(&kept).answer(0).0,
             window: self.cookie_window(),
             ip,
         };
@@ -411,9 +411,7 @@ impl Tcp {
         }
         self.queue_for_accept(index, place);
         if let Some(tcb) = self.connections.get_mut(place) {
-            if tcb.ecn_feedback() != EcnFeedback::None {
-                cx.counters.tcp_ecn_agreed += 1;
-            }
+            tcb.opened_with_ecn(&mut self.shared, cx);
             tcb.segment_arrives(&mut self.shared, cx, segment, frame);
             self.settle(cx, place);
         }
@@ -474,13 +472,11 @@ impl Tcp {
     }
 }
 
-/// What a cookie's connection has agreed on.
+/// What a cookie's connection has agreed on: there is no room to keep more, so whoever asks for
+/// Accurate ECN gets classic ECN (RFC 9768 table 2).
 fn agreed_ecn(kept: &Kept) -> EcnAgreed {
     if kept.ecn {
-        EcnAgreed {
-            feedback: EcnFeedback::Classic,
-            ect: true,
-        }
+        EcnAgreed::classic()
     } else {
         EcnAgreed::default()
     }

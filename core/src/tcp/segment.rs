@@ -4,7 +4,7 @@ use super::reply::{DEFAULT_IP_FIELDS, Head, Reply};
 use super::seq::SeqNum;
 use crate::demux::FourTuple;
 use crate::wire::ecn::Ecn;
-use crate::wire::tcp::{Flags, MAX_SACK_BLOCKS, TcpHeader, TcpOptions};
+use crate::wire::tcp::{AccEcnOption, Flags, MAX_SACK_BLOCKS, TcpHeader, TcpOptions};
 
 /// SEG.*: a segment without its payload.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,7 @@ pub(super) struct Segment {
     pub(super) sack_permitted: bool,
     /// The ECN field of the packet in which it came.
     pub(super) ecn: Ecn,
+    pub(super) accecn: Option<AccEcnOption>,
     /// SACK blocks as they were sent: left and right edge, of which `sack_len` count.
     sack: [(SeqNum, SeqNum); MAX_SACK_BLOCKS],
     sack_len: u8,
@@ -44,6 +45,7 @@ impl Segment {
             timestamps: options.timestamps,
             sack_permitted: options.sack_permitted,
             ecn,
+            accecn: options.accecn,
             sack,
             sack_len: u8::try_from(options.sack_blocks.len()).unwrap_or(0),
         }

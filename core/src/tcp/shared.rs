@@ -1,10 +1,12 @@
 //! What all connections share: the configuration, the budget of frames, the blocks for data out
 //! of order, and the queue of segments that belong to no connection.
 
+use super::accecn::AccEcn;
 use super::params::{MIN_WINDOW_SEGMENTS, Params};
 use super::reassembly::Reassembly;
 use super::reply::Replies;
 use super::settings::Profiles;
+use super::slab::Slab;
 use crate::config::Limits;
 use crate::pool::FramePool;
 
@@ -16,6 +18,8 @@ pub(super) struct Shared {
     pub(super) budget: Budget,
     pub(super) reassembly: Reassembly,
     pub(super) replies: Replies,
+    /// Counters of connections that use Accurate ECN; empty if none may.
+    pub(super) accecn: Slab<AccEcn>,
 }
 
 /// Who may hold how many frames.

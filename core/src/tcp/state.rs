@@ -177,6 +177,12 @@ bitflags! {
         const ECN_HOLD = 1 << 45;
         /// Output is spread over the round-trip time.
         const PACING = 1 << 46;
+        /// Accurate ECN was agreed on: every segment counts marks (RFC 9768).
+        const ACCECN = 1 << 51;
+        /// The next pure ACK tells the ECN field of the SYN-ACK.
+        const ACE_ECHO = 1 << 52;
+        /// The peer's next segment may tell the ECN field of our SYN-ACK.
+        const ACE_FIRST = 1 << 53;
         /// A listener has brought it.
         const PASSIVE = 1 << 50;
     }
@@ -190,8 +196,11 @@ pub(super) struct ChallengeLimit {
 }
 
 impl TcbFlags {
-    /// A probe of any kind is due.
-    pub(super) const ANY_PROBE: Self = Self::PROBE.union(Self::TLP_DUE).union(Self::KEEPALIVE_DUE);
+    /// A probe of any kind is due, or another segment that goes before data.
+    pub(super) const ANY_PROBE: Self = Self::PROBE
+        .union(Self::TLP_DUE)
+        .union(Self::KEEPALIVE_DUE)
+        .union(Self::ACE_ECHO);
 }
 
 impl ChallengeLimit {
@@ -328,6 +337,8 @@ pub(super) struct Tcb {
     pub(super) recovery_window: u32,
     /// Behind what was sent when the window was last reduced, if the connection uses ECN.
     pub(super) cwr_end: SeqNum,
+    /// The place of its counters, if it uses Accurate ECN.
+    pub(super) accecn: u32,
     pub(super) prr: Prr,
     pub(super) rack: Rack,
     /// TLP.end_seq of RFC 8985 §7.3.
@@ -425,6 +436,7 @@ impl Tcb {
             recover: snd_una,
             recovery_window: 0,
             cwr_end: snd_una,
+            accecn: u32::MAX,
             prr: Prr::default(),
             rack: Rack::new(snd_una),
             tlp_end: snd_una,

@@ -70,6 +70,7 @@ impl Bench {
         Self {
             tcb,
             shared: Shared {
+                accecn: crate::tcp::slab::Slab::new(0),
                 params,
                 profiles: Profiles::new(settings),
                 budget: Budget::new(&limits, 1_460),

@@ -1,4 +1,4 @@
-//! TCP headers and options (RFC 9293 §3.1 and §3.2, RFC 7323, RFC 2018).
+//! TCP headers and options (RFC 9293 §3.1 and §3.2, RFC 7323, RFC 2018, RFC 9768).
 
 use bitflags::bitflags;
 use core::fmt;
@@ -136,7 +136,7 @@ pub fn parse(segment: &[u8]) -> Result<(&TcpHeader, &[u8], Range<usize>), TcpErr
     Ok((header, options, len..segment.len()))
 }
 
-/// The option kinds that are understood (RFC 9293 §3.2, RFC 7323, RFC 2018).
+/// The option kinds that are understood (RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 9768).
 mod kind {
     pub(super) const END: u8 = 0;
     pub(super) const NOP: u8 = 1;
@@ -145,6 +145,8 @@ mod kind {
     pub(super) const SACK_PERMITTED: u8 = 4;
     pub(super) const SACK: u8 = 5;
     pub(super) const TIMESTAMPS: u8 = 8;
+    pub(super) const ACCECN0: u8 = 172;
+    pub(super) const ACCECN1: u8 = 174;
 }
 
 /// Bytes of a timestamps option with the two NOPs that align it, the layout of RFC 7323 appendix A.
@@ -152,6 +154,66 @@ pub const ALIGNED_TIMESTAMPS_LEN: usize = 12;
 
 /// Most blocks that a SACK option has room for.
 pub const MAX_SACK_BLOCKS: usize = 4;
+
+/// The Accurate ECN option (RFC 9768 §3.2.3): bytes of payload that have arrived, by the ECN field of
+/// their packets, 24 bits of each count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccEcnOption {
+    /// The order of the fields. Order 1 (kind 174): ECT(1), CE, ECT(0). Otherwise order 0
+    /// (kind 172): ECT(0), CE, ECT(1).
+    pub ect1_first: bool,
+    /// How many fields there are, from the front: 0 to 3.
+    pub count: u8,
+    /// The fields, of which `count` are there; the others are zero.
+    pub fields: [u32; 3],
+}
+
+impl AccEcnOption {
+    /// Most fields.
+    pub const FIELDS: usize = 3;
+
+    /// Reads the option from behind its length. Whole fields that fit are used, and what is left
+    /// is padding (§3.2.3).
+    fn parse(ect1_first: bool, body: &[u8]) -> Self {
+        let mut option = Self {
+            ect1_first,
+            ..Self::default()
+        };
+        for (place, &[a, b, c]) in option.fields.iter_mut().zip(body.as_chunks::<3>().0) {
+            *place = u32::from_be_bytes([0, a, b, c]);
+            option.count += 1;
+        }
+        option
+    }
+
+    fn field(&self, at: usize) -> Option<u32> {
+        (at < usize::from(self.count)).then(|| self.fields[at])
+    }
+
+    /// EE0B: bytes that came as ECT(0), if the field is there.
+    #[must_use]
+    pub fn ect0(&self) -> Option<u32> {
+        self.field(if self.ect1_first { 2 } else { 0 })
+    }
+
+    /// ECEB: bytes that came marked, if the field is there.
+    #[must_use]
+    pub fn ce(&self) -> Option<u32> {
+        self.field(1)
+    }
+
+    /// EE1B: bytes that came as ECT(1), if the field is there.
+    #[must_use]
+    pub fn ect1(&self) -> Option<u32> {
+        self.field(if self.ect1_first { 0 } else { 2 })
+    }
+
+    /// Bytes of an option with so many fields, aligned to 4 with NOPs in front.
+    #[must_use]
+    pub const fn aligned_len(count: usize) -> usize {
+        (2 + 3 * count).next_multiple_of(4)
+    }
+}
 
 /// The options of a header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,6 +228,8 @@ pub struct TcpOptions {
     pub sack_blocks: heapless::Vec<(u32, u32), MAX_SACK_BLOCKS>,
     /// Timestamp value and echo reply (RFC 7323 §3.2).
     pub timestamps: Option<(u32, u32)>,
+    /// Accurate ECN (RFC 9768 §3.2.3).
+    pub accecn: Option<AccEcnOption>,
 }
 
 impl TcpOptions {
@@ -222,6 +286,9 @@ impl TcpOptions {
                     u32::from_be_bytes([e, f, g, h]),
                 ));
             }
+            (kind::ACCECN0 | kind::ACCECN1, body) => {
+                self.accecn = Some(AccEcnOption::parse(kind == kind::ACCECN1, body));
+            }
             (kind::SACK, blocks) if blocks.len() % 8 == 0 => {
                 self.sack_blocks = blocks
                     .as_chunks::<8>()
@@ -256,7 +323,15 @@ impl TcpOptions {
         } else {
             4 + 8 * self.sack_blocks.len()
         };
-        mss + timestamps + scale + permitted + sack
+        mss + timestamps + scale + permitted + self.accecn_len() + sack
+    }
+
+    /// Bytes that the Accurate ECN option takes, with its NOPs.
+    #[must_use]
+    pub fn accecn_len(&self) -> usize {
+        self.accecn.map_or(0, |option| {
+            AccEcnOption::aligned_len(usize::from(option.count).min(AccEcnOption::FIELDS))
+        })
     }
 
     /// Whether there is no option.
@@ -269,7 +344,7 @@ impl TcpOptions {
     /// An option for which `out` has no room is left out.
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "at most 4 blocks of 8 bytes"
+        reason = "at most 4 blocks of 8 bytes, or 3 fields of 3"
     )]
     pub fn emit(&self, out: &mut [u8]) -> usize {
         let mut at = 0;
@@ -308,6 +383,28 @@ impl TcpOptions {
         if let Some(shift) = self.window_scale {
             put(&[kind::NOP, kind::WINDOW_SCALE, 3, shift]);
         }
+        if let Some(option) = &self.accecn {
+            let count = usize::from(option.count).min(AccEcnOption::FIELDS);
+            let mut piece = [kind::NOP; AccEcnOption::aligned_len(AccEcnOption::FIELDS)];
+            let (total, len) = (AccEcnOption::aligned_len(count), 2 + 3 * count);
+            let place = &mut piece[total - len..total];
+            place[0] = if option.ect1_first {
+                kind::ACCECN1
+            } else {
+                kind::ACCECN0
+            };
+            place[1] = len as u8;
+            for (place, field) in place[2..]
+                .as_chunks_mut::<3>()
+                .0
+                .iter_mut()
+                .zip(option.fields)
+            {
+                let [_, a, b, c] = field.to_be_bytes();
+                *place = [a, b, c];
+            }
+            put(&piece[..total]);
+        }
         if !self.sack_blocks.is_empty() {
             let mut piece = [0; 4 + 8 * MAX_SACK_BLOCKS];
             let len = 8 * self.sack_blocks.len();
@@ -333,7 +430,67 @@ mod tests {
             sack_permitted: true,
             sack_blocks: [(0xffff_fff0, 16)].into_iter().collect(),
             timestamps: Some((0x0102_0304, 0xa0b0_c0d0)),
+            accecn: None,
         }
+    }
+
+    fn accecn(ect1_first: bool, fields: &[u32]) -> AccEcnOption {
+        let mut option = AccEcnOption {
+            ect1_first,
+            count: u8::try_from(fields.len()).unwrap(),
+            ..AccEcnOption::default()
+        };
+        option.fields[..fields.len()].copy_from_slice(fields);
+        option
+    }
+
+    /// RFC 9768 §3.2.3, figure 4 and table 5.
+    #[test]
+    fn accurate_ecn_options_have_two_orders_and_four_lengths() {
+        let fields = [0x01_0203, 0xff_fffe, 7];
+        for count in 0..=3 {
+            for (ect1_first, kind) in [(false, 172), (true, 174)] {
+                let options = TcpOptions {
+                    accecn: Some(accecn(ect1_first, &fields[..count])),
+                    ..TcpOptions::default()
+                };
+                let mut bytes = [0xee; 40];
+                let len = options.emit(&mut bytes);
+                assert_eq!((len, len % 4), (options.len(), 0));
+                let bytes = &bytes[..len];
+                assert_eq!(TcpOptions::parse(bytes).as_ref(), Ok(&options));
+                let start = bytes.iter().position(|byte| *byte != 1).unwrap();
+                assert_eq!(usize::from(bytes[start + 1]), 2 + 3 * count);
+                assert_eq!((bytes[start], len - start), (kind, 2 + 3 * count));
+            }
+        }
+        let bytes = [172, 11, 0, 0, 1, 0, 0, 2, 0, 0, 3];
+        let option = TcpOptions::parse(&bytes).unwrap().accecn.unwrap();
+        let found = (option.ect0(), option.ce(), option.ect1());
+        assert_eq!(found, (Some(1), Some(2), Some(3)));
+        let bytes = [174, 8, 0, 0, 1, 0, 0, 2];
+        let option = TcpOptions::parse(&bytes).unwrap().accecn.unwrap();
+        let found = (option.ect0(), option.ce(), option.ect1());
+        assert_eq!(found, (None, Some(2), Some(1)));
+    }
+
+    /// RFC 9768 §3.2.3: whole fields are used, the rest is padding.
+    #[test]
+    fn accurate_ecn_options_of_other_lengths_give_the_whole_fields_in_them() {
+        for (bytes, fields) in [
+            (&[172, 3, 9][..], &[][..]),
+            (&[172, 4, 9, 9], &[]),
+            (&[172, 7, 0, 0, 1, 9, 9], &[1]),
+            (&[172, 13, 0, 0, 1, 0, 0, 2, 0, 0, 3, 9, 9], &[1, 2, 3]),
+            (&[172, 14, 0, 0, 1, 0, 0, 2, 0, 0, 3, 0, 0, 4], &[1, 2, 3]),
+        ] {
+            let option = TcpOptions::parse(bytes).unwrap().accecn;
+            assert_eq!(option, Some(accecn(false, fields)), "{bytes:?}");
+        }
+        assert_eq!(
+            TcpOptions::parse(&[172, 11, 0, 0, 1]),
+            Err(TcpError::OptionLength)
+        );
     }
 
     #[test]

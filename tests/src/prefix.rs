@@ -100,12 +100,28 @@ impl Prefix {
     /// Builds `NAME.c` and `manifest.json` of a folder of the workspace for spt, in a directory of
     /// its own; the image's path.
     ///
+    /// # Errors
+    ///
+    /// When a tool fails. The message has what it printed.
+    pub fn build_image(&self, folder: &str, name: &str, directory: &Path) -> Result<PathBuf> {
+        self.build_image_for("spt", folder, name, directory)
+    }
+
+    /// Builds `NAME.c` and `manifest.json` of a folder of the workspace for a target, in a directory
+    /// of its own; the image's path.
+    ///
     /// The files are copied there first, so that nothing but the installation is within reach.
     ///
     /// # Errors
     ///
     /// When a tool fails. The message has what it printed.
-    pub fn build_image(&self, folder: &str, name: &str, directory: &Path) -> Result<PathBuf> {
+    pub fn build_image_for(
+        &self,
+        target: &str,
+        folder: &str,
+        name: &str,
+        directory: &Path,
+    ) -> Result<PathBuf> {
         let source = workspace().join(folder);
         std::fs::create_dir_all(directory)?;
         for file in [format!("{name}.c"), "manifest.json".to_owned()] {
@@ -116,9 +132,10 @@ impl Prefix {
         let mut manifest = self.tool("solo5-elftool");
         manifest.args(["gen-manifest", "manifest.json", "manifest.c"]);
         succeed(manifest.current_dir(directory))?;
-        let image = format!("{name}.spt");
+        let image = format!("{name}.{target}");
+        let abi = format!("solo5-abi={target}");
         let mut compile = self.tool("x86_64-solo5-none-static-cc");
-        compile.args(["-z", "solo5-abi=spt", "-O2", "-o", &image]);
+        compile.args(["-z", &abi, "-O2", "-o", &image]);
         compile.args([&format!("{name}.c"), "manifest.c", "-lmnet"]);
         succeed(compile.current_dir(directory))?;
         Ok(directory.join(image))
@@ -154,7 +171,8 @@ pub struct Unikernel {
 }
 
 impl Unikernel {
-    /// An image, to be started by the tender of this installation.
+    /// An image, to be started by a tender of this installation: `NAME.hvt` by `solo5-hvt`, every
+    /// other by `solo5-spt`.
     #[must_use]
     pub fn new(prefix: &Prefix, image: &Path) -> Self {
         Self {
@@ -182,7 +200,9 @@ impl Unikernel {
     /// The command line.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = self.prefix.tool("solo5-spt");
+        let hvt = self.image.extension().is_some_and(|target| target == "hvt");
+        let tender = if hvt { "solo5-hvt" } else { "solo5-spt" };
+        let mut command = self.prefix.tool(tender);
         command
             .args(&self.options)
             .arg("--")

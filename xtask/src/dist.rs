@@ -2,7 +2,7 @@
 //!
 //! | Path | Content |
 //! |---|---|
-//! | `bin/` | `solo5-spt`, `solo5-elftool`, `TRIPLE-cc`, `TRIPLE-ld`, `TRIPLE-objcopy` |
+//! | `bin/` | `solo5-hvt`, `solo5-spt`, `solo5-elftool`, `TRIPLE-cc`, `TRIPLE-ld`, `TRIPLE-objcopy` |
 //! | `include/solo5/` | `solo5.h`, `mnet.h` and the headers of the binary interface |
 //! | `include/TRIPLE/` | headers of the C compiler itself: `stdint.h`, `stdarg.h`, ... |
 //! | `lib/TRIPLE/` | `libmnet.a`; bindings and linker script of each target |
@@ -25,6 +25,8 @@ const HOST_PACKAGES: &[&str] = &["solo5-tender", "solo5-elftool", "solo5-cc"];
 
 /// The programs that they build.
 const PROGRAMS: &[&str] = &[
+    "solo5-hvt",
+    "solo5-hvt",
     "solo5-spt",
     "solo5-elftool",
     "x86_64-solo5-none-static-cc",

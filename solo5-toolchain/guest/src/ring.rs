@@ -1,9 +1,9 @@
 //! The guest's side of the network ring (solo5-abi sections 12.3 to 12.6).
 //!
 //! Frames to be sent are copied into buffers of ours, so that the application has its own back at
-//! once. Frames are received ahead of time: one doorbell asks for several, as many as came the last
-//! time and one more, so that a busy device costs one round trip for a batch and an idle one costs
-//! one read. What was received waits in buffers of ours until the application asks for it.
+//! once. Frames are received ahead of time: one doorbell asks for several, twice as many as came the
+//! last time if that was a full batch, so that a busy device costs one round trip for many frames
+//! and an idle one costs one read. What was received waits in buffers of ours until the application asks for it.
 //!
 //! Zeros are hidden from the compiler where it would clear several at once by a vector instruction:
 //! where ring 0 is interpreted by software, there is none.
@@ -225,6 +225,21 @@ impl GuestRing {
         self.word(offset_of!(Ring, host) + offset_of!(RingHostLine, needs_kick))
     }
 
+    /// Whether the tender's side sleeps and has nothing to do. Then the tender can be asked in
+    /// another way, and nothing overtakes anything.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.outstanding == 0
+            && self.is_asleep()
+            && self.ent_head().load(Ordering::Acquire) == self.tail
+    }
+
+    /// Whether a frame of this device, which is served by the ring, waits to be taken.
+    #[must_use]
+    pub fn holds_frame(&self, handle: usize) -> bool {
+        self.devices[handle].frames > 0
+    }
+
     /// Whether the tender's side is asleep.
     #[must_use]
     pub fn is_asleep(&self) -> bool {
@@ -359,9 +374,15 @@ impl GuestRing {
             device.batch_frames += 1;
         }
         if device.completed == device.submitted {
-            // As many as there were, and one more to find out whether that was all.
+            // More if there were as many as asked for; otherwise as many as there were, and one to
+            // find out whether that was all.
             let most = u32::try_from(receive).unwrap_or(1);
-            device.batch = (device.batch_frames + 1).min(most);
+            let wanted = if device.batch_frames == device.batch {
+                2 * device.batch
+            } else {
+                device.batch_frames + 1
+            };
+            device.batch = wanted.min(most);
         }
         true
     }
@@ -503,3 +524,6 @@ struct Found {
 }
 
 const _: () = assert!(size_of::<Found>() == PREFIX);
+
+#[cfg(test)]
+mod tests;

@@ -19,11 +19,14 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 fn has_the_layout_of_solo5(fixture: &Fixture) -> Result<()> {
     let files = [
         "bin/solo5-elftool",
+        "bin/solo5-hvt",
         "bin/solo5-spt",
         "bin/x86_64-solo5-none-static-cc",
         "bin/x86_64-solo5-none-static-ld",
         "bin/x86_64-solo5-none-static-objcopy",
         "include/solo5/elf_abi.h",
+        "include/solo5/hvt_abi.h",
+        "include/solo5/hvt_ring.h",
         "include/solo5/mft_abi.h",
         "include/solo5/mnet.h",
         "include/solo5/solo5.h",
@@ -32,6 +35,8 @@ fn has_the_layout_of_solo5(fixture: &Fixture) -> Result<()> {
         "include/x86_64-solo5-none-static/stddef.h",
         "include/x86_64-solo5-none-static/stdint.h",
         "lib/x86_64-solo5-none-static/libmnet.a",
+        "lib/x86_64-solo5-none-static/solo5_hvt.lds",
+        "lib/x86_64-solo5-none-static/solo5_hvt.o",
         "lib/x86_64-solo5-none-static/solo5_spt.lds",
         "lib/x86_64-solo5-none-static/solo5_spt.o",
         "lib/x86_64-solo5-none-static/solo5_stub.lds",

@@ -72,7 +72,12 @@ impl Fixture {
 
     /// The echo image in 8 MiB, as the tests start it.
     pub(crate) fn echo_unikernel(&self) -> Unikernel {
-        self.unikernel(&self.echo)
+        self.echo_unikernel_of(&self.echo)
+    }
+
+    /// An echo image for some target, as the tests start it.
+    pub(crate) fn echo_unikernel_of(&self, image: &Path) -> Unikernel {
+        self.unikernel(image)
             .option("--mem=8")
             .option("--net:service=tap0")
             .option("--net-mac:service=02:00:00:00:00:02")
@@ -83,6 +88,11 @@ impl Fixture {
 
     /// Makes `tap0`, starts the echo image on it, and waits until it answers.
     pub(crate) fn boot_echo(&self) -> Result<Machine> {
+        self.boot(&self.echo_unikernel())
+    }
+
+    /// Makes `tap0`, starts an echo image on it, and waits until it answers.
+    pub(crate) fn boot(&self, unikernel: &Unikernel) -> Result<Machine> {
         let tap = Tap::with_address("tap0", HOST, 24)?;
         let link = Link {
             host_mac: tap.mac()?,
@@ -90,8 +100,7 @@ impl Fixture {
             host: HOST,
             guest: GUEST,
         };
-        let unikernel = self.echo_unikernel();
-        let (process, _) = time_to_first_syn_ack(&unikernel, &tap, &link, SERVICE.port())?;
+        let (process, _) = time_to_first_syn_ack(unikernel, &tap, &link, SERVICE.port())?;
         let machine = Machine { process, tap, link };
         // Linux has reset the connection that it did not ask for, but perhaps not yet its last SYN.
         let deadline = Instant::now() + Duration::from_secs(10);

@@ -1,7 +1,7 @@
 //! Whole images against Linux.
 //!
 //! Each test runs in a network of its own: a thread that has left the common one, a TAP device, an
-//! image under `solo5-spt`. Where networks cannot be made the tests are skipped, with the reason;
+//! image under `solo5-spt` or `solo5-hvt`. Where networks cannot be made the tests are skipped, with the reason;
 //! under CI (`CI=true`) that is a failure.
 //!
 //! `$MNET_PREFIX` names an installation made by `cargo xtask dist`; without it one is made.
@@ -10,6 +10,7 @@ mod dist;
 mod echo;
 mod fixture;
 mod hostile;
+mod hvt;
 mod input;
 mod leaks;
 mod paths;
@@ -33,6 +34,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("dist", dist::TESTS),
     ("echo", echo::TESTS),
     ("hostile", hostile::TESTS),
+    ("hvt", hvt::TESTS),
     ("input", input::TESTS),
     ("leaks", leaks::TESTS),
     ("paths", paths::TESTS),

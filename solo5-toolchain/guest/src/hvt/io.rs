@@ -2,6 +2,7 @@
 
 use core::cell::UnsafeCell;
 use core::hint::spin_loop;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use solo5_abi::constants::{ETHERNET_HEADER_LEN, MAX_MANIFEST_ENTRIES, PAGE_SIZE};
 use solo5_abi::hvt::{BlockIo, Hypercall, NetIo};
@@ -24,10 +25,20 @@ const _: () = assert!(PAGE as u64 == PAGE_SIZE);
 const SHARE_OF_HEAP: usize = 8;
 
 /// Turns of waiting before the processor is given away: the tender's side may be waiting for it.
-const PATIENCE: u32 = 1 << 14;
+const PATIENCE: u32 = 1 << 11;
 
 /// For how long it is then given away, in nanoseconds.
 const PAUSE: u64 = 50_000;
+
+/// How often a sleeping tender's side is let sleep and a hypercall made instead, after each wait for
+/// input: a few frames are not worth waking it, many are.
+const DIRECT: u32 = 8;
+
+/// The same after the tender's side had to be waited for long: it has no processor to itself.
+const DIRECT_WHEN_SLOW: u32 = 1024;
+
+/// Hypercalls left to be made instead of waking the tender's side.
+static DIRECT_LEFT: AtomicU32 = AtomicU32::new(DIRECT);
 
 /// The ring, if there is one.
 struct Shared(UnsafeCell<GuestRing>);
@@ -59,9 +70,20 @@ impl Doorbell for Machine {
         if turns < PATIENCE {
             spin_loop();
         } else {
+            DIRECT_LEFT.store(DIRECT_WHEN_SLOW, Relaxed);
             time::poll(PAUSE);
         }
     }
+}
+
+/// Whether to ask the tender directly, past the ring.
+fn is_direct(ring: &GuestRing) -> bool {
+    let left = DIRECT_LEFT.load(Relaxed);
+    if left == 0 || !ring.is_idle() {
+        return false;
+    }
+    DIRECT_LEFT.store(left - 1, Relaxed);
+    true
 }
 
 /// Handles of the network devices.
@@ -132,7 +154,10 @@ pub(super) fn wait(timeout: u64) -> u64 {
         ring.held(&mut Machine)
     };
     match held {
-        0 => time::poll(timeout),
+        0 => {
+            DIRECT_LEFT.fetch_max(DIRECT, Relaxed);
+            time::poll(timeout)
+        }
         // A busy device must not hide the others.
         held if more => held | time::poll(0),
         held => held,
@@ -172,7 +197,7 @@ unsafe extern "C" fn solo5_net_write(
     }
     // SAFETY: this reference ends here.
     let ring = unsafe { ring() };
-    if ring.has(index) {
+    if ring.has(index) && !is_direct(ring) {
         // SAFETY: the caller keeps to `solo5.h`.
         return match unsafe { ring.send(index, buf, size, &mut Machine) } {
             Ok(()) => solo5_result_t::SOLO5_R_OK,
@@ -207,7 +232,7 @@ unsafe extern "C" fn solo5_net_read(
     }
     // SAFETY: this reference ends here.
     let ring = unsafe { ring() };
-    let len = if ring.has(index) {
+    let len = if ring.has(index) && (ring.holds_frame(index) || !is_direct(ring)) {
         // SAFETY: the caller keeps to `solo5.h`.
         match unsafe { ring.receive(index, buf, size, &mut Machine) } {
             Ok(len) => len,

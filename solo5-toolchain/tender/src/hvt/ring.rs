@@ -8,8 +8,8 @@ use std::io;
 use std::mem::offset_of;
 use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 
 use solo5_abi::hvt::{
@@ -192,7 +192,7 @@ pub struct RingThread {
 }
 
 impl RingThread {
-    /// Starts to serve a ring. `doorbell` wakes the thread; `at_fault` is called with what the guest
+    /// Starts to serve a ring; returns when the thread runs. `doorbell` wakes the thread; `at_fault` is called with what the guest
     /// did wrong, and then nothing more is served.
     ///
     /// # Errors
@@ -208,9 +208,16 @@ impl RingThread {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, bell) = (Arc::clone(&stop), doorbell.try_clone()?);
         let bell_fd = bell.as_raw_fd();
+        // A thread that starts makes system calls that are not allowed later.
+        let started = Arc::new(Barrier::new(2));
+        let here = Arc::clone(&started);
         let thread = std::thread::Builder::new()
             .name("solo5-hvt-net".into())
-            .spawn(move || serve(ring, &ram, &*host, &bell, &stopped, at_fault))?;
+            .spawn(move || {
+                here.wait();
+                serve(ring, &ram, &*host, &bell, &stopped, at_fault);
+            })?;
+        started.wait();
         Ok(Self {
             thread,
             stop,

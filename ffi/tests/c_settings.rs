@@ -102,8 +102,8 @@ fn every_setting_is_what_was_set() {
     let defaults = mnet_tcp_settings {
         linger_ns: -1,
         delayed_ack_ns: 40 * MS,
-        receive_buffer: 1 << 20,
-        send_buffer: 1 << 20,
+        receive_buffer: 4 << 20,
+        send_buffer: 4 << 20,
         congestion: MNET_CONGESTION_CUBIC,
         ttl: 64,
         ..mnet_tcp_settings::default()

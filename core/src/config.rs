@@ -252,6 +252,52 @@ pub struct InterfaceConfig {
     pub mtu: usize,
 }
 
+/// How an interface uses IPv6.
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv6Config {
+    /// What the stack makes the second half of its own addresses of. Default opaque.
+    pub identifiers: InterfaceIdentifiers,
+    /// The secret behind opaque identifiers. With the same one, a host has the same addresses after
+    /// every start; `None`, the default, takes a new one at each start.
+    pub secret: Option<[u8; 16]>,
+    /// Whether routers are asked and believed: addresses made of their prefixes (RFC 4862), default
+    /// routes and more specific ones (RFC 4191), MTU, DNS servers (RFC 8106). Default true.
+    pub accept_router_advertisements: bool,
+    /// Whether, beside each stable address that is made of a router's prefix, there is one that
+    /// changes every day and that connections leave from (RFC 8981). Default false: servers want
+    /// to be found.
+    pub temporary_addresses: bool,
+    /// Probes before an address is used (DupAddrDetectTransmits of RFC 4862 §5.1). Default 1; 0
+    /// uses it at once, without asking.
+    pub dad_transmits: u8,
+}
+
+impl Default for Ipv6Config {
+    fn default() -> Self {
+        Self {
+            identifiers: InterfaceIdentifiers::default(),
+            secret: None,
+            accept_router_advertisements: true,
+            temporary_addresses: false,
+            dad_transmits: 1,
+        }
+    }
+}
+
+/// A domain name as text, as long as names can be (RFC 1035 §2.3.4), without a dot at its end.
+pub type DomainName = heapless::String<253>;
+
+/// What a host makes the identifiers of its addresses of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum InterfaceIdentifiers {
+    /// A keyed hash of prefix and interface (RFC 7217): stable as long as the secret is, and it
+    /// tells nothing and differs from network to network.
+    #[default]
+    Opaque,
+    /// The Ethernet address (RFC 4291 appendix A), the same in every network.
+    Eui64,
+}
+
 /// The limits of a stack, as they follow from its [`Config`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

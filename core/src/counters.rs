@@ -71,33 +71,72 @@ counters! {
     /// Our address was defended with an announcement (RFC 5227 §2.4 (c)).
     arp_defended,
     /// A claim to a neighbour's address that contradicts what is known: the neighbour is probed.
-    arp_contested,
+    neighbour_contested,
     /// Packets to send, dropped: too many neighbours are being asked for.
-    arp_rate_limited,
+    neighbour_rate_limited,
     /// Requests sent, announcements and probes included.
     arp_requests_sent,
     /// Replies sent.
     arp_replies_sent,
     /// A neighbour left the cache to make room for another one.
-    arp_cache_evicted,
+    neighbour_evicted,
     /// A neighbour did not answer any of the requests.
-    arp_failed,
+    neighbour_failed,
     /// Packets dropped: newer ones for the same neighbour pushed them out of its queue.
-    arp_pending_dropped,
+    neighbour_pending_dropped,
     /// Packets dropped: their neighbour did not answer.
-    arp_pending_expired,
+    neighbour_pending_expired,
 
-    /// IPv4 packets that were looked at.
+    /// Neighbour discovery messages that were looked at (RFC 4861).
+    nd_received,
+    /// Dropped: from another link, a fragment, or malformed (RFC 4861 §6.1, §7.1, §8.1, RFC 6980).
+    nd_malformed,
+    /// Dropped: a question about an address that is not ours.
+    nd_not_for_us,
+    /// Dropped: sender addresses that no neighbour on this link has.
+    nd_bad_sender,
+    /// Dropped: an advertisement of a neighbour that was not asked.
+    nd_unsolicited,
+    /// Dropped: from a router, where none is believed, or a redirect not from the first hop.
+    nd_ignored,
+    /// Addresses, groups or routes that were not taken, because there are as many as may be.
+    nd_limit,
+    /// Router advertisements taken in.
+    nd_router_advertisements,
+    /// Redirects followed.
+    nd_redirects,
+    /// Addresses that were not used, because somebody has them (RFC 4862 §5.4).
+    nd_duplicate_address,
+    /// Somebody else says that an address in use is theirs.
+    nd_conflict,
+    /// Solicitations sent, of neighbours and routers, probes of our own addresses included.
+    nd_solicitations_sent,
+    /// Neighbour advertisements sent.
+    nd_advertisements_sent,
+    /// Queries for multicast listeners (RFC 3810).
+    mld_queries,
+    /// Dropped: a query from another link, or malformed.
+    mld_malformed,
+    /// Reports of groups that we listen to.
+    mld_reports_sent,
+
+    /// IP packets that were looked at.
     ip_received,
-    /// IPv4 packets sent.
+    /// IP packets sent.
     ip_sent,
     /// Dropped: shorter than a header.
     ip_truncated,
-    /// Dropped: the version is not 4.
+    /// Dropped: the version is not the one that its EtherType says.
     ip_bad_version,
+    /// Dropped: IPv6, which the interface does not speak.
+    ip_family_disabled,
+    /// Dropped: an extension header of IPv6 that is wrong, refused, or one too many.
+    ip_bad_extension,
+    /// Dropped: nothing follows the headers (No Next Header, RFC 8200 §4.7).
+    ip_no_payload,
     /// Dropped: a header length below 20 bytes or beyond the packet.
     ip_bad_header_length,
-    /// Dropped: a total length below the header's or beyond the frame.
+    /// Dropped: a length below the header's or beyond the frame.
     ip_bad_total_length,
     /// Dropped: the header checksum is wrong.
     ip_bad_checksum,
@@ -113,9 +152,10 @@ counters! {
     ip_bad_source,
     /// Dropped: not for us; hosts do not forward (RFC 1122 §3.3.1.1).
     ip_bad_destination,
-    /// Dropped: to one host's IP address inside a link-layer broadcast (RFC 1122 §3.3.6).
+    /// Dropped: to one host's IP address inside a link-layer broadcast or multicast (RFC 1122
+    /// §3.3.6).
     ip_link_broadcast,
-    /// Dropped: a broadcast of a protocol that only takes unicasts.
+    /// Dropped: a broadcast or multicast of a protocol that only takes unicasts.
     ip_broadcast_refused,
     /// Dropped: a transport protocol that the stack does not speak.
     ip_unknown_protocol,

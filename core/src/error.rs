@@ -36,6 +36,10 @@ errors! {
         GatewayUnreachable => "the gateway is not on a directly connected network",
         /// A limit (interfaces, addresses, routes) is reached.
         TooMany => "too many interfaces, addresses or routes",
+        /// The interface does not speak IPv6: it was not enabled there.
+        FamilyDisabled => "IPv6 is not enabled on this interface",
+        /// The interface speaks IPv6 already.
+        AlreadyEnabled => "IPv6 is enabled on this interface already",
         /// There is no such interface.
         NoSuchInterface => "no such interface",
         /// A limit is zero or larger than the stack can count.

@@ -5,8 +5,8 @@
 //! fuzzer and in the replay of a recorded incident, with the same result each time.
 //!
 //! Start at [`Stack`]: its documentation gives the calling order. The layers below it, from the
-//! wire upwards: `wire` (bytes to typed values, no state), `neigh` (ARP), `ip` (IPv4, ICMP,
-//! routes), `udp`, `tcp`. `stack` is the only module that knows them all.
+//! wire upwards: `wire` (bytes to typed values, no state), `neigh` (ARP and neighbour discovery), `ip`
+//! (addresses and routes of both families, ICMP), `udp`, `tcp`. `stack` is the only module that knows them all.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -174,7 +174,7 @@ fn two_stacks_talk_without_an_allocation() {
             (0, 0, 0)
         );
     }
-    assert!(a.0.counters().arp_pending_expired > 0);
+    assert!(a.0.counters().neighbour_pending_expired > 0);
 }
 
 #[test]

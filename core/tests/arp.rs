@@ -151,8 +151,8 @@ fn a_silent_neighbour_is_asked_three_times_and_its_packets_are_dropped() {
     assert_eq!(times, [first, first + 1_000, first + 2_000]);
     let expected = [
         ("arp_requests_sent", 3),
-        ("arp_failed", 1),
-        ("arp_pending_expired", 1),
+        ("neighbour_failed", 1),
+        ("neighbour_pending_expired", 1),
         ("udp_sent", 1),
     ];
     let mut counted = host.counted();
@@ -258,6 +258,9 @@ fn a_datagram_to_a_silent_neighbour_is_reported_to_its_socket_as_unreachable() {
     let once = host.stack.udp_recv_from(host.now, id, &mut buffer);
     assert_eq!(once.unwrap_err(), RecvFromError::WouldBlock);
     let counted = host.counted();
-    assert!(counted.contains(&("arp_pending_expired", 1)), "{counted:?}");
+    assert!(
+        counted.contains(&("neighbour_pending_expired", 1)),
+        "{counted:?}"
+    );
     host.assert_no_frame_lost();
 }

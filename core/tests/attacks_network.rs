@@ -362,7 +362,7 @@ fn row_22_arp_cannot_be_poisoned_by_talking_unasked() {
             host.advance(50);
         }
     }
-    assert!(counter(&host, "arp_contested") >= 100);
+    assert!(counter(&host, "neighbour_contested") >= 100);
     host.assert_no_frame_lost();
 }
 

@@ -107,7 +107,7 @@ fn ethernet_cases() -> Vec<Case> {
         case("from ourselves", from(OUR_HW), "eth_bad_source"),
         case("802.1Q tag", kind(0x8100), "eth_vlan_unsupported"),
         case("802.1ad tag", kind(0x88a8), "eth_vlan_unsupported"),
-        case("IPv6", kind(0x86dd), "eth_unknown_type"),
+        case("IPv6, which is off", kind(0x86dd), "ip_family_disabled"),
         case("802.3 length", kind(46), "eth_unknown_type"),
         case("RARP", kind(0x8035), "eth_unknown_type"),
         case(

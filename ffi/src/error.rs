@@ -192,6 +192,8 @@ mapping! {
         BadAddress => MNET_EADDRNOTAVAIL,
         GatewayUnreachable => MNET_EGATEWAY,
         TooMany => MNET_ELIMIT,
+        FamilyDisabled => MNET_EAFNOSUPPORT,
+        AlreadyEnabled => MNET_EINVAL,
         NoSuchInterface => MNET_EINVAL,
         LimitOutOfRange => MNET_EINVAL,
     }

@@ -1,8 +1,15 @@
 //! An interface and our addresses on it.
 
+use super::groups::Groups;
+use super::is_host;
+use super::resolvers::Resolvers;
 use super::v4::Ipv4Addresses;
+use super::v6::{self, Ipv6Addresses};
+use crate::rng::Rng;
+use crate::time::{Instant, nanos};
 use crate::wire::ethernet::EthernetAddress;
 use core::net::IpAddr;
+use core::time::Duration;
 
 /// An interface.
 #[derive(Debug)]
@@ -11,6 +18,21 @@ pub(crate) struct Interface {
     /// Largest packet that it carries.
     pub(crate) mtu: usize,
     pub(crate) v4: Ipv4Addresses,
+    /// `None`: it does not speak IPv6.
+    pub(crate) v6: Option<Ipv6>,
+}
+
+/// What an interface knows for IPv6.
+#[derive(Debug)]
+pub(crate) struct Ipv6 {
+    pub(crate) addresses: Ipv6Addresses,
+    pub(crate) groups: Groups,
+    /// Largest packet: the interface's, or less where routers say so (RFC 4861 §4.6.4).
+    pub(crate) mtu: usize,
+    /// Whether routers are believed.
+    pub(crate) accepts_routers: bool,
+    pub(crate) solicitation: Solicitation,
+    pub(crate) resolvers: Resolvers,
 }
 
 impl Interface {
@@ -19,6 +41,7 @@ impl Interface {
             hardware,
             mtu,
             v4: Ipv4Addresses::default(),
+            v6: None,
         }
     }
 
@@ -26,7 +49,117 @@ impl Interface {
     pub(crate) fn owns(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => self.v4.owns(address),
-            IpAddr::V6(_) => false,
+            IpAddr::V6(address) => self
+                .v6
+                .as_ref()
+                .is_some_and(|v6| v6.addresses.owns(address)),
         }
+    }
+
+    /// Whether a neighbour here can have this address, by the addresses that the owner gave.
+    pub(crate) fn is_on_link(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => is_host(v4) && self.v4.is_on_link(v4) && !self.v4.is_broadcast(v4),
+            IpAddr::V6(v6) => {
+                let addresses = self.v6.as_ref().map(|v6| &v6.addresses);
+                v6::is_host(v6) && addresses.is_some_and(|addresses| addresses.is_on_link(v6))
+            }
+        }
+    }
+
+    /// Whether frames to this Ethernet address, which is not the interface's, may be for us.
+    pub(crate) fn listens_on(&self, destination: EthernetAddress) -> bool {
+        destination == EthernetAddress::BROADCAST
+            || self
+                .v6
+                .as_ref()
+                .is_some_and(|v6| v6.groups.listens_on(destination))
+    }
+
+    /// Largest packet of the family of `address`.
+    pub(crate) fn mtu_for(&self, address: IpAddr) -> usize {
+        match (address, &self.v6) {
+            (IpAddr::V6(_), Some(v6)) => v6.mtu,
+            _ => self.mtu,
+        }
+    }
+}
+
+/// Router solicitations: until a router answers, ever more seldom (RFC 4861 §6.3.7, RFC 7559).
+#[derive(Debug)]
+pub(crate) struct Solicitation {
+    at: Instant,
+    interval: Duration,
+}
+
+impl Solicitation {
+    /// IRT of RFC 7559 §2, RTR_SOLICITATION_INTERVAL of RFC 4861 §10.
+    const FIRST_INTERVAL: Duration = Duration::from_secs(4);
+    /// MRT of RFC 7559 §2.
+    const MAX_INTERVAL: Duration = Duration::from_secs(3_600);
+
+    /// None is to be sent yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            at: Instant::FAR_FUTURE,
+            interval: Self::FIRST_INTERVAL,
+        }
+    }
+
+    /// Begins to solicit.
+    pub(crate) fn start(&mut self, now: Instant) {
+        self.at = now;
+        self.interval = Self::FIRST_INTERVAL;
+    }
+
+    /// A router has answered.
+    pub(crate) fn stop(&mut self) {
+        self.at = Instant::FAR_FUTURE;
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        Some(self.at).filter(|at| *at != Instant::FAR_FUTURE)
+    }
+
+    /// Whether one is to be sent now. The next one comes after twice the time, more or less a tenth
+    /// by chance (RFC 8415 §15).
+    pub(crate) fn take(&mut self, now: Instant, rng: &mut Rng) -> bool {
+        if now < self.at {
+            return false;
+        }
+        let tenth = self.interval / 10;
+        let jitter = u64::from(rng.u32()) % nanos(2 * tenth).max(1);
+        self.at = now + (self.interval - tenth + Duration::from_nanos(jitter));
+        self.interval = (self.interval * 2).min(Self::MAX_INTERVAL);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn solicitations_become_seldom_and_end_with_an_answer() {
+        let (mut solicitation, mut rng) = (Solicitation::new(), Rng::new([1; 32]));
+        assert_eq!(solicitation.next_timeout(), None);
+        let mut now = Instant::from_millis(1_000);
+        solicitation.start(now);
+        let mut gaps = std::vec::Vec::new();
+        while gaps.len() < 14 {
+            assert!(solicitation.take(now, &mut rng) && !solicitation.take(now, &mut rng));
+            let next = solicitation.next_timeout().unwrap();
+            gaps.push((next - now).as_millis());
+            now = next;
+        }
+        for (gap, expected) in gaps.iter().zip([4_000u128, 8_000, 16_000, 32_000]) {
+            assert!(
+                (expected * 9 / 10..=expected * 11 / 10).contains(gap),
+                "{gaps:?}"
+            );
+        }
+        assert!((3_240_000..=3_960_000).contains(&gaps[13]), "{gaps:?}");
+        solicitation.stop();
+        assert!(!solicitation.take(now, &mut rng));
     }
 }

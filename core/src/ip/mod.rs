@@ -1,19 +1,26 @@
-//! IPv4 (RFC 791, RFC 1122): addresses of ours, routes, and what ICMP may send.
+//! IP of both families: addresses of ours, groups, routes, and what ICMP may send.
 //!
 //! This module knows no frames: it answers questions about addresses. The stack's receive and
 //! transmit paths ask them.
 
 mod destinations;
+mod groups;
 mod icmp_limit;
+mod identifier;
 mod interface;
 mod prefix;
+mod resolvers;
 mod routes;
+mod selection;
 mod v4;
+pub(crate) mod v6;
 
 pub(crate) use destinations::{Destination, Destinations};
+pub(crate) use groups::{ALL_NODES, ALL_ROUTERS, Groups, MAX_GROUPS, ethernet_group};
 pub(crate) use icmp_limit::IcmpLimit;
-pub(crate) use interface::Interface;
+pub(crate) use interface::{Interface, Ipv6, Solicitation};
 pub(crate) use prefix::Prefix;
+pub(crate) use resolvers::Resolvers;
 pub(crate) use routes::{Route, Routes};
 
 use core::net::Ipv4Addr;

@@ -2,10 +2,26 @@
 
 use super::Prefix;
 use crate::error::ConfigError;
+use crate::time::Instant;
+use crate::wire::ndp::Preference;
 use core::net::IpAddr;
 
 /// Most routes, those of our own networks included.
 const MAX_ROUTES: usize = 64;
+/// Most of them that routers may add, so that none of the owner's is kept out.
+const MAX_FROM_ROUTERS: usize = 24;
+
+/// Whom a route comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The owner of the stack, or an address that it gave.
+    Owner,
+    /// A router of the link, for a time, with its preference (RFC 4191).
+    Router {
+        preference: Preference,
+        until: Instant,
+    },
+}
 
 /// A route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +30,9 @@ pub(crate) struct Route {
     pub(crate) interface: u8,
     /// `None`: the destinations are neighbours.
     pub(crate) gateway: Option<IpAddr>,
+    origin: Origin,
+    /// The gateway did not answer when it was asked for last: others go first (RFC 4861 §6.3.6).
+    suspect: bool,
 }
 
 impl Route {
@@ -23,12 +42,45 @@ impl Route {
             prefix,
             interface,
             gateway,
+            origin: Origin::Owner,
+            suspect: false,
         }
     }
 
-    /// Whether `other` leads to the same hosts over the same interface.
+    /// The same as a router tells of it: until then, and so much preferred.
+    pub(crate) fn advertised(self, preference: Preference, until: Instant) -> Self {
+        Self {
+            origin: Origin::Router { preference, until },
+            ..self
+        }
+    }
+
+    fn is_advertised(&self) -> bool {
+        self.origin != Origin::Owner
+    }
+
+    fn until(&self) -> Instant {
+        match self.origin {
+            Origin::Owner => Instant::FAR_FUTURE,
+            Origin::Router { until, .. } => until,
+        }
+    }
+
+    /// What decides among routes that cover a destination: more is better.
+    fn rank(&self) -> (u8, bool, bool, Preference) {
+        let (by_owner, preference) = match self.origin {
+            Origin::Owner => (true, Preference::High),
+            Origin::Router { preference, .. } => (false, preference),
+        };
+        (self.prefix.len(), !self.suspect, by_owner, preference)
+    }
+
+    /// Whether `other` takes the place of this route: it leads to the same hosts over the same
+    /// interface and, where routers tell of them, by way of the same router.
     fn is_replaced_by(&self, other: &Self) -> bool {
-        (self.prefix, self.interface) == (other.prefix, other.interface)
+        (self.prefix, self.interface, self.is_advertised())
+            == (other.prefix, other.interface, other.is_advertised())
+            && (!self.is_advertised() || self.gateway == other.gateway)
     }
 
     /// Whom to hand a packet for `destination` to.
@@ -37,7 +89,7 @@ impl Route {
     }
 }
 
-/// The table, longest prefixes first.
+/// The table, best routes first.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     routes: heapless::Vec<Route, MAX_ROUTES>,
@@ -46,31 +98,116 @@ pub(crate) struct Routes {
 impl Routes {
     /// Whether [`Routes::add`] would take a route.
     pub(crate) fn has_room_for(&self, route: &Route) -> bool {
-        !self.routes.is_full() || self.routes.iter().any(|old| old.is_replaced_by(route))
+        if self.routes.iter().any(|old| old.is_replaced_by(route)) {
+            return true;
+        }
+        let advertised = self.routes.iter().filter(|route| route.is_advertised());
+        !self.routes.is_full() && (!route.is_advertised() || advertised.count() < MAX_FROM_ROUTERS)
     }
 
-    /// Adds a route. One to the same network over the same interface is replaced; among routes to
-    /// the same network the first one is used.
+    /// Adds a route; one that it takes the place of goes. Among routes to the same network the
+    /// owner's goes first, then the one that is preferred, then the oldest.
     pub(crate) fn add(&mut self, route: Route) -> Result<(), ConfigError> {
-        if let Some(old) = self
-            .routes
-            .iter_mut()
-            .find(|old| old.is_replaced_by(&route))
-        {
-            *old = route;
-            return Ok(());
+        if !self.has_room_for(&route) {
+            return Err(ConfigError::TooMany);
         }
+        let old = self
+            .routes
+            .iter()
+            .position(|old| old.is_replaced_by(&route));
+        let route = match old {
+            Some(place) => Route {
+                suspect: self.routes.remove(place).suspect,
+                ..route
+            },
+            None => route,
+        };
+        self.insert(route)
+    }
+
+    fn insert(&mut self, route: Route) -> Result<(), ConfigError> {
         let at = self
             .routes
             .iter()
-            .take_while(|r| r.prefix.len() >= route.prefix.len())
+            .take_while(|other| other.rank() >= route.rank())
             .count();
         self.routes
             .insert(at, route)
             .map_err(|_| ConfigError::TooMany)
     }
 
-    /// The route with the longest prefix that leads to `destination`.
+    /// Takes out what a router told of this prefix. Whether there was something.
+    pub(crate) fn withdraw(
+        &mut self,
+        prefix: Prefix,
+        gateway: Option<IpAddr>,
+        interface: u8,
+    ) -> bool {
+        self.remove(|route| {
+            route.is_advertised()
+                && (route.prefix, route.gateway, route.interface) == (prefix, gateway, interface)
+        })
+    }
+
+    /// Takes out all routes over a neighbour that is a router no more (RFC 4861 §7.2.5), as far as
+    /// routers told of them.
+    pub(crate) fn withdraw_router(&mut self, gateway: IpAddr, interface: u8) -> bool {
+        self.remove(|route| {
+            route.is_advertised() && (route.gateway, route.interface) == (Some(gateway), interface)
+        })
+    }
+
+    /// Takes out what has expired. Whether there was something.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        self.remove(|route| route.until() <= now)
+    }
+
+    fn remove(&mut self, which: impl Fn(&Route) -> bool) -> bool {
+        let before = self.routes.len();
+        self.routes.retain(|route| !which(route));
+        self.routes.len() < before
+    }
+
+    /// When [`Routes::expire`] has something to do.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let until = self.routes.iter().map(Route::until);
+        until.min().filter(|until| *until != Instant::FAR_FUTURE)
+    }
+
+    /// Notes whether a gateway answers. Whether that changes a route.
+    pub(crate) fn gateway_answers(
+        &mut self,
+        gateway: IpAddr,
+        interface: u8,
+        answers: bool,
+    ) -> bool {
+        let mut changed = heapless::Vec::<Route, MAX_ROUTES>::new();
+        self.routes.retain(|route| {
+            let concerned = (route.gateway, route.interface) == (Some(gateway), interface)
+                && route.suspect == answers;
+            if concerned {
+                // As many as there are routes.
+                let _ = changed.push(*route);
+            }
+            !concerned
+        });
+        for route in &changed {
+            let _ = self.insert(Route {
+                suspect: !answers,
+                ..*route
+            });
+        }
+        !changed.is_empty()
+    }
+
+    /// Whether a neighbour is the gateway of a route.
+    pub(crate) fn is_gateway(&self, address: IpAddr, interface: u8) -> bool {
+        self.routes
+            .iter()
+            .any(|route| (route.gateway, route.interface) == (Some(address), interface))
+    }
+
+    /// The best route that leads to `destination`.
     pub(crate) fn lookup(&self, destination: IpAddr) -> Option<&Route> {
         self.routes
             .iter()
@@ -158,5 +295,94 @@ mod tests {
         assert!(!table.has_room_for(&route([10, 99, 0, 0], 16, None, 0)));
         let full = table.add(route([10, 99, 0, 0], 16, None, 0));
         assert_eq!(full, Err(ConfigError::TooMany));
+    }
+
+    fn advertised(gateway: &str, preference: Preference, until: u64) -> Route {
+        let prefix = Prefix::new("::".parse().unwrap(), 0).unwrap();
+        let gateway = Some(gateway.parse().unwrap());
+        Route::new(prefix, gateway, 0).advertised(preference, Instant::from_millis(until))
+    }
+
+    fn default_router(table: &Routes) -> Option<std::string::String> {
+        let route = table.lookup("2001:db8::1".parse().unwrap())?;
+        route.gateway.map(|gateway| std::format!("{gateway}"))
+    }
+
+    /// RFC 4191 §3.2, RFC 4861 §6.3.4.
+    #[test]
+    fn of_several_routers_the_preferred_one_is_used_for_as_long_as_it_says() {
+        let mut table = Routes::default();
+        for (router, preference, until) in [
+            ("fe80::1", Preference::Low, 90),
+            ("fe80::2", Preference::High, 50),
+            ("fe80::3", Preference::Medium, 70),
+        ] {
+            table.add(advertised(router, preference, until)).unwrap();
+        }
+        for (at, router) in [(50, "fe80::2"), (70, "fe80::3"), (90, "fe80::1")] {
+            assert_eq!(table.next_timeout(), Some(Instant::from_millis(at)));
+            assert_eq!(default_router(&table).as_deref(), Some(router));
+            assert!(!table.expire(Instant::from_millis(at - 1)));
+            assert!(table.expire(Instant::from_millis(at)));
+        }
+        assert_eq!((default_router(&table), table.next_timeout()), (None, None));
+    }
+
+    #[test]
+    fn a_router_may_change_its_mind() {
+        let mut table = Routes::default();
+        table
+            .add(advertised("fe80::1", Preference::High, 90))
+            .unwrap();
+        table
+            .add(advertised("fe80::2", Preference::Medium, 90))
+            .unwrap();
+        table
+            .add(advertised("fe80::1", Preference::Low, 90))
+            .unwrap();
+        assert_eq!(default_router(&table).as_deref(), Some("fe80::2"));
+        let router: IpAddr = "fe80::2".parse().unwrap();
+        assert!(table.withdraw_router(router, 0) && !table.withdraw_router(router, 0));
+        assert_eq!(default_router(&table).as_deref(), Some("fe80::1"));
+    }
+
+    /// RFC 4861 §6.3.6.
+    #[test]
+    fn a_router_that_does_not_answer_comes_last() {
+        let mut table = Routes::default();
+        table
+            .add(advertised("fe80::1", Preference::High, 90))
+            .unwrap();
+        table
+            .add(advertised("fe80::2", Preference::Low, 90))
+            .unwrap();
+        let router = "fe80::1".parse().unwrap();
+        assert!(table.gateway_answers(router, 0, false));
+        assert_eq!(default_router(&table).as_deref(), Some("fe80::2"));
+        table
+            .add(advertised("fe80::1", Preference::High, 95))
+            .unwrap();
+        assert_eq!(
+            default_router(&table).as_deref(),
+            Some("fe80::2"),
+            "it only said so"
+        );
+        assert!(table.gateway_answers(router, 0, true));
+        assert!(!table.gateway_answers(router, 0, true));
+        assert_eq!(default_router(&table).as_deref(), Some("fe80::1"));
+    }
+
+    #[test]
+    fn the_owner_goes_before_routers_and_has_room_left() {
+        let mut table = Routes::default();
+        for i in 0..100u16 {
+            let router = std::format!("fe80::{i:x}");
+            let _ = table.add(advertised(&router, Preference::High, 90));
+        }
+        assert_eq!(table.routes.len(), MAX_FROM_ROUTERS);
+        let owner: IpAddr = "fe80::ffff".parse().unwrap();
+        let prefix = Prefix::new("::".parse().unwrap(), 0).unwrap();
+        table.add(Route::new(prefix, Some(owner), 0)).unwrap();
+        assert_eq!(default_router(&table).as_deref(), Some("fe80::ffff"));
     }
 }

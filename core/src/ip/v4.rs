@@ -101,6 +101,13 @@ impl Ipv4Addresses {
                 .any(|local| local.is_broadcast(address))
     }
 
+    /// All addresses, with the lengths of their prefixes.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Ipv4Addr, u8)> {
+        self.addresses
+            .iter()
+            .map(|local| (local.address, local.prefix_len))
+    }
+
     /// Whether a neighbour here can have this address.
     pub(crate) fn is_on_link(&self, address: Ipv4Addr) -> bool {
         self.addresses.iter().any(|local| local.is_on_link(address))

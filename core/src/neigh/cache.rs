@@ -147,6 +147,15 @@ pub(crate) struct Request {
     pub(crate) hardware: Option<EthernetAddress>,
 }
 
+/// What has come to be due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Ask.
+    Ask(Request),
+    /// It did not answer, and was forgotten.
+    Lost { interface: u8, address: IpAddr },
+}
+
 /// The cache of all interfaces.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
@@ -272,13 +281,13 @@ impl Neighbours {
             }
         }
         if !self.take_token(now) {
-            counters.arp_rate_limited += 1;
+            counters.neighbour_rate_limited += 1;
             return Resolution::RateLimited;
         }
         if self.incomplete.len() >= MAX_INCOMPLETE
             && let Some(oldest) = self.incomplete.first()
         {
-            counters.arp_cache_evicted += 1;
+            counters.neighbour_evicted += 1;
             self.remove(oldest, pool, counters);
         }
         match self.create(interface, address, pool, counters) {
@@ -323,7 +332,7 @@ impl Neighbours {
             }
             _ => {
                 pool.free(frame);
-                counters.arp_pending_dropped += 1;
+                counters.neighbour_pending_dropped += 1;
             }
         }
     }
@@ -332,7 +341,7 @@ impl Neighbours {
         if let Some(frame) = self.entries[index as usize].pending.pop_front(pool) {
             pool.free(frame);
             self.pending -= 1;
-            counters.arp_pending_dropped += 1;
+            counters.neighbour_pending_dropped += 1;
         }
     }
 
@@ -404,14 +413,26 @@ impl Neighbours {
         self.undeliverable.pop_front(pool)
     }
 
-    /// The next request that is due. Neighbours that did not answer the last one are forgotten.
+    /// A neighbour that was asked by unicast has answered without saying its address again.
+    pub(crate) fn confirm_known(&mut self, now: Instant, interface: u8, address: IpAddr) {
+        if let Some(index) = self.find(interface, address) {
+            let entry = &self.entries[index as usize];
+            let hardware = entry.hardware;
+            if matches!(entry.state, State::Known | State::Probe { .. }) {
+                self.stop_probing(index);
+                self.confirm(now, index, hardware);
+            }
+        }
+    }
+
+    /// The next request that is due, or the next neighbour that did not answer its last one.
     pub(crate) fn next_request(
         &mut self,
         now: Instant,
         pool: &mut FramePool,
         counters: &mut Counters,
-    ) -> Option<Request> {
-        while let Some(index) = self.first_due(now) {
+    ) -> Option<Due> {
+        if let Some(index) = self.first_due(now) {
             let entry = &mut self.entries[index as usize];
             let (interface, address) = (entry.interface, entry.address);
             match &mut entry.state {
@@ -422,11 +443,11 @@ impl Neighbours {
                         .remove(index, &mut ByDeadline(&mut self.entries));
                     self.incomplete
                         .push_back(index, &mut ByDeadline(&mut self.entries));
-                    return Some(Request {
+                    return Some(Due::Ask(Request {
                         interface,
                         address,
                         hardware: None,
-                    });
+                    }));
                 }
                 State::Probe { attempts } if *attempts < UNICAST_PROBES + REQUESTS => {
                     *attempts += 1;
@@ -436,21 +457,22 @@ impl Neighbours {
                         .remove(index, &mut ByDeadline(&mut self.entries));
                     self.probing
                         .push_back(index, &mut ByDeadline(&mut self.entries));
-                    return Some(Request {
+                    return Some(Due::Ask(Request {
                         interface,
                         address,
                         hardware,
-                    });
+                    }));
                 }
                 _ => {
-                    counters.arp_failed += 1;
+                    counters.neighbour_failed += 1;
                     let mut waiting = core::mem::take(&mut entry.pending);
                     self.pending -= waiting.len();
-                    counters.arp_pending_expired += waiting.len() as u64;
+                    counters.neighbour_pending_expired += waiting.len() as u64;
                     while let Some(frame) = waiting.pop_front(pool) {
                         self.undeliverable.push_back(pool, frame);
                     }
                     self.remove(index, pool, counters);
+                    return Some(Due::Lost { interface, address });
                 }
             }
         }
@@ -510,7 +532,7 @@ impl Neighbours {
         if self.free.first().is_none()
             && let Some(oldest) = self.by_use.last()
         {
-            counters.arp_cache_evicted += 1;
+            counters.neighbour_evicted += 1;
             self.remove(oldest, pool, counters);
         }
         let index = self.free.first()?;
@@ -530,7 +552,7 @@ impl Neighbours {
         let entry = &mut self.entries[index as usize];
         let (interface, address) = (entry.interface, entry.address);
         self.pending -= entry.pending.len();
-        counters.arp_pending_expired += entry.pending.len() as u64;
+        counters.neighbour_pending_expired += entry.pending.len() as u64;
         entry.pending.clear(pool);
         match core::mem::replace(&mut entry.state, State::Free) {
             State::Free => return,
@@ -617,9 +639,14 @@ mod tests {
         }
 
         fn request(&mut self) -> Option<Request> {
-            let request =
+            let due = core::iter::from_fn(|| {
                 self.neighbours
-                    .next_request(self.now, &mut self.pool, &mut self.counters);
+                    .next_request(self.now, &mut self.pool, &mut self.counters)
+            });
+            let request = due.into_iter().find_map(|due| match due {
+                Due::Ask(request) => Some(request),
+                Due::Lost { .. } => None,
+            });
             while let Some(frame) = self.neighbours.take_undeliverable(&mut self.pool) {
                 self.pool.free(frame);
             }
@@ -685,7 +712,10 @@ mod tests {
             bench.send(ADDRESS, mark);
         }
         assert_eq!(
-            (bench.neighbours.pending, bench.counters.arp_pending_dropped),
+            (
+                bench.neighbours.pending,
+                bench.counters.neighbour_pending_dropped
+            ),
             (8, 2)
         );
         let Learned::Resolved(mut waiting) = bench.learn(HW_A, Evidence::Reply) else {
@@ -713,8 +743,8 @@ mod tests {
         assert_eq!(bench.request(), None);
         assert_eq!(
             (
-                bench.counters.arp_failed,
-                bench.counters.arp_pending_expired
+                bench.counters.neighbour_failed,
+                bench.counters.neighbour_pending_expired
             ),
             (1, 1)
         );
@@ -754,7 +784,7 @@ mod tests {
         }
         let generation = bench.neighbours.generation();
         assert_eq!(bench.request(), None);
-        assert_eq!(bench.counters.arp_failed, 1);
+        assert_eq!(bench.counters.neighbour_failed, 1);
         assert_ne!(
             bench.neighbours.generation(),
             generation,
@@ -844,7 +874,7 @@ mod tests {
         }
         assert_eq!(bench.neighbours.incomplete.len(), MAX_INCOMPLETE);
         assert!(bench.neighbours.pending <= 32);
-        assert!(bench.counters.arp_rate_limited > 99_000);
+        assert!(bench.counters.neighbour_rate_limited > 99_000);
         let mut requests = 0;
         while bench.request().is_some() {
             requests += 1;
@@ -884,7 +914,7 @@ mod tests {
         }
         bench.assert_known(HW_A);
         assert_eq!(bench.neighbours.by_use.len(), CAPACITY);
-        assert_eq!(bench.counters.arp_cache_evicted, 10_001 - CAPACITY as u64);
+        assert_eq!(bench.counters.neighbour_evicted, 10_001 - CAPACITY as u64);
         assert_eq!(bench.neighbours.find(0, host(0)), None);
         assert!(bench.neighbours.find(0, host(9_999)).is_some());
     }

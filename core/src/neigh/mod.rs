@@ -6,4 +6,4 @@
 mod cache;
 mod list;
 
-pub(crate) use cache::{Evidence, Learned, Neighbours, Request, Resolution};
+pub(crate) use cache::{Due, Evidence, Learned, Neighbours, Request, Resolution};

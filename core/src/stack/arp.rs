@@ -1,9 +1,9 @@
 //! ARP (RFC 826) with conflict detection and announcements (RFC 5227).
 
 use super::{Stack, within_frame};
-use crate::ip::is_host;
-use crate::neigh::{Evidence, Learned, Request};
-use crate::pool::{Frame, HEADROOM};
+use crate::ip::{is_host, v6};
+use crate::neigh::{Due, Evidence, Learned, Request};
+use crate::pool::{Frame, FrameQueue, HEADROOM};
 use crate::wire::arp::{self, ArpError, ArpPacket, Operation};
 use crate::wire::ethernet::{EthernetAddress, EthernetHeader, ether_type};
 use core::net::{IpAddr, Ipv4Addr};
@@ -63,23 +63,37 @@ impl Stack {
             &mut self.counters,
         );
         match learned {
-            Learned::Resolved(mut waiting) => {
-                let header = self.ethernet_header(id, sender_hardware, ether_type::IPV4);
-                while let Some(packet) = waiting.pop_front(&mut self.pool) {
-                    self.push_ready(id, packet, &header);
-                }
+            Learned::Resolved(waiting) => {
+                self.release(id, sender_hardware, ether_type::IPV4, waiting);
             }
             Learned::Confirmed => {}
-            Learned::Contested => self.counters.arp_contested += 1,
+            Learned::Contested => self.counters.neighbour_contested += 1,
             Learned::Unknown if operation == Operation::Reply => {
                 return self.discard(frame, |c| &mut c.arp_unsolicited);
             }
             Learned::Unknown => return self.discard(frame, |c| &mut c.arp_not_for_us),
         }
+        if evidence == Evidence::Reply && self.routes.gateway_answers(sender.into(), id, true) {
+            self.routes_changed();
+        }
         if asks_for_us {
             self.send_arp_reply(id, frame, packet);
         } else {
             self.pool.free(frame);
+        }
+    }
+
+    /// Sends what waited for a neighbour.
+    pub(super) fn release(
+        &mut self,
+        id: u8,
+        hardware: EthernetAddress,
+        ether_type: u16,
+        mut waiting: FrameQueue,
+    ) {
+        let header = self.ethernet_header(id, hardware, ether_type);
+        while let Some(packet) = waiting.pop_front(&mut self.pool) {
+            self.push_ready(id, packet, &header);
         }
     }
 
@@ -117,16 +131,28 @@ impl Stack {
         while let Some(frame) = self.neighbours.take_undeliverable(&mut self.pool) {
             self.report_undeliverable(frame);
         }
-        let Some(Request {
+        let Request {
             interface: id,
             address,
             hardware,
-        }) = due
-        else {
-            return false;
+        } = match due {
+            Some(Due::Ask(request)) => request,
+            Some(Due::Lost { interface, address }) => {
+                if self.routes.gateway_answers(address, interface, false) {
+                    self.routes_changed();
+                }
+                return true;
+            }
+            None => return false,
         };
-        if let IpAddr::V4(address) = address
-            && let Some(interface) = self.interfaces.get(usize::from(id))
+        let address = match address {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(address) => {
+                self.solicit_neighbour(id, address, hardware);
+                return true;
+            }
+        };
+        if let Some(interface) = self.interfaces.get(usize::from(id))
             && let Some(source) = interface.v4.source_for(address)
         {
             let sender = (interface.hardware, source);
@@ -158,7 +184,7 @@ impl Stack {
     }
 
     /// Our address on an interface; all zero for one that does not exist.
-    fn hardware(&self, id: u8) -> EthernetAddress {
+    pub(super) fn hardware(&self, id: u8) -> EthernetAddress {
         self.interfaces
             .get(usize::from(id))
             .map(|i| i.hardware)
@@ -196,7 +222,7 @@ impl Stack {
     pub(super) fn is_peer(&self, address: IpAddr) -> bool {
         let can_be = match address {
             IpAddr::V4(v4) => is_host(v4) && !self.is_broadcast(v4),
-            IpAddr::V6(_) => false,
+            IpAddr::V6(v6) => v6::is_host(v6),
         };
         can_be && !self.owns(address)
     }

@@ -79,19 +79,31 @@ impl Stack {
         };
         // RFC 792 promises 8 bytes of what the quoted packet carries: ports and, for TCP, the
         // sequence number.
-        let Some(&[a, b, c, d, e, f, g, h]) = content.get(transport).and_then(<[u8]>::first_chunk)
-        else {
+        let transport = content.get(transport).and_then(<[u8]>::first_chunk);
+        let Some(transport) = transport.copied() else {
             return self.discard(frame, |c| &mut c.icmp_malformed);
         };
         let source = IpAddr::V4(quoted.source());
         let destination = IpAddr::V4(quoted.destination());
-        let (local_port, remote_port) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
         let (protocol, first) = (quoted.protocol, quoted.fragment_offset() == 0);
         self.pool.free(frame);
         if source != packet.destination || !first {
             self.counters.icmp_error_unrelated += 1;
             return;
         }
+        self.deliver_icmp_error((source, destination), protocol, transport, error);
+    }
+
+    /// Hands an error to the socket that sent the packet: with these addresses, this protocol, and
+    /// these first bytes of its transport header.
+    pub(super) fn deliver_icmp_error(
+        &mut self,
+        (source, destination): (IpAddr, IpAddr),
+        protocol: u8,
+        [a, b, c, d, e, f, g, h]: [u8; 8],
+        error: IcmpError,
+    ) {
+        let (local_port, remote_port) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
         let (local, remote) = ((source, local_port), (destination, remote_port));
         match protocol {
             protocol::TCP => {

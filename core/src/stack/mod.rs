@@ -2,6 +2,7 @@
 
 mod arp;
 mod icmp;
+mod ipv6;
 mod receive;
 mod transmit;
 mod udp;
@@ -13,7 +14,7 @@ use crate::config::{Config, InterfaceConfig, Limits, neighbours};
 use crate::counters::Counters;
 use crate::device::{InterfaceId, RxChecksum, RxInfo};
 use crate::error::ConfigError;
-use crate::ip::{Destinations, IcmpLimit, Interface, Prefix, Route, Routes, is_host};
+use crate::ip::{Destinations, IcmpLimit, Interface, Prefix, Route, Routes};
 use crate::neigh::Neighbours;
 use crate::pool::{Frame, FramePool, FrameQueue, HEADROOM};
 use crate::rng::Rng;
@@ -81,8 +82,8 @@ pub struct Usage {
 /// Time never goes back; an earlier `now` counts as the latest one seen.
 ///
 /// # What is not built
-/// IPv4 only. Tagged frames (802.1Q), fragments and multicast are dropped and counted. Packets to
-/// our own addresses find no route.
+/// Tagged frames (802.1Q), fragments, and multicast but for what IPv6 itself needs are dropped and
+/// counted. Packets to our own addresses find no route.
 #[derive(Debug)]
 pub struct Stack {
     now: Instant,
@@ -197,12 +198,17 @@ impl Stack {
     }
 
     /// Gives an interface an address, with a route to the hosts that share `prefix_len` bits (1 to
-    /// 32) with it. The address is announced on the link (RFC 5227 §2.3) but not probed first: a
-    /// conflict is counted and the address kept.
+    /// 32, or 1 to 128) with it.
+    ///
+    /// An IPv4 address is announced on the link (RFC 5227 §2.3) but not probed first: a conflict is
+    /// counted and the address kept. An IPv6 address is ours once it was probed, a second later, and
+    /// not at all if somebody has it (RFC 4862 §5.4); [`Stack::addresses`] tells.
     ///
     /// # Errors
-    /// [`ConfigError::NoSuchInterface`]; [`ConfigError::BadAddress`] for what no host can have, an
-    /// address that is ours already, and IPv6; [`ConfigError::TooMany`] (8 for each interface).
+    /// [`ConfigError::NoSuchInterface`]; [`ConfigError::BadAddress`] for what no host can have, and
+    /// an address that is ours already; [`ConfigError::FamilyDisabled`] for IPv6 before
+    /// [`Stack::enable_ipv6`]; [`ConfigError::TooMany`] (8 IPv4 and 16 IPv6 addresses for each
+    /// interface).
     pub fn add_address(
         &mut self,
         now: Instant,
@@ -211,8 +217,9 @@ impl Stack {
         prefix_len: u8,
     ) -> Result<(), ConfigError> {
         self.advance(now);
-        let IpAddr::V4(address) = address else {
-            return Err(ConfigError::BadAddress);
+        let address = match address {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(address) => return self.add_ipv6_address(interface, address, prefix_len),
         };
         if self.owns(address.into()) {
             return Err(ConfigError::BadAddress);
@@ -228,19 +235,21 @@ impl Stack {
         }
         entry.v4.add(self.now, address, prefix_len)?;
         self.routes.add(route)?;
-        self.routes_generation = self.routes_generation.wrapping_add(1);
+        self.routes_changed();
         Ok(())
     }
 
-    /// Adds a route: packets to the hosts that share `prefix_len` bits (0 to 32) with
-    /// `destination` go to `gateway`. `0.0.0.0/0` is the default route. The longest prefix wins; a
-    /// route to the same hosts over the same interface is replaced.
+    /// Adds a route: packets to the hosts that share `prefix_len` bits (0 to 32, or 0 to 128) with
+    /// `destination` go to `gateway`, of the same family. `0.0.0.0/0` and `::/0` are the default
+    /// routes. The longest prefix wins; a route to the same hosts over the same interface is
+    /// replaced, and what routers advertise comes after what is added here.
     ///
     /// # Errors
-    /// [`ConfigError::NoSuchInterface`]; [`ConfigError::BadAddress`] for IPv6, a prefix beyond 32
-    /// bits, or one that leaves out bits of `destination`; [`ConfigError::GatewayUnreachable`] if
-    /// the gateway is not a neighbour on the interface, or is ourselves; [`ConfigError::TooMany`]
-    /// (64 routes, those of the addresses included).
+    /// [`ConfigError::NoSuchInterface`]; [`ConfigError::BadAddress`] for two families, a prefix
+    /// longer than the address, or one that leaves out bits of `destination`;
+    /// [`ConfigError::GatewayUnreachable`] if the gateway is not a neighbour on the interface by its
+    /// configured addresses or link-local, or is ourselves; [`ConfigError::TooMany`] (64 routes,
+    /// those of the addresses included).
     pub fn add_route(
         &mut self,
         destination: IpAddr,
@@ -248,26 +257,20 @@ impl Stack {
         gateway: IpAddr,
         interface: InterfaceId,
     ) -> Result<(), ConfigError> {
-        let (IpAddr::V4(destination), IpAddr::V4(gateway)) = (destination, gateway) else {
-            return Err(ConfigError::BadAddress);
-        };
-        let prefix = Prefix::new(destination.into(), prefix_len)
-            .filter(|prefix| prefix.starts_at(destination.into()))
+        let prefix = Prefix::new(destination, prefix_len)
+            .filter(|prefix| prefix.starts_at(destination))
+            .filter(|_| destination.is_ipv4() == gateway.is_ipv4())
             .ok_or(ConfigError::BadAddress)?;
         let entry = self
             .interfaces
             .get(interface.index())
             .ok_or(ConfigError::NoSuchInterface)?;
-        if !is_host(gateway)
-            || !entry.v4.is_on_link(gateway)
-            || entry.v4.is_broadcast(gateway)
-            || self.owns(gateway.into())
-        {
+        if !entry.is_on_link(gateway) || self.owns(gateway) {
             return Err(ConfigError::GatewayUnreachable);
         }
         self.routes
-            .add(Route::new(prefix, Some(gateway.into()), interface.0))?;
-        self.routes_generation = self.routes_generation.wrapping_add(1);
+            .add(Route::new(prefix, Some(gateway), interface.0))?;
+        self.routes_changed();
         Ok(())
     }
 
@@ -345,7 +348,8 @@ impl Stack {
         let announcements = self
             .interfaces
             .iter()
-            .filter_map(|interface| interface.v4.next_announcement());
+            .filter_map(|interface| interface.v4.next_announcement())
+            .chain(self.next_ipv6_timeout());
         let neighbours = self.neighbours.next_timeout();
         announcements
             .chain(neighbours)
@@ -415,6 +419,11 @@ impl Stack {
         descriptor.start = descriptor.start.saturating_sub(more);
         descriptor.len += more;
         &mut self.pool.content_mut(frame)[..len]
+    }
+
+    /// What the destination cache knows may hold no longer.
+    fn routes_changed(&mut self) {
+        self.routes_generation = self.routes_generation.wrapping_add(1);
     }
 
     /// Time never goes back.

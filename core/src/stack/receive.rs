@@ -1,4 +1,4 @@
-//! The way up: Ethernet, then ARP or IPv4, then the transports. Each field is checked once, and
+//! The way up: Ethernet, then ARP or IP, then the transports. Each field is checked once, and
 //! the frame stays where it is: its descriptor moves on from header to header.
 
 use super::{Stack, context, within_frame};
@@ -6,7 +6,7 @@ use crate::context::Incoming;
 use crate::device::InterfaceId;
 use crate::ip::is_host;
 use crate::pool::Frame;
-use crate::wire::ethernet::{self, EthernetAddress, ether_type};
+use crate::wire::ethernet::{self, ether_type};
 use crate::wire::icmpv4::unreachable_code;
 use crate::wire::ipv4::{self, Ipv4Error, protocol};
 use core::net::IpAddr;
@@ -14,9 +14,10 @@ use core::net::IpAddr;
 /// What IP knows about a packet that it hands up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet {
+    pub(super) interface: u8,
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
-    /// The destination is one of our addresses, not a broadcast.
+    /// The destination is one of our addresses, not a broadcast or a group.
     pub(super) to_us: bool,
     /// Where in the frame's buffer the packet starts, and its length.
     pub(super) start: u16,
@@ -35,7 +36,7 @@ impl Stack {
             return self.discard(frame, |c| &mut c.eth_malformed);
         };
         let to_us = header.destination == interface.hardware;
-        if !to_us && header.destination != EthernetAddress::BROADCAST {
+        if !to_us && !interface.listens_on(header.destination) {
             return self.discard(frame, |c| &mut c.eth_bad_destination);
         }
         if !header.source.is_station() || header.source == interface.hardware {
@@ -45,6 +46,7 @@ impl Stack {
         self.strip(&frame, payload.start);
         match ether_type {
             ether_type::IPV4 => self.receive_ipv4(id.0, frame, to_us, verified),
+            ether_type::IPV6 => self.receive_ipv6(id.0, frame, to_us, verified),
             ether_type::ARP => self.receive_arp(id.0, frame),
             ether_type::VLAN | ether_type::SERVICE_VLAN => {
                 self.discard(frame, |c| &mut c.eth_vlan_unsupported);
@@ -85,6 +87,7 @@ impl Stack {
         descriptor.len = len - header_len;
         let (source, destination) = (IpAddr::V4(source), IpAddr::V4(destination));
         let packet = Packet {
+            interface: id,
             source,
             destination,
             to_us,

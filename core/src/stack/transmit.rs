@@ -3,7 +3,7 @@
 use super::{Stack, context, within_frame};
 use crate::context::{Outgoing, OutgoingFrame};
 use crate::device::{InterfaceId, TxChecksum, TxFrame};
-use crate::ip::{Destination, Interface, Route, TIME_TO_LIVE};
+use crate::ip::{Destination, Interface, Route, TIME_TO_LIVE, ethernet_group};
 use crate::neigh::Resolution;
 use crate::pool::{Frame, HEADROOM};
 use crate::time::Instant;
@@ -11,7 +11,7 @@ use crate::wire::ethernet::{EthernetAddress, HEADER_LEN, ether_type};
 use crate::wire::ip_header_len;
 use crate::wire::ipv4::{self, Ipv4Header};
 use crate::wire::ipv6::Ipv6Header;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use zerocopy::IntoBytes;
 
 /// What a route says about packets to a destination.
@@ -23,8 +23,15 @@ pub(super) struct RouteInfo {
     pub(super) source: IpAddr,
 }
 
-/// Protocol, time to live, and traffic class.
-type IpFields = (u8, u8, u8);
+/// What an IP header says, beside the length.
+#[derive(Clone, Copy, Debug)]
+struct IpFields {
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    hop_limit: u8,
+    traffic_class: u8,
+}
 
 /// How a packet to a destination leaves.
 enum Way {
@@ -87,7 +94,7 @@ impl Stack {
                 self.sent = Some(frame);
                 return Some(place);
             }
-            if self.send_due_arp() {
+            if self.send_due_arp() || self.send_due_ipv6() {
                 continue;
             }
             let outgoing = self.tcp.transmit(&mut context!(self))?;
@@ -109,7 +116,13 @@ impl Stack {
             ecn,
             payload,
         } = outgoing;
-        let fields = (protocol, time_to_live, traffic_class | ecn.bits());
+        let fields = IpFields {
+            source,
+            destination,
+            protocol,
+            hop_limit: time_to_live,
+            traffic_class: traffic_class | ecn.bits(),
+        };
         let (index, start, len) = match &payload {
             OutgoingFrame::Owned(frame) => {
                 let descriptor = self.pool.descriptor(frame);
@@ -118,7 +131,7 @@ impl Stack {
             OutgoingFrame::Lent { index, start, len } => (*index, *start, *len),
         };
         let (start, len) = (usize::from(start), usize::from(len));
-        match self.way_to(destination) {
+        match self.way_to(source, destination) {
             Way::Direct(to) if len + ip_header_len(destination) <= to.mtu => {
                 if let OutgoingFrame::Owned(frame) = payload {
                     self.sent = Some(frame);
@@ -127,7 +140,7 @@ impl Stack {
                 let buffer = self.pool.buffer_at_mut(index);
                 let (ethernet, ip) = buffer.get_mut(at..start)?.split_at_mut(HEADER_LEN);
                 ethernet.copy_from_slice(to.header.as_bytes());
-                write_ip_header(ip, (source, destination, fields), len);
+                write_ip_header(ip, fields, len);
                 self.counters.ip_sent += 1;
                 Some(Place {
                     interface: to.interface,
@@ -146,7 +159,7 @@ impl Stack {
                     OutgoingFrame::Lent { .. } => self.copy_of(index, start, len),
                 };
                 if let Some(frame) = frame {
-                    self.wait_for(entry, interface, frame, (source, destination, fields));
+                    self.wait_for(entry, interface, frame, fields);
                 }
                 None
             }
@@ -193,10 +206,16 @@ impl Stack {
         frame: Frame,
     ) {
         let len = usize::from(self.pool.descriptor(&frame).len);
-        let fields = (protocol, TIME_TO_LIVE, 0);
-        match self.way_to(destination) {
+        let fields = IpFields {
+            source,
+            destination,
+            protocol,
+            hop_limit: TIME_TO_LIVE,
+            traffic_class: 0,
+        };
+        match self.way_to(source, destination) {
             Way::Direct(to) if len + ip_header_len(destination) <= to.mtu => {
-                self.prepend_ip(&frame, (source, destination, fields));
+                self.prepend_ip(&frame, fields);
                 self.push_ready(to.interface, frame, &to.header);
             }
             Way::Waits {
@@ -204,7 +223,7 @@ impl Stack {
                 mtu,
                 entry,
             } if len + ip_header_len(destination) <= mtu => {
-                self.wait_for(entry, interface, frame, (source, destination, fields));
+                self.wait_for(entry, interface, frame, fields);
             }
             Way::Direct(_) | Way::Waits { .. } => self.discard(frame, |c| &mut c.ip_too_large),
             Way::None => self.pool.free(frame),
@@ -212,36 +231,59 @@ impl Stack {
     }
 
     /// Puts the IP header in front of a packet and lets it wait for its neighbour.
-    fn wait_for(
-        &mut self,
-        entry: u32,
-        interface: u8,
-        frame: Frame,
-        addresses: (IpAddr, IpAddr, IpFields),
-    ) {
-        self.prepend_ip(&frame, addresses);
+    fn wait_for(&mut self, entry: u32, interface: u8, frame: Frame, fields: IpFields) {
+        self.prepend_ip(&frame, fields);
+        self.queue_for(entry, interface, frame);
+    }
+
+    /// Lets a packet wait for its neighbour.
+    fn queue_for(&mut self, entry: u32, interface: u8, frame: Frame) {
         self.pool.descriptor_mut(&frame).flags = u16::from(interface);
         self.neighbours
             .queue(entry, frame, &mut self.pool, &mut self.counters);
     }
 
-    fn prepend_ip(&mut self, frame: &Frame, addresses: (IpAddr, IpAddr, IpFields)) {
-        let (_, destination, _) = addresses;
+    fn prepend_ip(&mut self, frame: &Frame, fields: IpFields) {
         let len = usize::from(self.pool.descriptor(frame).len);
-        let place = self.make_room(frame, ip_header_len(destination));
-        write_ip_header(place, addresses, len);
+        let place = self.make_room(frame, ip_header_len(fields.destination));
+        write_ip_header(place, fields, len);
         self.counters.ip_sent += 1;
+    }
+
+    /// Sends an IPv6 packet, header included, to a group or a neighbour on the link of an interface.
+    pub(super) fn send_on_link(&mut self, id: u8, frame: Frame, destination: Ipv6Addr) {
+        if destination.is_multicast() {
+            let header = self.ethernet_header(id, ethernet_group(destination), ether_type::IPV6);
+            return self.push_ready(id, frame, &header);
+        }
+        let (pool, counters) = (&mut self.pool, &mut self.counters);
+        let address = IpAddr::V6(destination);
+        match self
+            .neighbours
+            .resolve(self.now, id, address, pool, counters)
+        {
+            Resolution::Known { hardware, .. } => {
+                let header = self.ethernet_header(id, hardware, ether_type::IPV6);
+                self.push_ready(id, frame, &header);
+            }
+            Resolution::Asking(entry) => self.queue_for(entry, id, frame),
+            Resolution::RateLimited => self.pool.free(frame),
+        }
     }
 
     /// Where a packet to `destination` goes next.
     #[inline]
-    fn way_to(&mut self, destination: IpAddr) -> Way {
+    fn way_to(&mut self, source: IpAddr, destination: IpAddr) -> Way {
+        if is_of_one_link(destination) {
+            let link = self.link_of(source);
+            return self.find_way(destination, link);
+        }
         match self
             .destinations
             .get(self.now, self.generation(), destination)
         {
             Some(known) => Way::Direct(*known),
-            None => self.find_way(destination),
+            None => self.find_way(destination, None),
         }
     }
 
@@ -251,14 +293,15 @@ impl Stack {
     }
 
     /// The slow path of [`Stack::way_to`].
-    fn find_way(&mut self, destination: IpAddr) -> Way {
-        let Some((id, interface, route)) = self.find_route(destination) else {
+    fn find_way(&mut self, destination: IpAddr, link: Option<u8>) -> Way {
+        let Some((id, interface, route)) = self.find_route(destination, link) else {
             self.counters.ip_no_route += 1;
             return Way::None;
         };
-        let mtu = interface.mtu;
-        if is_broadcast(interface, destination) {
-            let header = self.ethernet_header(id, EthernetAddress::BROADCAST, ether_type::IPV4);
+        let mtu = interface.mtu_for(destination);
+        let ether_type = ether_type_of(destination);
+        if let Some(everybody) = group_address(interface, destination) {
+            let header = self.ethernet_header(id, everybody, ether_type);
             return Way::Direct(Destination {
                 interface: id,
                 mtu,
@@ -272,14 +315,16 @@ impl Stack {
             .resolve(self.now, id, next_hop, pool, counters)
         {
             Resolution::Known { hardware, until } => {
-                let header = self.ethernet_header(id, hardware, ether_type::IPV4);
+                let header = self.ethernet_header(id, hardware, ether_type);
                 let known = Destination {
                     interface: id,
                     mtu,
                     header,
                 };
-                self.destinations
-                    .put(self.generation(), destination, until, known);
+                if link.is_none() {
+                    self.destinations
+                        .put(self.generation(), destination, until, known);
+                }
                 Way::Direct(known)
             }
             Resolution::Asking(entry) => Way::Waits {
@@ -291,50 +336,116 @@ impl Stack {
         }
     }
 
-    /// The interface for packets to `destination`, and the route if one decided it.
-    fn find_route(&self, destination: IpAddr) -> Option<(u8, &Interface, Option<Route>)> {
-        let route = self.routes.lookup(destination).copied();
-        let id = match route {
-            Some(route) => route.interface,
-            None if destination == IpAddr::V4(Ipv4Addr::BROADCAST) => 0,
-            None => return None,
+    /// The interface for packets to `destination`, and the route if one decided it. An address of
+    /// one link's scope needs to be told which `link`.
+    fn find_route(
+        &self,
+        destination: IpAddr,
+        link: Option<u8>,
+    ) -> Option<(u8, &Interface, Option<Route>)> {
+        let (id, route) = if is_of_one_link(destination) {
+            (link?, None)
+        } else {
+            let route = self.routes.lookup(destination).copied();
+            match route {
+                Some(route) => (route.interface, Some(route)),
+                None if destination == IpAddr::V4(Ipv4Addr::BROADCAST) => (0, None),
+                None => return None,
+            }
         };
         let interface = self.interfaces.get(usize::from(id))?;
-        let reachable = self.is_peer(destination) || is_broadcast(interface, destination);
+        let reachable =
+            self.is_peer(destination) || group_address(interface, destination).is_some();
         reachable.then_some((id, interface, route))
     }
 
     /// What a socket must know before it sends to `destination`.
-    pub(super) fn route_to(&self, destination: IpAddr) -> Option<RouteInfo> {
-        let (_, interface, route) = self.find_route(destination)?;
-        let next_hop = route.map_or(destination, |route| route.next_hop(destination));
-        let source = match next_hop {
-            IpAddr::V4(next_hop) => interface.v4.source_for(next_hop)?.into(),
-            IpAddr::V6(_) => return None,
+    pub(super) fn route_to(&self, destination: IpAddr, link: Option<u8>) -> Option<RouteInfo> {
+        let (_, interface, route) = self.find_route(destination, link)?;
+        let source = match destination {
+            IpAddr::V4(_) => {
+                let next_hop = route.map_or(destination, |route| route.next_hop(destination));
+                let IpAddr::V4(next_hop) = next_hop else {
+                    return None;
+                };
+                interface.v4.source_for(next_hop)?.into()
+            }
+            IpAddr::V6(destination) => {
+                let addresses = &interface.v6.as_ref()?.addresses;
+                addresses.source_for(self.now, destination)?.into()
+            }
         };
         Some(RouteInfo {
-            mtu: interface.mtu,
+            mtu: interface.mtu_for(destination),
             source,
         })
     }
+
+    /// The link that a socket's address of one link's scope is on: as its zone says (the place of
+    /// the interface, counted from 1), or that of our own address, or the only one with IPv6.
+    pub(super) fn link_for(&self, remote: SocketAddr, local: Option<IpAddr>) -> Option<u8> {
+        let SocketAddr::V6(remote) = remote else {
+            return None;
+        };
+        if !is_of_one_link(remote.ip().to_canonical()) {
+            return None;
+        }
+        if remote.scope_id() != 0 {
+            return u8::try_from(remote.scope_id() - 1).ok();
+        }
+        if let Some(link) = local.and_then(|local| self.link_of(local)) {
+            return Some(link);
+        }
+        let mut links = (0u8..)
+            .zip(&self.interfaces)
+            .filter(|(_, i)| i.v6.is_some());
+        let (only, _) = links.next()?;
+        links.next().is_none().then_some(only)
+    }
 }
 
-/// Whether everybody on a network of an interface is meant.
-fn is_broadcast(interface: &Interface, destination: IpAddr) -> bool {
+/// Whether the same address can stand for different hosts on different links: link-local ones and
+/// groups of IPv6.
+#[inline(always)]
+pub(super) fn is_of_one_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_multicast(),
+    }
+}
+
+fn ether_type_of(address: IpAddr) -> u16 {
+    match address {
+        IpAddr::V4(_) => ether_type::IPV4,
+        IpAddr::V6(_) => ether_type::IPV6,
+    }
+}
+
+/// The Ethernet address for packets to more than one host of an interface's link; `None` for what
+/// is one host.
+fn group_address(interface: &Interface, destination: IpAddr) -> Option<EthernetAddress> {
     match destination {
-        IpAddr::V4(destination) => interface.v4.is_broadcast(destination),
-        IpAddr::V6(_) => false,
+        IpAddr::V4(destination) => interface
+            .v4
+            .is_broadcast(destination)
+            .then_some(EthernetAddress::BROADCAST),
+        IpAddr::V6(destination) => destination
+            .is_multicast()
+            .then(|| ethernet_group(destination)),
     }
 }
 
 /// Writes the header of a packet with `len` bytes of payload, which the MTU has been found to allow,
 /// into a place of its length. Both addresses are of one family.
 #[inline(always)]
-fn write_ip_header(
-    place: &mut [u8],
-    (source, destination, (protocol, hops, class)): (IpAddr, IpAddr, IpFields),
-    len: usize,
-) {
+fn write_ip_header(place: &mut [u8], fields: IpFields, len: usize) {
+    let IpFields {
+        source,
+        destination,
+        protocol,
+        hop_limit: hops,
+        traffic_class: class,
+    } = fields;
     let fits = match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let total = within_frame(ipv4::HEADER_LEN + len);

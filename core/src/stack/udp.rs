@@ -11,7 +11,7 @@ use crate::wire::icmpv4::unreachable_code;
 use crate::wire::ip_header_len;
 use crate::wire::ipv4::protocol;
 use crate::wire::udp::{self, UdpHeader};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::network_endian::U16;
 
@@ -24,8 +24,12 @@ impl Stack {
         };
         let source_port = header.source_port.get();
         let destination = (packet.destination, header.destination_port.get());
-        // Zero: the sender did not sum (RFC 1122 §4.1.3.4).
-        if header.checksum != U16::ZERO && !packet.verified {
+        // Zero: the sender did not sum (RFC 1122 §4.1.3.4), which IPv6 forbids (RFC 8200 §8.1).
+        let summed = header.checksum != U16::ZERO;
+        if !summed && packet.source.is_ipv6() {
+            return self.discard(frame, |c| &mut c.udp_bad_checksum);
+        }
+        if summed && !packet.verified {
             let datagram = content.get(..payload.end).unwrap_or_default();
             let pseudo = pseudo_header(
                 packet.source,
@@ -42,11 +46,14 @@ impl Stack {
         if let Err(frame) = self.udp.receive(
             &mut context!(self),
             frame,
-            (packet.start, source_port),
+            (packet.interface, packet.start, source_port),
             destination,
         ) {
             self.counters.udp_no_socket += 1;
-            self.send_unreachable(frame, packet, unreachable_code::PORT);
+            match packet.source {
+                IpAddr::V4(_) => self.send_unreachable(frame, packet, unreachable_code::PORT),
+                IpAddr::V6(_) => self.send_port_unreachable_v6(frame, packet),
+            }
         }
     }
 
@@ -73,10 +80,16 @@ impl Stack {
         if local_address.is_ipv4() != destination.is_ipv4() {
             return Err(SendToError::Invalid);
         }
-        if to.port() == 0 || destination.is_unspecified() || destination.is_multicast() {
+        // Groups of IPv4 are not spoken to yet.
+        let group = destination.is_ipv4() && destination.is_multicast();
+        if to.port() == 0 || destination.is_unspecified() || group {
             return Err(SendToError::Invalid);
         }
-        let route = self.route_to(destination).ok_or(SendToError::NoRoute)?;
+        let ours = (!local_address.is_unspecified()).then_some(local_address);
+        let link = self.link_for(to, ours);
+        let route = self
+            .route_to(destination, link)
+            .ok_or(SendToError::NoRoute)?;
         let source = if local_address.is_unspecified() {
             route.source
         } else {

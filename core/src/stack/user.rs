@@ -1,5 +1,6 @@
 //! The calls of the users of sockets.
 
+use super::transmit::is_of_one_link;
 use super::{Stack, context};
 use crate::config::ListenOptions;
 use crate::error::{
@@ -42,7 +43,7 @@ impl Stack {
         }
     }
 
-    /// Listens for connections to an address of ours, or with 0.0.0.0 to any of them. At most
+    /// Listens for connections to an address of ours, or with 0.0.0.0 or :: to any of that family. At most
     /// `backlog` connections wait to be accepted.
     ///
     /// # Errors
@@ -83,7 +84,9 @@ impl Stack {
     }
 
     /// Starts a connection; it becomes writable when it is established. Without `local`, or with
-    /// address 0.0.0.0 or port 0 in it, the route decides the address and a random port is taken.
+    /// address 0.0.0.0, :: or port 0 in it, the route decides the address and a random port is
+    /// taken. A link-local peer's scope id says which interface it is on: its place, counted from 1;
+    /// 0 will do if `local` tells, or if only one interface speaks IPv6.
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -98,7 +101,12 @@ impl Stack {
         if remote.port() == 0 || !self.is_peer(destination) {
             return Err(ConnectError::Invalid);
         }
-        let route = self.route_to(destination).ok_or(ConnectError::NoRoute)?;
+        let ours = local.map(|local| local.ip());
+        let ours = ours.filter(|ours| !ours.is_unspecified());
+        let link = self.link_for(remote, ours);
+        let route = self
+            .route_to(destination, link)
+            .ok_or(ConnectError::NoRoute)?;
         let address = match local.map(|local| local.ip()) {
             None => route.source,
             Some(any) if any.is_unspecified() => route.source,
@@ -223,8 +231,8 @@ impl Stack {
         self.tcp.state(id)
     }
 
-    /// Creates a UDP socket on an address of ours, or with 0.0.0.0 on all of them, broadcasts
-    /// included. Port 0 asks for a random free one. Where sockets are bound to an address and to
+    /// Creates a UDP socket on an address of ours, or with 0.0.0.0 or :: on all of that family,
+    /// broadcasts and groups included. Port 0 asks for a random free one. Where sockets are bound to an address and to
     /// 0.0.0.0 with the same port, the one bound to the address gets the datagrams to it.
     ///
     /// # Errors
@@ -252,11 +260,16 @@ impl Stack {
         buffer: &mut [u8],
     ) -> Result<UdpReceived, RecvFromError> {
         self.advance(now);
-        let Received { frame, remote } = self.udp.receive_from(id, &mut self.pool)?;
+        let Received {
+            frame,
+            remote,
+            interface,
+        } = self.udp.receive_from(id, &mut self.pool)?;
         let datagram = self.pool.content(&frame);
         let (datagram_len, len) = (datagram.len(), datagram.len().min(buffer.len()));
         buffer[..len].copy_from_slice(&datagram[..len]);
         self.pool.free(frame);
+        let remote = with_scope(remote, u32::from(interface) + 1);
         Ok(UdpReceived {
             len,
             datagram_len,
@@ -291,15 +304,17 @@ impl Stack {
         }
     }
 
-    /// A socket's own address and port; 0.0.0.0 where it has all of ours.
+    /// A socket's own address and port; 0.0.0.0 or :: where it has all of ours. An address of one
+    /// link's scope has the place of its interface, counted from 1, as its scope id.
     ///
     /// # Errors
     /// [`BadHandle`].
     pub fn local_addr(&self, id: SocketId) -> Result<SocketAddr, BadHandle> {
-        match id.kind() {
-            SocketKind::Listener | SocketKind::Connection => self.tcp.local_addr(id),
-            SocketKind::Udp => self.udp.local_addr(id),
-        }
+        let local = match id.kind() {
+            SocketKind::Listener | SocketKind::Connection => self.tcp.local_addr(id)?,
+            SocketKind::Udp => self.udp.local_addr(id)?,
+        };
+        Ok(self.with_zone(local, local.ip()))
     }
 
     /// The peer's address and port.
@@ -308,8 +323,27 @@ impl Stack {
     /// [`BadHandle`], also for sockets without a peer: listeners and UDP.
     pub fn remote_addr(&self, id: SocketId) -> Result<SocketAddr, BadHandle> {
         match id.kind() {
-            SocketKind::Connection => self.tcp.remote_addr(id),
+            SocketKind::Connection => {
+                let ours = self.tcp.local_addr(id)?.ip();
+                Ok(self.with_zone(self.tcp.remote_addr(id)?, ours))
+            }
             SocketKind::Listener | SocketKind::Udp => Err(BadHandle),
         }
     }
+
+    /// An address with the zone of the link that `ours` is on, if it needs one.
+    fn with_zone(&self, address: SocketAddr, ours: IpAddr) -> SocketAddr {
+        self.link_of(ours)
+            .map_or(address, |link| with_scope(address, u32::from(link) + 1))
+    }
+}
+
+/// An address with a scope id, if it is of one link's scope.
+fn with_scope(mut address: SocketAddr, scope_id: u32) -> SocketAddr {
+    if let SocketAddr::V6(v6) = &mut address
+        && is_of_one_link(IpAddr::V6(*v6.ip()))
+    {
+        v6.set_scope_id(scope_id);
+    }
+    address
 }

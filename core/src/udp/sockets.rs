@@ -23,8 +23,8 @@ const RANDOM_TRIES: u32 = 16;
 #[derive(Debug)]
 struct Socket {
     local: (IpAddr, u16),
-    /// Datagrams, oldest first: the descriptor delimits the payload, `flags` is the sender's port
-    /// and `sum` the place of the IP header, which has its address.
+    /// Datagrams, oldest first: the descriptor delimits the payload, `flags` is the sender's port,
+    /// `sum` the place of the IP header, which has its address, and `link` the interface.
     queue: FrameQueue,
     /// An ICMP error that has not been reported.
     error: Option<RecvFromError>,
@@ -48,6 +48,8 @@ struct Place {
 pub(crate) struct Received {
     pub(crate) frame: Frame,
     pub(crate) remote: SocketAddr,
+    /// The interface that it came by.
+    pub(crate) interface: u8,
 }
 
 /// All sockets.
@@ -223,7 +225,7 @@ impl Udp {
         &mut self,
         cx: &mut Context<'_>,
         frame: Frame,
-        (header, source_port): (u16, u16),
+        (interface, header, source_port): (u8, u16, u16),
         (destination, port): (IpAddr, u16),
     ) -> Result<(), Frame> {
         let Some(index) = self.receiver(destination, port) else {
@@ -244,6 +246,7 @@ impl Udp {
         }
         let descriptor = cx.pool.descriptor_mut(&frame);
         descriptor.sum = header;
+        descriptor.link = u32::from(interface);
         descriptor.flags = source_port;
         socket.queue.push_back(cx.pool, frame);
         self.queued += 1;
@@ -275,6 +278,7 @@ impl Udp {
         let address = source_of(header.unwrap_or_default());
         Ok(Received {
             remote: SocketAddr::new(address, descriptor.flags),
+            interface: u8::try_from(descriptor.link).unwrap_or(u8::MAX),
             frame,
         })
     }
@@ -463,7 +467,7 @@ mod tests {
                 rng: &mut self.rng,
                 counters: &mut self.counters,
             };
-            match self.udp.receive(&mut cx, frame, (0, PEER.1), to) {
+            match self.udp.receive(&mut cx, frame, (0, 0, PEER.1), to) {
                 Ok(()) => true,
                 Err(frame) => {
                     self.pool.free(frame);
@@ -473,7 +477,7 @@ mod tests {
         }
 
         fn read(&mut self, id: SocketId) -> Result<(u8, SocketAddr), RecvFromError> {
-            let Received { frame, remote } = self.udp.receive_from(id, &mut self.pool)?;
+            let Received { frame, remote, .. } = self.udp.receive_from(id, &mut self.pool)?;
             let mark = self.pool.content(&frame)[0];
             self.pool.free(frame);
             Ok((mark, remote))

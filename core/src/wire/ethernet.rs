@@ -65,6 +65,8 @@ pub mod ether_type {
     pub const IPV4: u16 = 0x0800;
     /// ARP (RFC 826).
     pub const ARP: u16 = 0x0806;
+    /// IPv6.
+    pub const IPV6: u16 = 0x86dd;
     /// An 802.1Q customer tag follows.
     pub const VLAN: u16 = 0x8100;
     /// An 802.1ad service tag follows.

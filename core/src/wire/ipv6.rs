@@ -273,8 +273,8 @@ fn problem(code: u8, pointer: usize) -> ExtensionError {
 
 /// Erroneous header field encountered (RFC 4443 §3.4).
 const ERRONEOUS_FIELD: u8 = 0;
-/// Unrecognized Next Header type encountered.
-const UNKNOWN_NEXT_HEADER: u8 = 1;
+/// Unrecognized Next Header type encountered (RFC 4443 §3.4): the code of a parameter problem.
+pub const UNKNOWN_NEXT_HEADER: u8 = 1;
 /// Unrecognized IPv6 option encountered.
 const UNKNOWN_OPTION: u8 = 2;
 
@@ -347,6 +347,34 @@ pub fn upper_layer(packet: &[u8]) -> Result<UpperLayer, ExtensionError> {
         protocol = next;
     }
     Err(ExtensionError::TooMany)
+}
+
+/// Whether a packet that [`parse`] has accepted carries an ICMPv6 error or a redirect, which must not
+/// be answered with an error (RFC 4443 §2.4 (e)). Options are not looked at.
+#[must_use]
+pub fn carries_icmp_error(packet: &[u8]) -> bool {
+    let Some(mut protocol) = packet.get(NEXT_HEADER_OFFSET).copied() else {
+        return false;
+    };
+    let mut start = HEADER_LEN;
+    for _ in 0..=MAX_EXTENSION_HEADERS {
+        let header = packet.get(start..).unwrap_or_default();
+        let units = match protocol {
+            next_header::ICMPV6 => {
+                return header.first().is_some_and(|message_type| {
+                    *message_type < 128 || *message_type == super::icmpv6::message_type::REDIRECT
+                });
+            }
+            next_header::FRAGMENT => 0,
+            next_header::HOP_BY_HOP | next_header::ROUTING | next_header::DESTINATION_OPTIONS => {
+                header.get(1).copied().unwrap_or(0)
+            }
+            _ => return false,
+        };
+        protocol = header.first().copied().unwrap_or(next_header::NONE);
+        start += (usize::from(units) + 1) * 8;
+    }
+    false
 }
 
 /// The options of a hop-by-hop or destination options header that starts `at` in its packet
@@ -531,6 +559,17 @@ mod tests {
         let payload = [atomic.as_bytes(), second.as_bytes()].concat();
         let bytes = packet(next_header::FRAGMENT, &payload);
         assert_eq!(upper_layer(&bytes), Err(ExtensionError::TooMany));
+    }
+
+    #[test]
+    fn errors_are_recognised_behind_extension_headers() {
+        for (message_type, error) in [(1, true), (127, true), (128, false), (137, true)] {
+            assert_eq!(carries_icmp_error(&packet(58, &[message_type])), error);
+            let options = [58, 0, 0x9e, 4, 0, 0, 0, 0, message_type];
+            assert_eq!(carries_icmp_error(&packet(60, &options)), error);
+        }
+        assert!(!carries_icmp_error(&packet(17, &[1])));
+        assert!(!carries_icmp_error(&packet(60, &[])));
     }
 
     #[test]

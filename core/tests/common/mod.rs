@@ -16,6 +16,7 @@ pub mod pcap;
 pub mod random;
 pub mod seeds;
 pub mod stream;
+pub mod v6;
 pub mod world;
 
 use mnet_core::config::Config;

@@ -118,6 +118,85 @@ fn wire() {
     write("udp", "port_0", &with(&datagram, 3, 0));
 }
 
+/// IPv6 packets, messages of neighbour discovery, and packets for a whole stack.
+fn ipv6() {
+    let options: [(&str, &[u8]); 6] = [
+        ("source", &[1, 1, 2, 0, 0, 0, 0, 1]),
+        ("mtu", &[5, 1, 0, 0, 0, 0, 5, 0xdc]),
+        (
+            "route",
+            &[24, 2, 48, 8, 0, 0, 0, 60, 0x20, 1, 0xd, 0xb8, 0, 7, 0, 0],
+        ),
+        (
+            "dnssl",
+            &[31, 2, 0, 0, 0, 0, 0, 60, 3, b'l', b'a', b'n', 0, 0, 0, 0],
+        ),
+        ("nonce", &[14, 1, 1, 2, 3, 4, 5, 6]),
+        ("length_0", &[1, 0, 0, 0, 0, 0, 0, 0]),
+    ];
+    let advertisement = [134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    let prefix = [
+        &[3, 4, 64, 0xc0, 0, 0, 28, 32, 0, 0, 14, 16, 0, 0, 0, 0][..],
+        &[0x20, 1, 0xd, 0xb8, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    .concat();
+    let rdnss = [&[25, 3, 0, 0, 0, 0, 0, 60][..], &[5; 16]].concat();
+    let query = [&[130, 0, 0, 0, 0, 100, 0, 0][..], &[0; 16], &[2, 125, 0, 0]].concat();
+    let target = [&[0x20, 1, 0xd, 0xb8][..], &[0; 11], &[2]].concat();
+    let about =
+        |kind: u8, option: &[u8]| [&[kind, 0, 0, 0, 0x60, 0, 0, 0][..], &target, option].concat();
+    let redirect = [&about(137, &[])[..], &target, options[0].1].concat();
+    let mut messages = vec![
+        (
+            "router",
+            [&advertisement[..], options[0].1, &prefix, &rdnss].concat(),
+        ),
+        ("solicitation", about(135, options[0].1)),
+        ("advertisement", about(136, &[2, 1, 2, 0, 0, 0, 0, 1])),
+        ("redirect", redirect),
+        ("query", query),
+        ("echo", vec![128, 0, 0, 0, 0, 1, 0, 1, 9, 9]),
+    ];
+    for (name, option) in options {
+        messages.push((name, [&advertisement[..], option].concat()));
+    }
+    for (name, message) in &messages {
+        write("ndp", name, message);
+        let len = u8::try_from(message.len()).unwrap();
+        // From a link-local address to ours, to everybody, and to a group; hop limit 255.
+        for (to, destination) in [("one", 0), ("all", 2), ("group", 4)] {
+            let packet = [&[4, destination, 0, 0, 0x0b, len][..], message].concat();
+            write("stack_ipv6", &format!("{name}_{to}"), &packet);
+        }
+    }
+    let packet = |next: u8, payload: &[u8]| {
+        let [a, b] = u16::try_from(payload.len()).unwrap().to_be_bytes();
+        [
+            &[0x60, 0, 0, 0, a, b, next, 64][..],
+            &target,
+            &target,
+            payload,
+        ]
+        .concat()
+    };
+    write("ipv6", "plain", &packet(17, &[0, 9, 0, 9, 0, 8, 0, 0]));
+    write("ipv6", "hop_by_hop", &packet(0, &[17, 0, 5, 2, 0, 0, 1, 0]));
+    write("ipv6", "routing", &packet(43, &[17, 0, 0, 0, 0, 0, 0, 0]));
+    write(
+        "ipv6",
+        "segments_left",
+        &packet(43, &[17, 0, 0, 1, 0, 0, 0, 0]),
+    );
+    write("ipv6", "fragment", &packet(44, &[17, 0, 0, 1, 0, 0, 0, 7]));
+    write("ipv6", "atomic", &packet(44, &[17, 0, 0, 0, 0, 0, 0, 7]));
+    write("ipv6", "option", &packet(60, &[17, 0, 0x9e, 4, 0, 0, 0, 0]));
+    write(
+        "ipv6",
+        "chain",
+        &packet(60, &[60, 0, 1, 4, 0, 0, 0, 0].repeat(9)),
+    );
+}
+
 fn tcp() {
     let none = TcpOptions::default();
     let syn = TcpOptions {
@@ -465,6 +544,7 @@ fn stack() {
 fn main() {
     wire();
     tcp();
+    ipv6();
     toolchain();
     stack();
 }

@@ -5,11 +5,13 @@
 //! test `corpus` replays the committed corpora on stable Rust.
 
 mod image;
+mod ipv6;
 mod packets;
 mod stack;
 mod wire;
 
 pub use image::{elf_image, manifest_note, manifest_source};
+pub use ipv6::{ipv6, ndp, stack_ipv6};
 pub use stack::{stack_frames, stack_raw};
 pub use wire::{arp, ethernet, icmp, ipv4, tcp_header, tcp_options, udp};
 
@@ -17,15 +19,18 @@ pub use wire::{arp, ethernet, icmp, ipv4, tcp_header, tcp_options, udp};
 pub type Target = fn(&[u8]);
 
 /// All targets, under the names of their files and corpora.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("arp", arp),
     ("elf_image", elf_image),
     ("ethernet", ethernet),
     ("icmp", icmp),
     ("ipv4", ipv4),
+    ("ipv6", ipv6),
     ("manifest_note", manifest_note),
     ("manifest_source", manifest_source),
+    ("ndp", ndp),
     ("stack_frames", stack_frames),
+    ("stack_ipv6", stack_ipv6),
     ("stack_raw", stack_raw),
     ("tcp_header", tcp_header),
     ("tcp_options", tcp_options),

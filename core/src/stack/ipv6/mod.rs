@@ -1,0 +1,325 @@
+//! IPv6 (RFC 8200): interfaces that speak it, packets on their way up, and what time brings.
+//!
+//! - `icmp`: echo and errors; `neighbours`: solicitations and advertisements of neighbours, and the
+//!   probing of our addresses; `routers`: solicitations, advertisements and redirects of routers;
+//!   `listeners`: reports of the groups that we listen to.
+
+mod icmp;
+mod listeners;
+mod neighbours;
+mod routers;
+
+use super::receive::Packet;
+use super::{Stack, context, within_frame};
+use crate::config::{DomainName, Ipv6Config};
+use crate::context::Incoming;
+use crate::device::InterfaceId;
+use crate::error::ConfigError;
+use crate::ip::{Groups, Ipv6, Prefix, Resolvers, Route, Solicitation, v6};
+use crate::pool::{Frame, HEADROOM};
+use crate::time::Instant;
+use crate::wire::ecn::Ecn;
+use crate::wire::icmpv6::message_type;
+use crate::wire::ipv6::{self, ExtensionError, Ipv6Error, UpperLayer, next_header};
+use core::net::{IpAddr, Ipv6Addr};
+
+/// What an ICMPv6 message has to be checked for beyond itself.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    hop_limit: u8,
+    /// It came with a fragment header, which neighbour discovery refuses (RFC 6980).
+    fragmented: bool,
+}
+
+impl Stack {
+    /// Lets an interface speak IPv6. It makes itself a link-local address, asks whether somebody
+    /// has it (RFC 4862 §5.4), and then asks routers for more.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoSuchInterface`]; [`ConfigError::MtuOutOfRange`] if the interface's MTU is
+    /// below 1280 (RFC 8200 §5); [`ConfigError::AlreadyEnabled`].
+    pub fn enable_ipv6(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        config: Ipv6Config,
+    ) -> Result<(), ConfigError> {
+        self.advance(now);
+        let entry = self
+            .interfaces
+            .get_mut(interface.index())
+            .ok_or(ConfigError::NoSuchInterface)?;
+        if entry.mtu < ipv6::MIN_MTU {
+            return Err(ConfigError::MtuOutOfRange);
+        }
+        if entry.v6.is_some() {
+            return Err(ConfigError::AlreadyEnabled);
+        }
+        let accepts_routers = config.accept_router_advertisements;
+        let (hardware, rng) = (entry.hardware, &mut self.rng);
+        entry.v6 = Some(Ipv6 {
+            addresses: v6::Ipv6Addresses::new(config, hardware, interface.0, self.now, rng),
+            groups: Groups::new(),
+            mtu: entry.mtu,
+            accepts_routers,
+            solicitation: Solicitation::new(),
+            resolvers: Resolvers::new(),
+        });
+        Ok(())
+    }
+
+    /// [`Stack::add_address`] for IPv6.
+    pub(super) fn add_ipv6_address(
+        &mut self,
+        interface: InterfaceId,
+        address: Ipv6Addr,
+        prefix_len: u8,
+    ) -> Result<(), ConfigError> {
+        if self.interfaces.iter().any(|i| {
+            let v6 = i.v6.as_ref();
+            v6.is_some_and(|v6| v6.addresses.claims(address))
+        }) {
+            return Err(ConfigError::BadAddress);
+        }
+        let prefix = Prefix::new(address.into(), prefix_len).ok_or(ConfigError::BadAddress)?;
+        let entry = self
+            .interfaces
+            .get_mut(interface.index())
+            .ok_or(ConfigError::NoSuchInterface)?;
+        let v6 = entry.v6.as_mut().ok_or(ConfigError::FamilyDisabled)?;
+        let route = Route::new(prefix, None, interface.0);
+        if !self.routes.has_room_for(&route) {
+            return Err(ConfigError::TooMany);
+        }
+        v6.addresses
+            .add_static(self.now, address, prefix_len, &mut self.rng)?;
+        self.routes.add(route)?;
+        self.routes_changed();
+        Ok(())
+    }
+
+    /// The addresses of an interface that are ours now, with the lengths of their prefixes. IPv6
+    /// addresses appear once nobody has objected to them, a second after they were added.
+    pub fn addresses(&self, interface: InterfaceId) -> impl Iterator<Item = (IpAddr, u8)> {
+        let entry = self.interfaces.get(interface.index());
+        let v4 = entry.into_iter().flat_map(|entry| entry.v4.iter());
+        let v6 = entry.and_then(|entry| entry.v6.as_ref());
+        let v6 = v6.into_iter().flat_map(|v6| v6.addresses.iter());
+        v4.map(|(address, len)| (address.into(), len))
+            .chain(v6.map(|(address, len)| (address.into(), len)))
+    }
+
+    /// The DNS servers that routers of an interface name (RFC 8106).
+    pub fn advertised_dns_servers(&self, interface: InterfaceId) -> impl Iterator<Item = Ipv6Addr> {
+        let v6 = self.ipv6(interface.0);
+        v6.into_iter().flat_map(|v6| v6.resolvers.servers(self.now))
+    }
+
+    /// The search domains that routers of an interface name (RFC 8106).
+    pub fn advertised_domains(&self, interface: InterfaceId) -> impl Iterator<Item = &DomainName> {
+        let v6 = self.ipv6(interface.0);
+        v6.into_iter().flat_map(|v6| v6.resolvers.domains(self.now))
+    }
+
+    fn ipv6(&self, id: u8) -> Option<&Ipv6> {
+        self.interfaces.get(usize::from(id))?.v6.as_ref()
+    }
+
+    /// The interface that packets to an address of one link's scope leave by: the one that has the
+    /// address they come from, since the same address can be on several links.
+    pub(super) fn link_of(&self, source: IpAddr) -> Option<u8> {
+        let place = self.interfaces.iter().position(|i| i.owns(source))?;
+        u8::try_from(place).ok()
+    }
+
+    pub(super) fn receive_ipv6(
+        &mut self,
+        id: u8,
+        frame: Frame,
+        link_unicast: bool,
+        verified: bool,
+    ) {
+        self.counters.ip_received += 1;
+        let Some(interface) = self.interfaces.get(usize::from(id)) else {
+            return self.discard(frame, |c| &mut c.rx_no_interface);
+        };
+        let Some(v6) = &interface.v6 else {
+            return self.discard(frame, |c| &mut c.ip_family_disabled);
+        };
+        let content = self.pool.content(&frame);
+        let (header, payload) = match ipv6::parse(content) {
+            Ok(parts) => parts,
+            Err(error) => return self.discard_ipv6(frame, error),
+        };
+        let (source, destination) = (header.source(), header.destination());
+        let ecn = Ecn::of_class(header.traffic_class());
+        let hop_limit = header.hop_limit;
+        let plausible = source.is_unspecified() || v6::is_host(source);
+        if !plausible || self.owns(source.into()) {
+            return self.discard(frame, |c| &mut c.ip_bad_source);
+        }
+        let to_us = v6.addresses.owns(destination);
+        let to_group = destination.is_multicast() && v6.groups.listens_to(destination);
+        if !to_us && !to_group {
+            return self.discard(frame, |c| &mut c.ip_bad_destination);
+        }
+        if to_us && !link_unicast {
+            return self.discard(frame, |c| &mut c.ip_link_broadcast);
+        }
+        let mtu = v6.mtu;
+        let layer = match header.next_header {
+            // Nothing to walk along.
+            protocol @ (next_header::TCP | next_header::UDP | next_header::ICMPV6) => {
+                Ok(UpperLayer {
+                    protocol,
+                    start: payload.start,
+                    named_at: 0,
+                    fragment: None,
+                    router_alert: false,
+                })
+            }
+            _ => ipv6::upper_layer(&content[..payload.end]),
+        };
+        let start = self.pool.descriptor(&frame).start;
+        let packet = Packet {
+            interface: id,
+            source: source.into(),
+            destination: destination.into(),
+            to_us,
+            start,
+            len: within_frame(payload.end),
+            verified,
+        };
+        let layer = match layer {
+            Ok(layer) => layer,
+            Err(error) => return self.extension_refused(frame, packet, error),
+        };
+        let whole = layer.fragment.is_none_or(|fragment| fragment.is_atomic());
+        if !whole {
+            return self.discard(frame, |c| &mut c.ip_fragment_unsupported);
+        }
+        if source.is_unspecified() && layer.protocol != next_header::ICMPV6 {
+            return self.discard(frame, |c| &mut c.ip_bad_source);
+        }
+        let descriptor = self.pool.descriptor_mut(&frame);
+        let upper = within_frame(layer.start);
+        descriptor.start = start + upper;
+        descriptor.len = packet.len - upper;
+        match layer.protocol {
+            next_header::TCP if to_us => {
+                let incoming = Incoming {
+                    frame,
+                    source: packet.source,
+                    destination: packet.destination,
+                    checksum_verified: verified,
+                    mtu,
+                    ecn,
+                };
+                self.tcp.receive(&mut context!(self), incoming);
+            }
+            next_header::UDP => self.receive_udp(frame, packet),
+            next_header::ICMPV6 => {
+                let arrival = Arrival {
+                    hop_limit,
+                    fragmented: layer.fragment.is_some(),
+                };
+                self.receive_icmpv6(frame, packet, arrival);
+            }
+            next_header::TCP => self.discard(frame, |c| &mut c.ip_broadcast_refused),
+            next_header::NONE => self.discard(frame, |c| &mut c.ip_no_payload),
+            _ => {
+                self.counters.ip_unknown_protocol += 1;
+                let error = ExtensionError::Problem {
+                    code: ipv6::UNKNOWN_NEXT_HEADER,
+                    pointer: u32::from(within_frame(layer.named_at)),
+                    even_multicast: false,
+                };
+                self.report_problem(frame, packet, error);
+            }
+        }
+    }
+
+    #[cold]
+    fn discard_ipv6(&mut self, frame: Frame, error: Ipv6Error) {
+        self.discard(frame, |c| match error {
+            Ipv6Error::Truncated => &mut c.ip_truncated,
+            Ipv6Error::Version => &mut c.ip_bad_version,
+            Ipv6Error::PayloadLength => &mut c.ip_bad_total_length,
+        });
+    }
+
+    /// An extension header that ends the packet's way (RFC 8200 §4).
+    #[cold]
+    fn extension_refused(&mut self, frame: Frame, packet: Packet, error: ExtensionError) {
+        self.counters.ip_bad_extension += 1;
+        self.report_problem(frame, packet, error);
+    }
+
+    /// Tells the sender of a problem, where it is to be told.
+    fn report_problem(&mut self, frame: Frame, packet: Packet, error: ExtensionError) {
+        match error {
+            ExtensionError::Problem {
+                code,
+                pointer,
+                even_multicast,
+            } if packet.to_us || even_multicast => {
+                let kind = message_type::PARAMETER_PROBLEM;
+                self.send_icmpv6_error(frame, packet, (kind, code, pointer));
+            }
+            _ => self.pool.free(frame),
+        }
+    }
+
+    /// What is due on any interface, one message at a time. Whether there may be more.
+    pub(super) fn send_due_ipv6(&mut self) -> bool {
+        for id in 0..self.interfaces.len() {
+            let Ok(id) = u8::try_from(id) else {
+                return false;
+            };
+            if self.ipv6(id).is_some()
+                && (self.report_groups(id) || self.address_event(id) || self.solicit_routers(id))
+            {
+                return true;
+            }
+        }
+        if self.routes.next_timeout().is_some_and(|at| at <= self.now)
+            && self.routes.expire(self.now)
+        {
+            self.routes_changed();
+        }
+        false
+    }
+
+    /// When [`Stack::send_due_ipv6`] has something to do.
+    pub(super) fn next_ipv6_timeout(&self) -> Option<Instant> {
+        let interfaces = self.interfaces.iter().filter_map(|i| i.v6.as_ref());
+        let timeouts = interfaces.flat_map(|v6| {
+            let solicitation = v6.solicitation.next_timeout();
+            let addresses = v6.addresses.next_timeout();
+            let groups = v6.groups.next_timeout();
+            solicitation.into_iter().chain(addresses).chain(groups)
+        });
+        timeouts.chain(self.routes.next_timeout()).min()
+    }
+
+    /// A frame for a message of the link, with room in front of it; `None` if there is none.
+    fn message_frame(&mut self, parts: &[&[u8]]) -> Option<Frame> {
+        let Some(frame) = self.pool.allocate() else {
+            self.counters.tx_no_frame += 1;
+            return None;
+        };
+        let mut at = HEADROOM;
+        let buffer = self.pool.buffer_mut(&frame);
+        for part in parts {
+            // Messages are short, and frames have room for the least MTU of IPv6.
+            if let Some(place) = buffer.get_mut(at..at + part.len()) {
+                place.copy_from_slice(part);
+                at += part.len();
+            }
+        }
+        let descriptor = self.pool.descriptor_mut(&frame);
+        descriptor.start = within_frame(HEADROOM);
+        descriptor.len = within_frame(at - HEADROOM);
+        Some(frame)
+    }
+}

@@ -1,0 +1,295 @@
+//! Neighbour solicitations and advertisements (RFC 4861 §7), and the probing of our own addresses
+//! (RFC 4862 §5.4, RFC 7527).
+//!
+//! The neighbour cache is ARP's, with its caution: nobody gets an entry by advertising itself
+//! unasked, and an advertisement that contradicts what is known makes us ask the owner known so
+//! far, whatever its Override flag says. That is stricter than RFC 4861 §7.2.5: a neighbour that
+//! really moved is found within seconds instead of at once, and a forged one not at all.
+
+use super::super::Stack;
+use super::super::receive::Packet;
+use super::Arrival;
+use crate::ip::{ALL_NODES, ALL_ROUTERS, v6::AddressEvent, v6::Conflict};
+use crate::neigh::{Evidence, Learned};
+use crate::pool::Frame;
+use crate::wire::ethernet::{EthernetAddress, ether_type};
+use crate::wire::icmpv6::{Icmpv6Header, message_type};
+use crate::wire::ndp::{self, NdpOption, TargetMessage, advertisement_flags, solicited_node};
+use core::net::{IpAddr, Ipv6Addr};
+use zerocopy::{FromBytes, IntoBytes};
+
+impl Stack {
+    /// A message of neighbour discovery: only one from this link is believed, and it is never a
+    /// fragment (RFC 4861 §6.1, §7.1, §8.1, RFC 6980).
+    pub(super) fn receive_discovery(
+        &mut self,
+        frame: Frame,
+        packet: Packet,
+        arrival: Arrival,
+        header: Icmpv6Header,
+    ) {
+        self.counters.nd_received += 1;
+        let from_link = arrival.hop_limit == ndp::HOP_LIMIT && !arrival.fragmented;
+        if !from_link || header.code != 0 {
+            return self.discard(frame, |c| &mut c.nd_malformed);
+        }
+        let handled = match header.message_type {
+            message_type::NEIGHBOUR_SOLICITATION => self.solicitation_arrives(&frame, packet),
+            message_type::NEIGHBOUR_ADVERTISEMENT => self.advertisement_arrives(&frame, packet),
+            message_type::ROUTER_ADVERTISEMENT => self.router_arrives(&frame, packet),
+            message_type::REDIRECT => self.redirect_arrives(&frame, packet),
+            // Router solicitations are for routers.
+            _ => {
+                return self.discard(frame, |c| &mut c.icmp_ignored_type);
+            }
+        };
+        match handled {
+            Some(()) => self.pool.free(frame),
+            None => self.discard(frame, |c| &mut c.nd_malformed),
+        }
+    }
+
+    /// RFC 4861 §7.2.3. `None`: malformed (§7.1.1).
+    fn solicitation_arrives(&mut self, frame: &Frame, packet: Packet) -> Option<()> {
+        let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source, packet.destination)
+        else {
+            return None;
+        };
+        let content = self.pool.content(frame);
+        let (message, options) = TargetMessage::ref_from_prefix(content).ok()?;
+        ndp::check_options(options).ok()?;
+        let target = message.target();
+        let (mut hardware, mut nonce) = (None, None);
+        for option in ndp::options(options) {
+            match option {
+                NdpOption::SourceLinkLayer(address) => hardware = Some(address),
+                NdpOption::Nonce(bytes) => nonce = bytes.first_chunk::<6>().copied(),
+                _ => {}
+            }
+        }
+        let probes = source.is_unspecified();
+        if target.is_multicast()
+            || (probes && (destination != solicited_node(target) || hardware.is_some()))
+        {
+            return None;
+        }
+        let v6 = self.ipv6(packet.interface)?;
+        if let Some(ours) = v6.addresses.probing(target) {
+            // Somebody else probes it as well, unless it is our own probe that comes back.
+            if probes && nonce != Some(ours) {
+                self.conflict(packet.interface, target);
+            }
+            return Some(());
+        }
+        if !v6.addresses.owns(target) {
+            self.counters.nd_not_for_us += 1;
+            return Some(());
+        }
+        if let Some(hardware) = hardware
+            && !self.learn_neighbour(packet.interface, (hardware, source), Evidence::RequestToUs)
+        {
+            return Some(());
+        }
+        let solicited = if probes {
+            0
+        } else {
+            advertisement_flags::SOLICITED
+        };
+        let to = if probes { ALL_NODES } else { source };
+        self.send_advertisement(
+            packet.interface,
+            (target, to),
+            solicited | advertisement_flags::OVERRIDE,
+        );
+        Some(())
+    }
+
+    /// RFC 4861 §7.2.5. `None`: malformed (§7.1.2).
+    fn advertisement_arrives(&mut self, frame: &Frame, packet: Packet) -> Option<()> {
+        let content = self.pool.content(frame);
+        let (message, options) = TargetMessage::ref_from_prefix(content).ok()?;
+        ndp::check_options(options).ok()?;
+        let (message, target) = (*message, message.target());
+        let solicited = message.has(advertisement_flags::SOLICITED);
+        if target.is_multicast() || (solicited && !packet.to_us) || packet.source.is_multicast() {
+            return None;
+        }
+        let hardware = ndp::options(options).find_map(|option| match option {
+            NdpOption::TargetLinkLayer(address) => Some(address),
+            _ => None,
+        });
+        let id = packet.interface;
+        let v6 = self.ipv6(id)?;
+        if v6.addresses.probing(target).is_some() {
+            self.conflict(id, target);
+            return Some(());
+        }
+        if v6.addresses.owns(target) {
+            // We keep it: it was asked for before it was used.
+            self.counters.nd_conflict += 1;
+            return Some(());
+        }
+        let evidence = if solicited {
+            Evidence::Reply
+        } else {
+            Evidence::Overheard
+        };
+        match hardware {
+            Some(hardware) => {
+                self.learn_neighbour(id, (hardware, target), evidence);
+            }
+            // It may be left out where the address was asked for by unicast (§4.4).
+            None if solicited => self.neighbours.confirm_known(self.now, id, target.into()),
+            None => {}
+        }
+        if !message.has(advertisement_flags::ROUTER)
+            && self.routes.withdraw_router(target.into(), id)
+        {
+            self.routes_changed();
+        }
+        Some(())
+    }
+
+    /// Takes in what a message says about a neighbour, and sends what waited for it. `false`: no
+    /// neighbour can have that address.
+    pub(super) fn learn_neighbour(
+        &mut self,
+        id: u8,
+        (hardware, address): (EthernetAddress, Ipv6Addr),
+        evidence: Evidence,
+    ) -> bool {
+        if !hardware.is_station() || !self.is_neighbour(id, address) {
+            self.counters.nd_bad_sender += 1;
+            return false;
+        }
+        let learned = self.neighbours.learn(
+            self.now,
+            id,
+            (hardware, address.into()),
+            evidence,
+            &mut self.pool,
+            &mut self.counters,
+        );
+        match learned {
+            Learned::Resolved(waiting) => self.release(id, hardware, ether_type::IPV6, waiting),
+            Learned::Confirmed => {}
+            Learned::Contested => self.counters.neighbour_contested += 1,
+            Learned::Unknown => self.counters.nd_unsolicited += 1,
+        }
+        if evidence == Evidence::Reply && self.routes.gateway_answers(address.into(), id, true) {
+            self.routes_changed();
+        }
+        true
+    }
+
+    /// Whether a host on the link of an interface can have this address.
+    fn is_neighbour(&self, id: u8, address: Ipv6Addr) -> bool {
+        let on_link = |route: &crate::ip::Route| route.gateway.is_none() && route.interface == id;
+        crate::ip::v6::is_host(address)
+            && !self.owns(address.into())
+            && (address.is_unicast_link_local()
+                || self.routes.lookup(address.into()).is_some_and(on_link)
+                || self.routes.is_gateway(address.into(), id))
+    }
+
+    /// Asks for the link-layer address of a neighbour: everybody in its group, or itself whether
+    /// what is known still holds.
+    pub(in crate::stack) fn solicit_neighbour(
+        &mut self,
+        id: u8,
+        target: Ipv6Addr,
+        known: Option<EthernetAddress>,
+    ) {
+        let now = self.now;
+        let source = self
+            .ipv6(id)
+            .and_then(|v6| v6.addresses.source_for(now, target));
+        let Some(source) = source else {
+            return;
+        };
+        let to = match known {
+            Some(_) => target,
+            None => solicited_node(target),
+        };
+        let option = ndp::source_link_layer(self.hardware(id));
+        let message = TargetMessage::solicitation(target);
+        self.counters.nd_solicitations_sent += 1;
+        let fields = (source, to, ndp::HOP_LIMIT);
+        self.send_link_message(id, fields, &[], &[message.as_bytes(), &option]);
+    }
+
+    fn send_advertisement(&mut self, id: u8, (target, to): (Ipv6Addr, Ipv6Addr), flags: u32) {
+        if self.pool_is_low() {
+            self.counters.tx_no_frame += 1;
+            return;
+        }
+        let option = ndp::target_link_layer(self.hardware(id));
+        let message = TargetMessage::advertisement(target, flags);
+        self.counters.nd_advertisements_sent += 1;
+        let fields = (target, to, ndp::HOP_LIMIT);
+        self.send_link_message(id, fields, &[], &[message.as_bytes(), &option]);
+    }
+
+    /// An address that we probe is somebody else's.
+    fn conflict(&mut self, id: u8, address: Ipv6Addr) {
+        let now = self.now;
+        let Self {
+            interfaces, rng, ..
+        } = self;
+        let interface = interfaces.get_mut(usize::from(id));
+        let Some(v6) = interface.and_then(|interface| interface.v6.as_mut()) else {
+            return;
+        };
+        if let Conflict::GivenUp { listening } = v6.addresses.conflict(now, address, rng) {
+            self.counters.nd_duplicate_address += 1;
+            if listening {
+                v6.groups.leave(now, solicited_node(address));
+            }
+        }
+    }
+
+    /// Takes the next step with one of our addresses on an interface. Whether there was one to take.
+    pub(super) fn address_event(&mut self, id: u8) -> bool {
+        let now = self.now;
+        let Self {
+            interfaces, rng, ..
+        } = self;
+        let interface = interfaces.get_mut(usize::from(id));
+        let Some(v6) = interface.and_then(|interface| interface.v6.as_mut()) else {
+            return false;
+        };
+        let Some(event) = v6.addresses.next_event(now, rng) else {
+            return false;
+        };
+        match event {
+            AddressEvent::Listen { address } => {
+                if !v6.groups.join(now, solicited_node(address)) {
+                    self.counters.nd_limit += 1;
+                }
+            }
+            AddressEvent::Probe { address, nonce } => {
+                let message = TargetMessage::solicitation(address);
+                let to = solicited_node(address);
+                let fields = (Ipv6Addr::UNSPECIFIED, to, ndp::HOP_LIMIT);
+                self.counters.nd_solicitations_sent += 1;
+                self.send_link_message(id, fields, &[], &[message.as_bytes(), &ndp::nonce(nonce)]);
+            }
+            AddressEvent::Assigned { address } => {
+                if address.is_unicast_link_local() {
+                    if v6.accepts_routers && v6.addresses.link_local() == Some(address) {
+                        v6.solicitation.start(now);
+                    }
+                } else {
+                    // So that routers need not ask when the first packet for it comes (RFC 9131 §3).
+                    self.send_advertisement(id, (address, ALL_ROUTERS), 0);
+                }
+                self.routes_changed();
+            }
+            AddressEvent::Expired { address } => {
+                v6.groups.leave(now, solicited_node(address));
+                self.routes_changed();
+            }
+        }
+        true
+    }
+}

@@ -98,6 +98,30 @@
  */
 #define MNET_CONFIG_ARENA_ZERO 8
 
+/*
+ * mnet_config.flags: connections have the whole of their buffers at once. Otherwise they get what
+ * their path and their program can use, up to that.
+ */
+#define MNET_CONFIG_NO_AUTOTUNING 16
+
+/*
+ * mnet_config.flags: output is sent as soon as the windows allow. Otherwise it is spread over the
+ * round-trip time where that is at least 4 ms.
+ */
+#define MNET_CONFIG_NO_PACING 32
+
+/* SYN cookies: the default. */
+#define MNET_SYN_COOKIES_DEFAULT 0
+
+/* SYN cookies: never; SYNs beyond the limits are ignored. */
+#define MNET_SYN_COOKIES_OFF 1
+
+/* SYN cookies: when there is no room for one more half-open connection. */
+#define MNET_SYN_COOKIES_WHEN_FULL 2
+
+/* SYN cookies: always. */
+#define MNET_SYN_COOKIES_ALWAYS 3
+
 /* Congestion control: the default. */
 #define MNET_CONGESTION_DEFAULT 0
 
@@ -118,6 +142,12 @@
 
 /* Explicit congestion notification: asked for by our SYN, too. */
 #define MNET_ECN_ACTIVE 3
+
+/*
+ * Explicit congestion notification: as MNET_ECN_ACTIVE, but Accurate ECN (RFC 9768) where the peer
+ * knows it.
+ */
+#define MNET_ECN_ACCURATE 4
 
 /* State of a TCP connection (RFC 9293 section 3.3.2): none, or it has ended. */
 #define MNET_TCP_CLOSED 0
@@ -160,6 +190,9 @@
 
 /* mnet_tcp_info.flags: both sides speak explicit congestion notification (RFC 3168). */
 #define MNET_TCP_HAS_ECN 4
+
+/* mnet_tcp_info.flags: both sides speak Accurate ECN (RFC 9768); MNET_TCP_HAS_ECN is set too. */
+#define MNET_TCP_HAS_ACCURATE_ECN 16
 
 /* mnet_tcp_info.flags: losses are being repaired. */
 #define MNET_TCP_IN_RECOVERY 8
@@ -379,6 +412,26 @@ struct mnet_config {
     uint32_t tcp_dscp;
     /* MNET_ECN_*: explicit congestion notification (RFC 3168). 0 (the default): where the peer asks. */
     uint32_t tcp_ecn;
+    /*
+     * Most TCP connections that one peer address may have open to all listeners together. 0 (the
+     * default): no such limit.
+     */
+    uint32_t max_connections_per_peer;
+    /*
+     * How long a peer may keep its window closed, answering every probe, without taking a byte of
+     * what waits for it. 0 (the default): for ever, unless the stack is short of connections or
+     * memory (RFC 9293 section 3.8.6.1, RFC 6429).
+     */
+    uint64_t tcp_zero_window_timeout_ns;
+    /*
+     * MNET_SYN_COOKIES_*: when SYNs are answered with cookies (RFC 4987). 0 (the default): when
+     * there is no room for one more half-open connection.
+     */
+    uint32_t tcp_syn_cookies;
+    /* How often a SYN of ours is sent again, up to 255. 0 (the default): 5. */
+    uint32_t tcp_syn_retries;
+    /* How often the SYN-ACK of a listener is sent again, up to 255. 0 (the default): 3. */
+    uint32_t tcp_syn_ack_retries;
     /* Must be 0. */
     uint32_t reserved2;
 };

@@ -3,16 +3,17 @@
 use core::ffi::c_int;
 use core::time::Duration;
 
-use mnet::mnet_core::config::{CongestionAlgorithm, EcnMode, Keepalive};
+use mnet::mnet_core::config::{CongestionAlgorithm, EcnMode, Keepalive, SynCookies};
 use mnet::mnet_core::tcp::{TcpSetting, TcpSettings};
 
 use crate::error::{Error, status};
 use crate::pointer;
 use crate::registry;
 use crate::types::{
-    MNET_CONGESTION_CUBIC, MNET_CONGESTION_DEFAULT, MNET_CONGESTION_NEW_RENO, MNET_ECN_ACTIVE,
-    MNET_ECN_DEFAULT, MNET_ECN_OFF, MNET_ECN_PASSIVE, MNET_NEVER, MNET_READABLE, MNET_WRITABLE,
-    mnet_fd, mnet_tcp_settings,
+    MNET_CONGESTION_CUBIC, MNET_CONGESTION_DEFAULT, MNET_CONGESTION_NEW_RENO, MNET_ECN_ACCURATE,
+    MNET_ECN_ACTIVE, MNET_ECN_DEFAULT, MNET_ECN_OFF, MNET_ECN_PASSIVE, MNET_NEVER, MNET_READABLE,
+    MNET_SYN_COOKIES_ALWAYS, MNET_SYN_COOKIES_DEFAULT, MNET_SYN_COOKIES_OFF,
+    MNET_SYN_COOKIES_WHEN_FULL, MNET_WRITABLE, mnet_fd, mnet_tcp_settings,
 };
 
 /// A time that 0 leaves as it is.
@@ -45,8 +46,26 @@ pub(crate) fn ecn_mode(number: u32) -> Result<Option<EcnMode>, Error> {
         MNET_ECN_OFF => Ok(Some(EcnMode::Off)),
         MNET_ECN_PASSIVE => Ok(Some(EcnMode::Passive)),
         MNET_ECN_ACTIVE => Ok(Some(EcnMode::Active)),
+        MNET_ECN_ACCURATE => Ok(Some(EcnMode::Accurate)),
         _ => Err(Error::INVALID),
     }
+}
+
+/// When SYNs are answered with cookies; `None`: the default.
+pub(crate) fn syn_cookies(number: u32) -> Result<Option<SynCookies>, Error> {
+    match number {
+        MNET_SYN_COOKIES_DEFAULT => Ok(None),
+        MNET_SYN_COOKIES_OFF => Ok(Some(SynCookies::Off)),
+        MNET_SYN_COOKIES_WHEN_FULL => Ok(Some(SynCookies::WhenFull)),
+        MNET_SYN_COOKIES_ALWAYS => Ok(Some(SynCookies::Always)),
+        _ => Err(Error::INVALID),
+    }
+}
+
+/// A number of retries; `None`: the default.
+pub(crate) fn retries(number: u32) -> Result<Option<u8>, Error> {
+    let number = u8::try_from(number).map_err(|_| Error::INVALID)?;
+    Ok((number != 0).then_some(number))
 }
 
 /// Probes of idle connections, where 0 stands for the default of each number.

@@ -16,8 +16,8 @@ use crate::pointer::{self, Out};
 use crate::registry::{self, Host, Opened, Place, Tables};
 use crate::settings;
 use crate::types::{
-    MNET_CONFIG_ARENA_ZERO, MNET_CONFIG_MANUAL, MNET_CONFIG_NODELAY, MNET_CONFIG_NONBLOCKING,
-    MNET_NEVER, mnet_addr, mnet_config, mnet_stack,
+    MNET_CONFIG_ARENA_ZERO, MNET_CONFIG_MANUAL, MNET_CONFIG_NO_AUTOTUNING, MNET_CONFIG_NO_PACING,
+    MNET_CONFIG_NODELAY, MNET_CONFIG_NONBLOCKING, MNET_NEVER, mnet_addr, mnet_config, mnet_stack,
 };
 
 /// Bytes of an Ethernet header.
@@ -77,6 +77,11 @@ pub unsafe extern "C" fn mnet_config_default(config: *mut mnet_config, size: usi
             tcp_ttl: 0,
             tcp_dscp: 0,
             tcp_ecn: 0,
+            max_connections_per_peer: 0,
+            tcp_zero_window_timeout_ns: 0,
+            tcp_syn_cookies: 0,
+            tcp_syn_retries: 0,
+            tcp_syn_ack_retries: 0,
             reserved2: 0,
         };
         // SAFETY: as the header says: NULL, or `size` bytes that may be written.
@@ -117,8 +122,12 @@ pub unsafe extern "C" fn mnet_open(config: *const mnet_config) -> mnet_stack {
 /// # Safety
 /// What `config` points to exists, and the arena belongs to the stack until it is closed.
 unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim), Error> {
-    const FLAGS: u32 =
-        MNET_CONFIG_MANUAL | MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY | MNET_CONFIG_ARENA_ZERO;
+    const FLAGS: u32 = MNET_CONFIG_MANUAL
+        | MNET_CONFIG_NONBLOCKING
+        | MNET_CONFIG_NODELAY
+        | MNET_CONFIG_ARENA_ZERO
+        | MNET_CONFIG_NO_AUTOTUNING
+        | MNET_CONFIG_NO_PACING;
     if config.flags & !FLAGS != 0 || config.reserved != [0; 2] || config.reserved2 != 0 {
         return Err(Error::INVALID);
     }
@@ -238,6 +247,7 @@ fn core_config(config: &mnet_config, mtu: usize) -> Result<Config, Error> {
         max_connections: limit(config.max_connections),
         max_half_open: limit(config.max_half_open),
         max_time_wait: limit(config.max_time_wait),
+        max_connections_per_peer: limit(config.max_connections_per_peer),
         ..Config::default()
     };
     let set = |to: &mut usize, number: u32| *to = limit(number).unwrap_or(*to);
@@ -273,6 +283,18 @@ fn core_config(config: &mnet_config, mtu: usize) -> Result<Config, Error> {
     if config.tcp_ttl != 0 {
         tcp.time_to_live = u8::try_from(config.tcp_ttl).map_err(|_| Error::INVALID)?;
     }
+    if let Some(mode) = settings::syn_cookies(config.tcp_syn_cookies)? {
+        tcp.syn_cookies = mode;
+    }
+    if let Some(retries) = settings::retries(config.tcp_syn_retries)? {
+        tcp.syn_retries = retries;
+    }
+    if let Some(retries) = settings::retries(config.tcp_syn_ack_retries)? {
+        tcp.syn_ack_retries = retries;
+    }
+    tcp.zero_window_timeout = settings::optional(config.tcp_zero_window_timeout_ns);
+    tcp.autotuning = config.flags & MNET_CONFIG_NO_AUTOTUNING == 0;
+    tcp.pacing = config.flags & MNET_CONFIG_NO_PACING == 0;
     tcp.dscp = u8::try_from(config.tcp_dscp).map_err(|_| Error::INVALID)?;
     Ok(core_config)
 }

@@ -11,10 +11,10 @@ use crate::registry;
 use crate::settings::{algorithm, algorithm_number, nanos};
 use crate::types::{
     MNET_TCP_CLOSE_WAIT, MNET_TCP_CLOSED, MNET_TCP_CLOSING, MNET_TCP_ESTABLISHED,
-    MNET_TCP_FIN_WAIT_1, MNET_TCP_FIN_WAIT_2, MNET_TCP_HAS_ECN, MNET_TCP_HAS_SACK,
-    MNET_TCP_HAS_TIMESTAMPS, MNET_TCP_IN_RECOVERY, MNET_TCP_LAST_ACK, MNET_TCP_LISTEN,
-    MNET_TCP_SYN_RECEIVED, MNET_TCP_SYN_SENT, MNET_TCP_TIME_WAIT, mnet_addr, mnet_fd, mnet_stack,
-    mnet_tcp_entry, mnet_tcp_info,
+    MNET_TCP_FIN_WAIT_1, MNET_TCP_FIN_WAIT_2, MNET_TCP_HAS_ACCURATE_ECN, MNET_TCP_HAS_ECN,
+    MNET_TCP_HAS_SACK, MNET_TCP_HAS_TIMESTAMPS, MNET_TCP_IN_RECOVERY, MNET_TCP_LAST_ACK,
+    MNET_TCP_LISTEN, MNET_TCP_SYN_RECEIVED, MNET_TCP_SYN_SENT, MNET_TCP_TIME_WAIT, mnet_addr,
+    mnet_fd, mnet_stack, mnet_tcp_entry, mnet_tcp_info,
 };
 
 /// The states with their numbers and names.
@@ -97,6 +97,7 @@ fn for_c(info: &TcpInfo) -> mnet_tcp_info {
         (info.timestamps, MNET_TCP_HAS_TIMESTAMPS),
         (info.sack, MNET_TCP_HAS_SACK),
         (info.ecn != EcnFeedback::None, MNET_TCP_HAS_ECN),
+        (info.ecn == EcnFeedback::Accurate, MNET_TCP_HAS_ACCURATE_ECN),
         (info.in_recovery, MNET_TCP_IN_RECOVERY),
     ];
     let (snd_scale, rcv_scale) = info.window_scales;

@@ -52,6 +52,13 @@ pub const MNET_CONFIG_NODELAY: u32 = 4;
 /// called with it.
 pub const MNET_CONFIG_ARENA_ZERO: u32 = 8;
 
+/// mnet_config.flags: connections have the whole of their buffers at once. Otherwise they get what
+/// their path and their program can use, up to that.
+pub const MNET_CONFIG_NO_AUTOTUNING: u32 = 16;
+/// mnet_config.flags: output is sent as soon as the windows allow. Otherwise it is spread over the
+/// round-trip time where that is at least 4 ms.
+pub const MNET_CONFIG_NO_PACING: u32 = 32;
+
 /// How to open a stack. Fill it with mnet_config_default(), change what is to be different, and
 /// pass it to mnet_open(), which copies it: nothing it points to but the arena is used afterwards.
 #[repr(C)]
@@ -136,9 +143,32 @@ pub struct mnet_config {
     pub tcp_dscp: u32,
     /// MNET_ECN_*: explicit congestion notification (RFC 3168). 0 (the default): where the peer asks.
     pub tcp_ecn: u32,
+    /// Most TCP connections that one peer address may have open to all listeners together. 0 (the
+    /// default): no such limit.
+    pub max_connections_per_peer: u32,
+    /// How long a peer may keep its window closed, answering every probe, without taking a byte of
+    /// what waits for it. 0 (the default): for ever, unless the stack is short of connections or
+    /// memory (RFC 9293 section 3.8.6.1, RFC 6429).
+    pub tcp_zero_window_timeout_ns: u64,
+    /// MNET_SYN_COOKIES_*: when SYNs are answered with cookies (RFC 4987). 0 (the default): when
+    /// there is no room for one more half-open connection.
+    pub tcp_syn_cookies: u32,
+    /// How often a SYN of ours is sent again, up to 255. 0 (the default): 5.
+    pub tcp_syn_retries: u32,
+    /// How often the SYN-ACK of a listener is sent again, up to 255. 0 (the default): 3.
+    pub tcp_syn_ack_retries: u32,
     /// Must be 0.
     pub reserved2: u32,
 }
+
+/// SYN cookies: the default.
+pub const MNET_SYN_COOKIES_DEFAULT: u32 = 0;
+/// SYN cookies: never; SYNs beyond the limits are ignored.
+pub const MNET_SYN_COOKIES_OFF: u32 = 1;
+/// SYN cookies: when there is no room for one more half-open connection.
+pub const MNET_SYN_COOKIES_WHEN_FULL: u32 = 2;
+/// SYN cookies: always.
+pub const MNET_SYN_COOKIES_ALWAYS: u32 = 3;
 
 /// Congestion control: the default.
 pub const MNET_CONGESTION_DEFAULT: u32 = 0;
@@ -155,6 +185,9 @@ pub const MNET_ECN_OFF: u32 = 1;
 pub const MNET_ECN_PASSIVE: u32 = 2;
 /// Explicit congestion notification: asked for by our SYN, too.
 pub const MNET_ECN_ACTIVE: u32 = 3;
+/// Explicit congestion notification: as MNET_ECN_ACTIVE, but Accurate ECN (RFC 9768) where the peer
+/// knows it.
+pub const MNET_ECN_ACCURATE: u32 = 4;
 
 /// The settings of a TCP connection or listener. Members are appended in later versions.
 #[repr(C)]
@@ -219,6 +252,8 @@ pub const MNET_TCP_HAS_TIMESTAMPS: u32 = 1;
 pub const MNET_TCP_HAS_SACK: u32 = 2;
 /// mnet_tcp_info.flags: both sides speak explicit congestion notification (RFC 3168).
 pub const MNET_TCP_HAS_ECN: u32 = 4;
+/// mnet_tcp_info.flags: both sides speak Accurate ECN (RFC 9768); MNET_TCP_HAS_ECN is set too.
+pub const MNET_TCP_HAS_ACCURATE_ECN: u32 = 16;
 /// mnet_tcp_info.flags: losses are being repaired.
 pub const MNET_TCP_IN_RECOVERY: u32 = 8;
 

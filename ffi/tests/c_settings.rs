@@ -27,9 +27,18 @@ struct Pair {
 
 impl Pair {
     fn new(change: impl FnOnce(&mut mnet_config)) -> Self {
+        Self::of(change, |_| {})
+    }
+
+    fn of(
+        change: impl FnOnce(&mut mnet_config),
+        change_server: impl FnOnce(&mut mnet_config),
+    ) -> Self {
         let world = World::new();
         let mut memory = [Memory::new(2 << 20), Memory::new(2 << 20)];
-        let server = open(&manual_config(&mut memory[1], 2));
+        let mut server_config = manual_config(&mut memory[1], 2);
+        change_server(&mut server_config);
+        let server = open(&server_config);
         let mut echo = EchoServer::new(server, 2);
         world.peer(move |now| echo.turn(now));
         let mut config = config(&mut memory[0], 1);
@@ -242,15 +251,56 @@ fn the_configuration_gives_the_defaults_of_connections() {
 }
 
 #[test]
+fn accurate_ecn_is_spoken_where_both_sides_know_it() {
+    let pair = Pair::new(|config| config.tcp_ecn = MNET_ECN_ACCURATE);
+    // The other side answers classic requests only.
+    assert_eq!(info(pair.connect()).flags & MNET_TCP_HAS_ACCURATE_ECN, 0);
+    drop(pair);
+    let both = Pair::of(
+        |config| config.tcp_ecn = MNET_ECN_ACCURATE,
+        |config| config.tcp_ecn = MNET_ECN_ACCURATE,
+    );
+    let wanted = MNET_TCP_HAS_ACCURATE_ECN | MNET_TCP_HAS_ECN;
+    assert_eq!(info(both.connect()).flags & wanted, wanted);
+}
+
+/// RFC 4987 §3.6: with cookies alone, no half-open connection is ever remembered.
+#[test]
+fn a_server_with_cookies_and_a_limit_for_each_peer() {
+    let pair = Pair::of(
+        |config| config.flags = MNET_CONFIG_NO_AUTOTUNING | MNET_CONFIG_NO_PACING,
+        |config| {
+            config.tcp_syn_cookies = MNET_SYN_COOKIES_ALWAYS;
+            config.max_connections_per_peer = 2;
+        },
+    );
+    let first = pair.connect();
+    let second = pair.connect();
+    assert_eq!(write(first, b"ping"), 4);
+    assert_eq!(read(first, &mut [0; 9]), 4);
+    // The third one is too many for this peer: its SYNs are ignored.
+    let remote = address("10.0.0.2:7");
+    let third =
+        unsafe { mnet_connect_timeout(pair.stack, &raw const remote, ptr::null(), 0, 5 * SECOND) };
+    assert_eq!(name(third), "MNET_ETIMEDOUT");
+    assert!(info(second).state == MNET_TCP_ESTABLISHED);
+    // Without autotuning the whole buffer is announced, as far as memory allows.
+    assert!(info(first).rcv_wnd > 1 << 17, "{}", info(first).rcv_wnd);
+}
+
+#[test]
 fn a_configuration_out_of_range_is_refused() {
     let _world = World::new();
     let mut memory = Memory::new(2 << 20);
-    let refused: [fn(&mut mnet_config); 8] = [
+    let refused: [fn(&mut mnet_config); 11] = [
         |config| config.tcp_keepalive_idle_ns = 1,
         |config| config.tcp_user_timeout_ns = SECOND,
         |config| config.tcp_delayed_ack_ns = SECOND,
         |config| config.tcp_congestion = 3,
-        |config| config.tcp_ecn = 4,
+        |config| config.tcp_ecn = 5,
+        |config| config.tcp_syn_cookies = 4,
+        |config| config.tcp_syn_retries = 256,
+        |config| config.tcp_syn_ack_retries = 256,
         |config| config.tcp_ttl = 256,
         |config| config.tcp_dscp = 64,
         |config| config.reserved2 = 1,

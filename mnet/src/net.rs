@@ -14,6 +14,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use mnet_core::config::ListenOptions;
 use mnet_core::error::{
     AcceptError, BadHandle, BindError, ConnectError, ListenError, RecvError, RecvFromError,
     SendError, SendToError,
@@ -61,6 +62,19 @@ impl<P: Platform> Net<P> {
     /// See [`ListenError`].
     pub fn listen(&self, local: SocketAddr, backlog: usize) -> Result<TcpListener<P>, ListenError> {
         let id = self.with(|runtime| runtime.stack_mut().tcp_listen(local, backlog))?;
+        Ok(TcpListener(Socket::new(self, id)))
+    }
+
+    /// [`Net::listen`] with all choices: also how many connections the listener may have open.
+    ///
+    /// # Errors
+    /// See [`ListenError`].
+    pub fn listen_with(
+        &self,
+        local: SocketAddr,
+        options: &ListenOptions,
+    ) -> Result<TcpListener<P>, ListenError> {
+        let id = self.with(|runtime| runtime.stack_mut().tcp_listen_with(local, options))?;
         Ok(TcpListener(Socket::new(self, id)))
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{World, net, socket};
 use mnet::mnet_core::error::{AcceptError, RecvError, RecvFromError, SendError, SettingError};
-use mnet::{CongestionAlgorithm, ConnectFailure, Keepalive, Net, State, TcpSetting};
+use mnet::{CongestionAlgorithm, ConnectFailure, Keepalive, ListenOptions, Net, State, TcpSetting};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -71,6 +71,24 @@ fn settings_can_be_read_back_and_are_refused_out_of_range() {
         Err(SettingError::OutOfRange)
     );
     assert_eq!(stream.settings(), Ok(settings));
+}
+
+#[test]
+fn a_listener_has_a_limit_of_its_own_and_hands_settings_on() {
+    let world = World::new();
+    let (client, server) = (net(&world, 0), net(&world, 1));
+    let options = ListenOptions {
+        max_connections: Some(1),
+        ..ListenOptions::default()
+    };
+    let listener = server.listen_with(socket(1, 7), &options).unwrap();
+    listener.set_time_to_live(5).unwrap();
+    follow(&world, &server);
+    let _first = client.connect(socket(1, 7)).unwrap();
+    let second = client.connect_timeout(socket(1, 7), 5 * SECOND).map(|_| ());
+    assert_eq!(second, Err(ConnectFailure::Failed(SendError::TimedOut)));
+    let accepted = listener.try_accept().unwrap();
+    assert_eq!(accepted.settings().unwrap().time_to_live, 5);
 }
 
 #[test]

@@ -20,7 +20,7 @@ LAYOUT(addr_port, offsetof(struct mnet_addr, port) == 2);
 LAYOUT(addr_zone, offsetof(struct mnet_addr, zone) == 4);
 LAYOUT(addr_ip, offsetof(struct mnet_addr, ip) == 8);
 
-LAYOUT(config_size, sizeof(struct mnet_config) == 224);
+LAYOUT(config_size, sizeof(struct mnet_config) == 248);
 LAYOUT(config_size_, offsetof(struct mnet_config, size) == 0);
 LAYOUT(config_arena, offsetof(struct mnet_config, arena) == 8);
 LAYOUT(config_arena_size, offsetof(struct mnet_config, arena_size) == 16);
@@ -53,7 +53,12 @@ LAYOUT(config_tcp_congestion, offsetof(struct mnet_config, tcp_congestion) == 20
 LAYOUT(config_tcp_ttl, offsetof(struct mnet_config, tcp_ttl) == 208);
 LAYOUT(config_tcp_dscp, offsetof(struct mnet_config, tcp_dscp) == 212);
 LAYOUT(config_tcp_ecn, offsetof(struct mnet_config, tcp_ecn) == 216);
-LAYOUT(config_reserved2, offsetof(struct mnet_config, reserved2) == 220);
+LAYOUT(config_max_connections_per_peer, offsetof(struct mnet_config, max_connections_per_peer) == 220);
+LAYOUT(config_tcp_zero_window_timeout_ns, offsetof(struct mnet_config, tcp_zero_window_timeout_ns) == 224);
+LAYOUT(config_tcp_syn_cookies, offsetof(struct mnet_config, tcp_syn_cookies) == 232);
+LAYOUT(config_tcp_syn_retries, offsetof(struct mnet_config, tcp_syn_retries) == 236);
+LAYOUT(config_tcp_syn_ack_retries, offsetof(struct mnet_config, tcp_syn_ack_retries) == 240);
+LAYOUT(config_reserved2, offsetof(struct mnet_config, reserved2) == 244);
 
 LAYOUT(pollfd_size, sizeof(struct mnet_pollfd) == 16);
 LAYOUT(pollfd_fd, offsetof(struct mnet_pollfd, fd) == 0);

@@ -9,7 +9,7 @@ mod common;
 use common::bulk::Bulk;
 use common::path::Conditions;
 use common::world::{CLIENT, SERVER};
-use mnet_core::config::{Config, CongestionAlgorithm};
+use mnet_core::config::{Config, CongestionAlgorithm, EcnMode};
 use std::time::Duration;
 
 /// 100 Mbit/s, 50 ms each way, and a queue of 100 Mbit/s for 100 ms. Acknowledgements have a path
@@ -132,4 +132,50 @@ fn shares_fairly(mut path: Bulk) {
     let index = fairness(&shares);
     assert!(index >= 0.9, "{index:.3}: {shares:.2?}");
     assert!(shares.iter().sum::<f64>() >= 0.9, "{shares:.2?}");
+}
+
+/// A queue that marks from a third of a bandwidth-delay product on instead of filling up: nothing is
+/// lost, nothing is sent again, and the path stays full.
+fn marks_instead_of_losses(ecn: EcnMode, algorithm: CongestionAlgorithm) {
+    let mut config = Bulk::large(algorithm);
+    config.tcp.ecn = ecn;
+    let mut path = long_and_fast(&config);
+    // Room for what slow start sends until the first mark has come back.
+    path.world.path[CLIENT].conditions.rate = Some((100_000_000, 5_000_000));
+    path.world.path[CLIENT].conditions.mark = Some(400_000);
+    path.connect();
+    let shares: Vec<f64> = (0..6)
+        .map(|_| path.run(Duration::from_secs(5))[0])
+        .collect();
+    let fates = path.world.path[CLIENT].fates;
+    let counters = *path.world.sides[CLIENT].stack.counters();
+    assert_eq!((fates.queue_full, counters.tcp_retransmits), (0, 0));
+    assert!(
+        shares[1..].iter().all(|share| *share >= 0.9),
+        "{shares:.2?}"
+    );
+    assert!(fates.marked > 0, "the queue marks");
+    let reductions = counters.tcp_ecn_reductions;
+    // Once in a round trip of 100 ms, at most.
+    assert!((1..=300).contains(&reductions), "{reductions}");
+    let received = path.world.sides[SERVER]
+        .stack
+        .counters()
+        .tcp_ecn_marks_received;
+    assert_eq!(received, fates.marked, "every mark arrives");
+}
+
+#[test]
+fn marks_take_the_place_of_losses_with_classic_ecn() {
+    marks_instead_of_losses(EcnMode::Active, CongestionAlgorithm::Cubic);
+}
+
+#[test]
+fn marks_take_the_place_of_losses_with_accurate_ecn() {
+    marks_instead_of_losses(EcnMode::Accurate, CongestionAlgorithm::Cubic);
+}
+
+#[test]
+fn marks_take_the_place_of_losses_with_new_reno() {
+    marks_instead_of_losses(EcnMode::Active, CongestionAlgorithm::NewReno);
 }

@@ -38,6 +38,8 @@ pub struct Conditions {
     pub detour: Duration,
     /// Bits per second, with a queue of so many bytes in front that drops what does not fit.
     pub rate: Option<(u64, usize)>,
+    /// Bytes in that queue from which on packets that are ECN-capable are marked.
+    pub mark: Option<usize>,
     /// Larger IP packets do not pass.
     pub mtu: usize,
     /// Whether their sender is told.
@@ -59,6 +61,7 @@ impl Conditions {
             reorder: 0,
             detour: Duration::ZERO,
             rate: None,
+            mark: None,
             mtu: usize::MAX,
             icmp: true,
             down: false,
@@ -73,6 +76,7 @@ pub struct Fates {
     pub duplicated: u64,
     pub corrupted: u64,
     pub queue_full: u64,
+    pub marked: u64,
     pub too_big: u64,
     pub down: u64,
 }
@@ -106,7 +110,7 @@ impl Direction {
     }
 
     /// Takes a frame at `now`.
-    pub fn send(&mut self, now: Instant, frame: Vec<u8>, random: &mut Random) -> Outcome {
+    pub fn send(&mut self, now: Instant, mut frame: Vec<u8>, random: &mut Random) -> Outcome {
         let mut outcome = Outcome::default();
         let conditions = self.conditions;
         if frame[12..14] == [8, 6] {
@@ -130,6 +134,7 @@ impl Direction {
             self.fates.lost += 1;
             return outcome;
         }
+        self.mark(now, &mut frame);
         let Some(sent) = self.through_the_queue(now, frame.len()) else {
             self.fates.queue_full += 1;
             return outcome;
@@ -165,6 +170,22 @@ impl Direction {
             }
         }
         random.per_mille(chance)
+    }
+
+    /// What an active queue management does instead of dropping (RFC 3168 §5).
+    fn mark(&mut self, now: Instant, frame: &mut [u8]) {
+        let (Some((rate, _)), Some(most)) = (self.conditions.rate, self.conditions.mark) else {
+            return;
+        };
+        let waiting = self.idle_at.saturating_since(now).as_nanos() * u128::from(rate);
+        let is_capable = frame[12..14] == [8, 0] && frame[15] & 3 != 0;
+        if is_capable && waiting > most as u128 * 8_000_000_000 {
+            self.fates.marked += 1;
+            frame[15] |= 3;
+            frame[24..26].fill(0);
+            let sum = checksum(&frame[14..34], 0).to_be_bytes();
+            frame[24..26].copy_from_slice(&sum);
+        }
     }
 
     /// When the last bit has left the bottleneck; `None` if the queue is full.

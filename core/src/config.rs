@@ -3,6 +3,7 @@
 use crate::error::ConfigError;
 use crate::ip::TIME_TO_LIVE;
 use crate::pool::HEADROOM;
+use crate::tcp::{CONNECTION_BYTES, HALF_OPEN_BYTES, LISTENER_BYTES, TIME_WAIT_BYTES};
 use core::time::Duration;
 
 /// Choices for a whole stack. Every limit has a default derived from [`Config::memory`].
@@ -318,17 +319,15 @@ pub struct Limits {
 
 /// The smallest workable pool: the reserve, and a few frames for data.
 const MIN_FRAMES: usize = 96;
-/// Table entries are counted with this many bytes each, demultiplexing and timers included.
-const CONNECTION_BYTES: usize = 896;
-/// The same for half-open connections and TIME-WAIT.
-const SMALL_ENTRY_BYTES: usize = 128;
-/// The same for a neighbour, and for a UDP socket.
+/// Tables beside a frame's bytes: its descriptor, and half a range of data behind holes.
+const FRAME_TABLE_BYTES: usize = crate::pool::META_BYTES + crate::tcp::RANGE_BYTES / 2;
+/// Bytes for a neighbour, and for a UDP socket, with all their tables.
 const NEIGHBOUR_BYTES: usize = 128;
 /// The same for the count of a peer's connections.
 const PEER_BYTES: usize = 64;
 const UDP_SOCKET_BYTES: usize = 256;
 /// Tables of a fixed size: destinations, rate limits, settings of connections.
-const FIXED_BYTES: usize = 28 << 10;
+const FIXED_BYTES: usize = 32 << 10;
 /// Most entries of a kind: handles have 24 bits for them.
 const MAX_ENTRIES: usize = 1 << 20;
 
@@ -360,7 +359,8 @@ impl Limits {
         }
         let frame_size = (HEADROOM + config.max_mtu).next_multiple_of(64);
         let connections = config.max_connections.unwrap_or(
-            (config.memory / 4 / (CONNECTION_BYTES + 2 * SMALL_ENTRY_BYTES)).clamp(16, MAX_ENTRIES),
+            (config.memory / 4 / (CONNECTION_BYTES + HALF_OPEN_BYTES + TIME_WAIT_BYTES))
+                .clamp(16, MAX_ENTRIES),
         );
         let half_open = config.max_half_open.unwrap_or(connections.min(4_096));
         let time_wait = config.max_time_wait.unwrap_or(connections.min(16_384));
@@ -371,14 +371,17 @@ impl Limits {
             return Err(ConfigError::LimitOutOfRange);
         }
         let tables = connections * CONNECTION_BYTES
-            + (half_open + time_wait + config.max_listeners) * SMALL_ENTRY_BYTES
+            + half_open * HALF_OPEN_BYTES
+            + time_wait * TIME_WAIT_BYTES
+            + config.max_listeners * LISTENER_BYTES
             + neighbours(config) * NEIGHBOUR_BYTES
             + config
                 .max_connections_per_peer
                 .map_or(0, |_| connections * PEER_BYTES)
             + config.max_udp_sockets * UDP_SOCKET_BYTES
             + FIXED_BYTES;
-        let frames = config.memory.saturating_sub(tables) / (frame_size + 24);
+        let frame_bytes = frame_size + FRAME_TABLE_BYTES;
+        let frames = config.memory.saturating_sub(tables) / frame_bytes;
         if frames < MIN_FRAMES {
             return Err(ConfigError::MemoryTooSmall);
         }

@@ -1,7 +1,7 @@
 //! Demultiplexing: from the addresses and ports of a segment to its connection, at a cost that
 //! does not depend on how many connections there are, nor on who chose the ports.
 //!
-//! Open addressing with linear probing, at most half full. The hash is keyed with a secret of
+//! Open addressing with linear probing, at most half full, so 16 bytes for each entry. The hash is keyed with a secret of
 //! this boot, so nobody outside can make entries collide. Table entries are 32-bit references
 //! that the owner resolves; the owner compares the full key.
 
@@ -147,7 +147,6 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct Demux {
     slots: Box<[Slot]>,
-    mask: usize,
     used: usize,
 }
 
@@ -159,10 +158,15 @@ fn low(hash: u64) -> u32 {
     hash as u32
 }
 
+const SLOTS_PER_ENTRY: usize = 2;
+
 impl Demux {
+    /// Bytes of the table for each entry that it has room for.
+    pub(crate) const ENTRY_BYTES: usize = SLOTS_PER_ENTRY * size_of::<Slot>();
+
     /// A table for at most `entries` entries.
     pub(crate) fn new(entries: usize) -> Self {
-        let slots = (entries.max(4) * 2).next_power_of_two();
+        let slots = entries.max(4) * SLOTS_PER_ENTRY;
         Self {
             slots: vec![
                 Slot {
@@ -172,7 +176,6 @@ impl Demux {
                 slots
             ]
             .into_boxed_slice(),
-            mask: slots - 1,
             used: 0,
         }
     }
@@ -183,10 +186,36 @@ impl Demux {
         self.used
     }
 
+    /// Where an entry with this hash belongs: the hash as a fraction of the table.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "less than the number of slots"
+    )]
+    fn home(&self, hash: u32) -> usize {
+        ((u64::from(hash) * self.slots.len() as u64) >> 32) as usize
+    }
+
+    fn behind(&self, at: usize) -> usize {
+        if at + 1 == self.slots.len() {
+            0
+        } else {
+            at + 1
+        }
+    }
+
+    /// Steps from one slot to another.
+    fn distance(&self, from: usize, to: usize) -> usize {
+        if from <= to {
+            to - from
+        } else {
+            self.slots.len() - from + to
+        }
+    }
+
     /// The entry with this hash for which `is_it` holds.
     pub(crate) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let hash = low(hash);
-        let mut at = hash as usize & self.mask;
+        let mut at = self.home(hash);
         loop {
             let slot = self.slots[at];
             if slot.entry == EMPTY {
@@ -195,7 +224,7 @@ impl Demux {
             if slot.hash == hash && is_it(slot.entry) {
                 return Some(slot.entry);
             }
-            at = (at + 1) & self.mask;
+            at = self.behind(at);
         }
     }
 
@@ -207,9 +236,9 @@ impl Demux {
             return false;
         }
         let hash = low(hash);
-        let mut at = hash as usize & self.mask;
+        let mut at = self.home(hash);
         while self.slots[at].entry != EMPTY {
-            at = (at + 1) & self.mask;
+            at = self.behind(at);
         }
         self.slots[at] = Slot { hash, entry };
         self.used += 1;
@@ -218,24 +247,23 @@ impl Demux {
 
     /// Removes an entry and closes the gap, so that no tombstones pile up.
     pub(crate) fn remove(&mut self, hash: u64, entry: u32) {
-        let mut gap = low(hash) as usize & self.mask;
+        let mut gap = self.home(low(hash));
         while self.slots[gap].entry != entry {
             if self.slots[gap].entry == EMPTY {
                 return;
             }
-            gap = (gap + 1) & self.mask;
+            gap = self.behind(gap);
         }
         self.used -= 1;
         let mut at = gap;
         loop {
-            at = (at + 1) & self.mask;
+            at = self.behind(at);
             let slot = self.slots[at];
             if slot.entry == EMPTY {
                 break;
             }
             // An entry may move back to the gap unless that lies in front of its home.
-            let home = slot.hash as usize & self.mask;
-            if (at.wrapping_sub(home) & self.mask) >= (at.wrapping_sub(gap) & self.mask) {
+            if self.distance(self.home(slot.hash), at) >= self.distance(gap, at) {
                 self.slots[gap] = slot;
                 gap = at;
             }
@@ -245,13 +273,13 @@ impl Demux {
 
     /// Replaces an entry's reference: its key and hash stay.
     pub(crate) fn replace(&mut self, hash: u64, old: u32, new: u32) {
-        let mut at = low(hash) as usize & self.mask;
+        let mut at = self.home(low(hash));
         while self.slots[at].entry != EMPTY {
             if self.slots[at].entry == old {
                 self.slots[at].entry = new;
                 return;
             }
-            at = (at + 1) & self.mask;
+            at = self.behind(at);
         }
     }
 }
@@ -319,6 +347,17 @@ mod tests {
     fn behaves_like_a_map_when_hashes_collide() {
         for seed in 0..40u8 {
             let mut rng = Rng::new([seed; 32]);
+            // Homes at both ends of the table.
+            let hashes = [
+                0,
+                1,
+                2,
+                3,
+                7,
+                u64::from(u32::MAX),
+                u64::from(u32::MAX) - 1,
+                0xfff0_0000,
+            ];
             let mut demux = Demux::new(32);
             let mut model: BTreeMap<u32, u64> = BTreeMap::new();
             for _ in 0..2_000 {
@@ -326,7 +365,7 @@ mod tests {
                 if let Some(hash) = model.remove(&entry) {
                     demux.remove(hash, entry);
                 } else {
-                    let hash = u64::from(rng.u32() % 8) * 9;
+                    let hash = hashes[rng.u32() as usize % 8];
                     let fits = model.len() < 32;
                     assert_eq!(demux.insert(hash, entry), fits);
                     if fits {

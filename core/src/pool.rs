@@ -56,6 +56,9 @@ struct Meta {
     descriptor: Descriptor,
 }
 
+/// Bytes of a pool beside each frame.
+pub(crate) const META_BYTES: usize = size_of::<Meta>();
+
 /// A fixed number of frames of one size.
 #[derive(Debug)]
 pub struct FramePool {

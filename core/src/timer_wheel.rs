@@ -59,6 +59,9 @@ pub(crate) struct TimerWheel {
 }
 
 impl TimerWheel {
+    /// Bytes for each user.
+    pub(crate) const ENTRY_BYTES: usize = size_of::<Entry>();
+
     /// A wheel for the users 0 to `users - 1`, that starts at `now`.
     pub(crate) fn new(users: usize, now: Instant) -> Self {
         Self {

@@ -25,9 +25,9 @@ use super::accecn::is_not_overtaken;
 use super::autotune::Reading;
 use super::congestion::Congestion;
 use super::isn::timestamp_clock;
-use super::params::{ACK_EVERY, MAX_RANGES};
+use super::params::{ACK_EVERY, OUT_OF_ORDER_SLACK};
 use super::rack::micros;
-use super::reassembly::{BlockId, push_or_merge, trim_front};
+use super::reassembly::{QueueId, push_or_merge, trim_front};
 use super::recovery::Arrival;
 use super::reply::{Head, Reply};
 use super::scoreboard::{Delivered, Edges, Marks};
@@ -92,7 +92,7 @@ impl Tcb {
             && segment.ack == self.snd_una
             && segment.sack_blocks().is_empty()
             && u32::from(segment.window) << self.snd_scale == self.snd_wnd
-            && self.out_of_order == BlockId::NONE
+            && self.out_of_order == QueueId::NONE
             && !self.flags.intersects(unusual)
             && recent
     }
@@ -706,7 +706,7 @@ impl Tcb {
         let mut taken = len;
         let before = self.rcv_nxt;
         self.rcv_nxt += len;
-        if self.out_of_order != BlockId::NONE {
+        if self.out_of_order != QueueId::NONE {
             let filled = shared.reassembly.take_in_order(
                 &mut self.out_of_order,
                 cx.pool,
@@ -755,7 +755,7 @@ impl Tcb {
     fn text_out_of_order(&mut self, shared: &mut Shared, cx: &mut Context<'_>, frame: Frame) {
         self.duplicate_ack_due();
         let full = u32::from(super::announced_mss(self.key.local, self.mtu)).max(1);
-        let limit = 2 * (self.rcv_wnd() / full) as usize + MAX_RANGES;
+        let limit = 2 * (self.rcv_wnd() / full) as usize + OUT_OF_ORDER_SLACK;
         if !shared.budget.may_keep_out_of_order(cx.pool)
             || shared.reassembly.frames(self.out_of_order) >= limit
         {

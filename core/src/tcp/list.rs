@@ -99,6 +99,9 @@ pub(super) struct IndexList {
 }
 
 impl IndexList {
+    /// Bytes for each number.
+    pub(super) const LINK_BYTES: usize = size_of::<Link>();
+
     /// A list for the numbers 0 to `bound - 1`.
     pub(super) fn new(bound: usize) -> Self {
         Self {

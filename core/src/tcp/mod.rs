@@ -9,7 +9,8 @@
 //!   they were lost at all; `congestion`: how much may be on its way; `ecn` and `accecn`: marks
 //!   instead of losses.
 //! - `pacing`: that it does not go in bursts; `autotune`: how large buffers may grow.
-//! - `send_queue` and `reassembly`: data, in the frames of the pool.
+//! - `send_queue` and `reassembly`: data, in the frames of the pool; `ranges`: the order of what
+//!   waits behind holes.
 //! - `passive`, `listener`, `half_open`, `syn_cookie`, `peers`: connections before they are
 //!   connections, and who may have one; `time_wait`: afterwards.
 //! - `user`: the calls of the user; `settings`: what the user may choose.
@@ -27,6 +28,7 @@ mod accecn;
 mod autotune;
 mod congestion;
 mod ecn;
+mod footprint;
 mod frto;
 mod half_open;
 mod input;
@@ -40,6 +42,7 @@ mod passive;
 mod peers;
 mod prr;
 mod rack;
+mod ranges;
 mod reassembly;
 mod recovery;
 mod reply;
@@ -62,6 +65,8 @@ mod timers;
 mod user;
 
 pub use ecn::EcnFeedback;
+pub(crate) use footprint::{CONNECTION_BYTES, HALF_OPEN_BYTES, LISTENER_BYTES, TIME_WAIT_BYTES};
+pub(crate) use reassembly::RANGE_BYTES;
 pub use settings::{TcpSetting, TcpSettings};
 pub use state::State;
 pub use user::{TcpEntry, TcpInfo};
@@ -223,12 +228,14 @@ impl Tcp {
         now: Instant,
     ) -> Result<Self, ConfigError> {
         let Limits {
+            frames,
             connections,
             half_open,
             time_wait,
             frame_size,
             ..
         } = *limits;
+        let demux_secret = rng.key();
         let payload = frame_size.saturating_sub(HEADROOM + 40);
         let profile = Profile::new(config).map_err(|_| ConfigError::LimitOutOfRange)?;
         Ok(Self {
@@ -236,7 +243,7 @@ impl Tcp {
                 params: Params::new(config),
                 profiles: Profiles::new(profile),
                 budget: Budget::new(limits, u32::try_from(payload).unwrap_or(u32::MAX)),
-                reassembly: Reassembly::new((connections / 8).max(16)),
+                reassembly: Reassembly::new(frames / 2, &demux_secret),
                 replies: Replies::new(),
                 accecn: accecn::counters(config.ecn, connections),
             },
@@ -246,7 +253,7 @@ impl Tcp {
             time_wait: TimeWaitTable::new(time_wait),
             listeners: Slab::new(max_listeners),
             demux: Demux::new(connections + half_open + time_wait + max_listeners),
-            demux_secret: rng.key(),
+            demux_secret,
             latest: u32::MAX,
             secrets: Secrets::new(rng),
             cookies: SynCookies::new(rng),

@@ -737,7 +737,7 @@ mod tests {
             params,
             profiles: Profiles::new(settings),
             budget: Budget::new(&limits, 1_460),
-            reassembly: Reassembly::new(1),
+            reassembly: Reassembly::new(1, &[1; 16]),
             replies: Replies::new(),
             accecn: crate::tcp::slab::Slab::new(0),
         };

@@ -101,8 +101,14 @@ pub(super) const PAWS_IDLE_SECONDS: u32 = 24 * 24 * 3600;
 /// (CVE-2016-5696).
 pub(super) const CHALLENGE_ACKS_PER_SECOND: u8 = 5;
 
-/// Holes that the receive queue of a connection may have; what would make more of them is dropped.
-pub(super) const MAX_RANGES: usize = 32;
+/// Ranges behind holes that a connection may have while as many are left for all others; what would
+/// make more of them is dropped. A window of 1 MiB of which every second segment is lost has 360.
+pub(super) const MAX_RANGES: u32 = 1_024;
+/// Those that it may have as long as there are any.
+pub(super) const MIN_RANGES: u32 = 4;
+/// Frames with data behind holes that a connection may hold beyond twice what its window would
+/// fill: so few bytes in a frame are no accident.
+pub(super) const OUT_OF_ORDER_SLACK: usize = 32;
 
 /// Segments without a connection of their own (resets, answers from TIME-WAIT) that wait to be
 /// sent. Each is an answer, so the next batch's are no worse for what is dropped.

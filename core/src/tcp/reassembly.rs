@@ -4,21 +4,22 @@
 //! together, so that one-byte segments cannot pin the pool (of two neighbouring frames in order,
 //! the second one's data never fits into the first).
 //!
-//! Data behind holes is kept as ranges, each a queue of frames without holes. A connection has at
-//! most [`MAX_RANGES`] of them, in a block that it holds only while there are any; the number of
-//! blocks bounds them for the whole stack. So the work for a segment is bounded too, whatever an
-//! attacker sends (CVE-2018-5390).
+//! Data behind holes is kept as ranges (`ranges`), each a queue of frames without holes. The whole
+//! stack has a fixed number of them, of which a connection may have as many as are left for all
+//! others, and [`MAX_RANGES`] at most. The work for a segment is bounded whatever an attacker sends
+//! (CVE-2018-5390).
 
-use super::params::MAX_RANGES;
+use super::params::{MAX_RANGES, MIN_RANGES};
+use super::ranges::{List, Path, Ranges};
 use super::seq::SeqNum;
 use crate::pool::{Descriptor, Frame, FramePool, FrameQueue};
 use alloc::boxed::Box;
 
-/// A connection's block of ranges, if it has one.
+/// A connection's data behind holes, if it has any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BlockId(u32);
+pub(super) struct QueueId(u32);
 
-impl BlockId {
+impl QueueId {
     /// No data is out of order.
     pub(super) const NONE: Self = Self(u32::MAX);
 }
@@ -28,87 +29,85 @@ impl BlockId {
 pub(super) enum Refused {
     /// All of it is there already.
     Duplicate,
-    /// The connection has as many ranges as it may have, or all blocks are in use.
+    /// The connection has as many ranges as it may have, or the stack has none left.
     TooManyRanges,
 }
 
-/// Data without holes.
+/// One connection's data behind holes.
 #[derive(Debug)]
-struct Range {
-    start: SeqNum,
-    end: SeqNum,
-    frames: FrameQueue,
-    /// The block's clock when data last arrived for it.
-    touched: u32,
-}
-
-#[derive(Debug)]
-struct Block {
-    /// In order, apart from each other.
-    ranges: heapless::Vec<Range, MAX_RANGES>,
-    /// Counts the frames that came.
-    clock: u32,
+struct Queue {
+    list: List,
+    /// In all its ranges.
+    frames: usize,
     next_free: u32,
 }
 
-/// All blocks of the stack.
+/// All data behind holes.
 #[derive(Debug)]
 pub(super) struct Reassembly {
-    blocks: Box<[Block]>,
+    queues: Box<[Queue]>,
     first_free: u32,
+    ranges: Ranges,
 }
 
+/// Bytes of tables for each range.
+pub(crate) const RANGE_BYTES: usize = size_of::<super::ranges::Range>() + size_of::<Queue>();
+
 impl Reassembly {
-    pub(super) fn new(blocks: usize) -> Self {
-        let count = u32::try_from(blocks).unwrap_or(u32::MAX - 1);
-        let blocks = (0..count).map(|i| Block {
-            ranges: heapless::Vec::new(),
-            clock: 0,
+    /// Room for `ranges` ranges, which as many connections may have. `secret` is of this boot.
+    pub(super) fn new(ranges: usize, secret: &[u8; 16]) -> Self {
+        let count = u32::try_from(ranges).unwrap_or(u32::MAX - 1);
+        let queue = |i| Queue {
+            list: List::EMPTY,
+            frames: 0,
             next_free: if i + 1 == count { u32::MAX } else { i + 1 },
-        });
+        };
         Self {
-            blocks: blocks.collect(),
+            queues: (0..count).map(queue).collect(),
             first_free: if count == 0 { u32::MAX } else { 0 },
+            ranges: Ranges::new(ranges, secret),
         }
     }
 
-    /// Frames that the block holds.
-    pub(super) fn frames(&self, id: BlockId) -> usize {
-        self.blocks.get(id.0 as usize).map_or(0, |block| {
-            block.ranges.iter().map(|range| range.frames.len()).sum()
-        })
+    /// Frames that the connection holds here.
+    pub(super) fn frames(&self, id: QueueId) -> usize {
+        self.queue(id).map_or(0, |queue| queue.frames)
     }
 
-    fn allocate(&mut self, id: &mut BlockId) -> bool {
-        if *id == BlockId::NONE {
-            let Some(block) = self.blocks.get(self.first_free as usize) else {
+    fn queue(&self, id: QueueId) -> Option<&Queue> {
+        self.queues.get(id.0 as usize)
+    }
+
+    fn allocate(&mut self, id: &mut QueueId) -> bool {
+        if *id == QueueId::NONE {
+            let Some(queue) = self.queues.get(self.first_free as usize) else {
                 return false;
             };
-            *id = BlockId(self.first_free);
-            self.first_free = block.next_free;
+            *id = QueueId(self.first_free);
+            self.first_free = queue.next_free;
         }
         true
     }
 
+    fn release_if_empty(&mut self, id: &mut QueueId) {
+        if let Some(queue) = self.queues.get_mut(id.0 as usize)
+            && queue.list.len() == 0
+        {
+            queue.next_free = self.first_free;
+            self.first_free = id.0;
+            *id = QueueId::NONE;
+        }
+    }
+
     /// The ranges as SACK blocks (RFC 2018 §4): that of the latest frame first, then the others
     /// from the latest change to the oldest, as many as `out` has room for. Returns how many.
-    pub(super) fn latest(&self, id: BlockId, out: &mut [(SeqNum, SeqNum)]) -> usize {
-        let Some(block) = self.blocks.get(id.0 as usize) else {
+    pub(super) fn latest(&self, id: QueueId, out: &mut [(SeqNum, SeqNum)]) -> usize {
+        let Some(queue) = self.queue(id) else {
             return 0;
         };
         let mut count = 0;
-        let mut before = None;
-        for place in out {
-            // `touched` is unique: ages are compared, so the clock may wrap.
-            let age = |range: &Range| block.clock.wrapping_sub(range.touched);
-            let latest = block
-                .ranges
-                .iter()
-                .filter(|range| before.is_none_or(|before| age(range) > before))
-                .min_by_key(|range| age(range));
-            let Some(range) = latest else { break };
+        for (place, range) in out.iter_mut().zip(self.ranges.latest(&queue.list)) {
             *place = (range.start, range.end);
-            before = Some(age(range));
             count += 1;
         }
         count
@@ -118,41 +117,37 @@ impl Reassembly {
     /// a change of the range that it lies in.
     pub(super) fn duplicate(
         &mut self,
-        id: BlockId,
+        id: QueueId,
         start: SeqNum,
         end: SeqNum,
     ) -> Option<(SeqNum, SeqNum)> {
-        let block = self.blocks.get_mut(id.0 as usize)?;
-        let range = block
-            .ranges
-            .iter_mut()
-            .find(|range| range.end.after(start))
-            .filter(|range| range.start.before(end))?;
-        block.clock = block.clock.wrapping_add(1);
-        range.touched = block.clock;
+        let Self { queues, ranges, .. } = self;
+        let list = &mut queues.get_mut(id.0 as usize)?.list;
+        let path = ranges.path(list, start);
+        let inside = |index: &u32| ranges.get(*index).is_some_and(|r| r.end.after(start));
+        let index = path
+            .at()
+            .filter(inside)
+            .or_else(|| ranges.behind(list, &path))?;
+        let range = ranges.get(index)?;
+        if !range.start.before(end) {
+            return None;
+        }
         let right = if end.before(range.end) {
             end
         } else {
             range.end
         };
-        Some((start.latest(range.start), right))
-    }
-
-    fn release_if_empty(&mut self, id: &mut BlockId) {
-        if let Some(block) = self.blocks.get_mut(id.0 as usize)
-            && block.ranges.is_empty()
-        {
-            block.next_free = self.first_free;
-            self.first_free = id.0;
-            *id = BlockId::NONE;
-        }
+        let left = start.latest(range.start);
+        ranges.touch(list, index);
+        Some((left, right))
     }
 
     /// Keeps a frame with data behind a hole; its descriptor says which. The change in the number
     /// of frames held is added to `held`.
     pub(super) fn insert(
         &mut self,
-        id: &mut BlockId,
+        id: &mut QueueId,
         pool: &mut FramePool,
         frame: Frame,
         held: &mut usize,
@@ -161,8 +156,13 @@ impl Reassembly {
             pool.free(frame);
             return Err(Refused::TooManyRanges);
         }
-        let result = match self.blocks.get_mut(id.0 as usize) {
-            Some(block) => block.insert(pool, frame, held),
+        let result = match self.queues.get_mut(id.0 as usize) {
+            Some(queue) => {
+                *held -= queue.frames;
+                let result = queue.insert(&mut self.ranges, pool, frame);
+                *held += queue.frames;
+                result
+            }
             None => {
                 pool.free(frame);
                 Ok(())
@@ -176,21 +176,25 @@ impl Reassembly {
     /// Frames that turn out to be old are freed and taken off `held`.
     pub(super) fn take_in_order(
         &mut self,
-        id: &mut BlockId,
+        id: &mut QueueId,
         pool: &mut FramePool,
         rcv_nxt: SeqNum,
         received: &mut FrameQueue,
         held: &mut usize,
     ) -> u32 {
         let mut next = rcv_nxt;
-        let Some(block) = self.blocks.get_mut(id.0 as usize) else {
+        let Some(queue) = self.queues.get_mut(id.0 as usize) else {
             return 0;
         };
-        while let Some(range) = block.ranges.first_mut()
+        let list = &mut queue.list;
+        while let Some(first) = self.ranges.behind(list, &Path::START)
+            && let Some(range) = self.ranges.get(first)
             && range.start.before_or_at(next)
+            && let Some((end, mut frames)) = self.ranges.remove_behind(list, &Path::START)
         {
+            queue.frames -= frames.len();
             // What was received twice goes.
-            while let Some(frame) = range.frames.pop_front(pool) {
+            while let Some(frame) = frames.pop_front(pool) {
                 let descriptor = pool.descriptor_mut(&frame);
                 let skip = next.since(SeqNum::new(descriptor.seq));
                 if skip >= u32::from(descriptor.len) {
@@ -199,28 +203,26 @@ impl Reassembly {
                     continue;
                 }
                 trim_front(descriptor, skip);
-                range.frames.push_front(pool, frame);
+                frames.push_front(pool, frame);
                 break;
             }
-            next = next.latest(range.end);
-            received.append(pool, &mut range.frames);
-            block.ranges.remove(0);
+            next = next.latest(end);
+            received.append(pool, &mut frames);
         }
         self.release_if_empty(id);
         next.since(rcv_nxt)
     }
 
-    /// Gives all frames and the block back, and returns how many frames there were.
-    pub(super) fn clear(&mut self, id: &mut BlockId, pool: &mut FramePool) -> usize {
-        let Some(block) = self.blocks.get_mut(id.0 as usize) else {
+    /// Gives all frames and ranges back, and returns how many frames there were.
+    pub(super) fn clear(&mut self, id: &mut QueueId, pool: &mut FramePool) -> usize {
+        let Some(queue) = self.queues.get_mut(id.0 as usize) else {
             return 0;
         };
-        let mut freed = 0;
-        for range in &mut block.ranges {
-            freed += range.frames.len();
-            range.frames.clear(pool);
+        let freed = queue.frames;
+        queue.frames = 0;
+        while let Some((_, mut frames)) = self.ranges.remove_behind(&mut queue.list, &Path::START) {
+            frames.clear(pool);
         }
-        block.ranges.clear();
         self.release_if_empty(id);
         freed
     }
@@ -284,28 +286,25 @@ fn push_front_or_merge(queue: &mut FrameQueue, pool: &mut FramePool, frame: Fram
     1
 }
 
-impl Block {
+impl Queue {
     fn insert(
         &mut self,
+        ranges: &mut Ranges,
         pool: &mut FramePool,
         frame: Frame,
-        held: &mut usize,
     ) -> Result<(), Refused> {
-        self.clock = self.clock.wrapping_add(1);
-        let touched = self.clock;
         let descriptor = pool.descriptor_mut(&frame);
         let mut start = SeqNum::new(descriptor.seq);
         let mut end = start + u32::from(descriptor.len);
-        // The first range that ends at or behind the new data's start. Mostly there is none, or
-        // it is the last one.
-        let mut at = self.ranges.len();
-        while let Some(range) = at.checked_sub(1).and_then(|i| self.ranges.get(i))
-            && start.before_or_at(range.end)
-        {
-            at -= 1;
+        if let Some(newest) = self.continues_newest(ranges, (start, end)) {
+            self.append(ranges, pool, frame, newest, end);
+            return Ok(());
         }
-        if let Some(range) = self.ranges.get(at)
-            && range.start.before_or_at(start)
+        let path = ranges.path(&self.list, start);
+        let mut joins_previous = None;
+        if let Some(index) = path.at()
+            && let Some(range) = ranges.get(index)
+            && start.before_or_at(range.end)
         {
             // It starts inside this range or at its end.
             let known = range.end.since(start);
@@ -315,77 +314,88 @@ impl Block {
             }
             trim_front(descriptor, known);
             start += known;
+            joins_previous = Some(index);
         }
         // Ranges that it covers whole go; one that it overlaps at the end keeps its own data.
-        let behind = |ranges: &[Range]| {
-            ranges
-                .iter()
-                .position(|range| !range.end.before_or_at(start))
-        };
-        let next = behind(&self.ranges).unwrap_or(self.ranges.len());
-        while let Some(range) = self.ranges.get_mut(next)
+        let mut following = ranges.behind(&self.list, &path);
+        while let Some(range) = following.and_then(|index| ranges.get(index))
             && range.end.before_or_at(end)
+            && let Some((_, mut frames)) = ranges.remove_behind(&mut self.list, &path)
         {
-            *held -= range.frames.len();
-            range.frames.clear(pool);
-            self.ranges.remove(next);
+            self.frames -= frames.len();
+            frames.clear(pool);
+            following = ranges.behind(&self.list, &path);
         }
-        if let Some(range) = self.ranges.get(next)
-            && range.start.before(end)
+        let mut joins_next = None;
+        if let Some(index) = following
+            && let Some(range) = ranges.get(index)
+            && range.start.before_or_at(end)
         {
             let known = end.since(range.start);
             trim_back(pool.descriptor_mut(&frame), known);
             end = range.start;
+            joins_next = Some(index);
         }
-        let joins_previous = next
-            .checked_sub(1)
-            .is_some_and(|i| self.ranges[i].end == start);
-        let joins_next = self
-            .ranges
-            .get(next)
-            .is_some_and(|range| range.start == end);
         match (joins_previous, joins_next) {
-            (true, false) => {
-                let range = &mut self.ranges[next - 1];
-                range.end = end;
-                range.touched = touched;
-                *held += push_or_merge(&mut range.frames, pool, frame);
+            (Some(index), None) => self.append(ranges, pool, frame, index, end),
+            (Some(index), Some(_)) => {
+                self.append(ranges, pool, frame, index, end);
+                if let Some((end, mut frames)) = ranges.remove_behind(&mut self.list, &path)
+                    && let Some(range) = ranges.get_mut(index)
+                {
+                    range.end = end;
+                    range.frames.append(pool, &mut frames);
+                }
             }
-            (true, true) => {
-                let mut following = self.ranges.remove(next);
-                let range = &mut self.ranges[next - 1];
-                *held += push_or_merge(&mut range.frames, pool, frame);
-                range.end = following.end;
-                range.touched = touched;
-                range.frames.append(pool, &mut following.frames);
+            (None, Some(index)) => {
+                if let Some(range) = ranges.get_mut(index) {
+                    range.start = start;
+                    self.frames += push_front_or_merge(&mut range.frames, pool, frame);
+                }
+                ranges.touch(&mut self.list, index);
             }
-            (false, true) => {
-                let range = &mut self.ranges[next];
-                range.start = start;
-                range.touched = touched;
-                *held += push_front_or_merge(&mut range.frames, pool, frame);
-            }
-            (false, false) => {
-                if self.ranges.is_full() {
+            (None, None) => {
+                let own = self.list.len();
+                let allowed = own < MIN_RANGES || (own < MAX_RANGES && own < ranges.free());
+                let added = allowed.then(|| ranges.insert(&mut self.list, &path, (start, end)));
+                let Some(range) = added.flatten().and_then(|index| ranges.get_mut(index)) else {
                     pool.free(frame);
                     return Err(Refused::TooManyRanges);
-                }
-                let mut frames = FrameQueue::default();
-                frames.push_back(pool, frame);
-                *held += 1;
-                // Cannot fail: there is room.
-                let _ = self.ranges.insert(
-                    next,
-                    Range {
-                        start,
-                        end,
-                        frames,
-                        touched,
-                    },
-                );
+                };
+                range.frames.push_back(pool, frame);
+                self.frames += 1;
             }
         }
         Ok(())
+    }
+
+    /// The range that grew last, if `start..end` continues it and nothing else: mostly it does.
+    fn continues_newest(&self, ranges: &Ranges, (start, end): (SeqNum, SeqNum)) -> Option<u32> {
+        let newest = self.list.newest()?;
+        let apart = |index| {
+            ranges
+                .get(index)
+                .is_some_and(|range| range.start.after(end))
+        };
+        let continues =
+            ranges.get(newest)?.end == start && ranges.following(newest).is_none_or(apart);
+        continues.then_some(newest)
+    }
+
+    /// Appends a frame, which ends at `end`, to the range that ends where it starts.
+    fn append(
+        &mut self,
+        ranges: &mut Ranges,
+        pool: &mut FramePool,
+        frame: Frame,
+        index: u32,
+        end: SeqNum,
+    ) {
+        if let Some(range) = ranges.get_mut(index) {
+            range.end = end;
+            self.frames += push_or_merge(&mut range.frames, pool, frame);
+        }
+        ranges.touch(&mut self.list, index);
     }
 }
 
@@ -399,6 +409,8 @@ mod tests {
     const FRAME: usize = 256;
     /// Where received data starts in a frame.
     const START: u16 = 66;
+    /// Of all connections together.
+    const RANGES: usize = 64;
 
     /// A frame with the stream's bytes from `offset`; the byte at offset n is n % 251.
     fn frame(pool: &mut FramePool, base: SeqNum, offset: u32, len: u16) -> Frame {
@@ -430,8 +442,8 @@ mod tests {
         for seed in 0..40u8 {
             let mut rng = Rng::new([seed; 32]);
             let mut pool = FramePool::new(128, FRAME);
-            let mut reassembly = Reassembly::new(1);
-            let mut id = BlockId::NONE;
+            let mut reassembly = Reassembly::new(RANGES, &[seed; 16]);
+            let mut id = QueueId::NONE;
             let mut held = 0;
             let base = SeqNum::new(0u32.wrapping_sub(rng.u32() % 4_000));
             let mut have = vec![false; 4_400];
@@ -489,7 +501,7 @@ mod tests {
                     .all(|(i, byte)| usize::from(*byte) == i % 251)
             );
             reassembly.clear(&mut id, &mut pool);
-            assert_eq!((pool.free_frames(), id), (pool.frames(), BlockId::NONE));
+            assert_eq!((pool.free_frames(), id), (pool.frames(), QueueId::NONE));
         }
     }
 
@@ -497,8 +509,8 @@ mod tests {
     fn one_byte_segments_share_frames_in_either_direction() {
         for backwards in [false, true] {
             let mut pool = FramePool::new(64, FRAME);
-            let mut reassembly = Reassembly::new(1);
-            let (mut id, mut held) = (BlockId::NONE, 0);
+            let mut reassembly = Reassembly::new(1, &[1; 16]);
+            let (mut id, mut held) = (QueueId::NONE, 0);
             for i in 0..1_000 {
                 let offset = if backwards { 1_000 - i } else { 1 + i };
                 let piece = frame(&mut pool, SeqNum::new(0), offset, 1);
@@ -513,34 +525,64 @@ mod tests {
         }
     }
 
+    /// One connection gets half of the ranges, and every other one still gets some.
     #[test]
-    fn holes_and_blocks_are_bounded() {
-        let mut pool = FramePool::new(64, FRAME);
-        let mut reassembly = Reassembly::new(1);
-        let (mut id, mut other, mut held) = (BlockId::NONE, BlockId::NONE, 0);
-        let mut insert = |id: &mut BlockId, pool: &mut FramePool, offset| {
-            let piece = frame(pool, SeqNum::new(u32::MAX - 20), offset, 1);
-            reassembly.insert(id, pool, piece, &mut held)
+    fn holes_are_bounded_for_each_connection_and_for_all() {
+        let mut pool = FramePool::new(4_000, FRAME);
+        let mut reassembly = Reassembly::new(3_000, &[1; 16]);
+        let mut held = 0;
+        let mut fill = |id: &mut QueueId, pool: &mut FramePool| {
+            let mut holes = 0;
+            let refused = loop {
+                let base = SeqNum::new(u32::MAX - 20);
+                let piece = frame(pool, base, 1 + 2 * holes, 1);
+                match reassembly.insert(id, pool, piece, &mut held) {
+                    Ok(()) => holes += 1,
+                    Err(refused) => break refused,
+                }
+            };
+            assert_eq!(refused, Refused::TooManyRanges);
+            let mut again = |offset, pool: &mut FramePool| {
+                let piece = frame(pool, SeqNum::new(u32::MAX - 20), offset, 1);
+                reassembly.insert(id, pool, piece, &mut held)
+            };
+            assert_eq!(again(1, pool), Err(Refused::Duplicate));
+            assert_eq!(again(2, pool), Ok(()), "filling a hole is always possible");
+            holes
         };
-        for i in 0..u32::try_from(MAX_RANGES).unwrap() {
-            assert_eq!(insert(&mut id, &mut pool, 1 + 2 * i), Ok(()));
+        let mut ids = [QueueId::NONE; 11];
+        let counts: Vec<u32> = ids.iter_mut().map(|id| fill(id, &mut pool)).collect();
+        assert_eq!(counts[..3], [MAX_RANGES, 989, 495], "{counts:?}");
+        assert_eq!(counts[10], MIN_RANGES, "{counts:?}");
+        let freed: usize = ids
+            .iter_mut()
+            .map(|id| reassembly.clear(id, &mut pool))
+            .sum();
+        assert_eq!((freed, pool.free_frames()), (held, pool.frames()));
+        assert_eq!(
+            (reassembly.ranges.free(), ids),
+            (3_000, [QueueId::NONE; 11])
+        );
+    }
+
+    /// RFC 2018 §4: the block of the latest segment first, then the others as they changed.
+    #[test]
+    fn blocks_come_from_the_latest_change_to_the_oldest() {
+        let mut pool = FramePool::new(64, FRAME);
+        let mut reassembly = Reassembly::new(RANGES, &[1; 16]);
+        let (mut id, mut held) = (QueueId::NONE, 0);
+        let base = SeqNum::new(u32::MAX - 500);
+        for offset in [100, 300, 500, 700, 110] {
+            let piece = frame(&mut pool, base, offset, 10);
+            reassembly
+                .insert(&mut id, &mut pool, piece, &mut held)
+                .unwrap();
         }
-        assert_eq!(
-            insert(&mut id, &mut pool, 1_001),
-            Err(Refused::TooManyRanges)
-        );
-        assert_eq!(insert(&mut id, &mut pool, 1), Err(Refused::Duplicate));
-        assert_eq!(
-            insert(&mut other, &mut pool, 1),
-            Err(Refused::TooManyRanges)
-        );
-        assert_eq!(
-            insert(&mut id, &mut pool, 2),
-            Ok(()),
-            "filling a hole is always possible"
-        );
-        assert_eq!(pool.frames() - pool.free_frames(), held);
-        reassembly.clear(&mut id, &mut pool);
-        assert_eq!(pool.free_frames(), pool.frames());
+        reassembly.duplicate(id, base + 295, base + 305).unwrap();
+        let mut out = [<(SeqNum, SeqNum)>::default(); 3];
+        assert_eq!(reassembly.latest(id, &mut out), 3);
+        let block = |left, right| (base + left, base + right);
+        assert_eq!(out, [block(300, 310), block(100, 120), block(700, 710)]);
+        assert_eq!(reassembly.clear(&mut id, &mut pool), held);
     }
 }

@@ -41,7 +41,7 @@ impl Tcb {
     pub(super) fn has_sack_blocks(&self) -> bool {
         let (left, right) = self.duplicate;
         self.flags.contains(TcbFlags::SACK)
-            && (self.out_of_order != super::reassembly::BlockId::NONE || left != right)
+            && (self.out_of_order != super::reassembly::QueueId::NONE || left != right)
     }
 
     /// The blocks to report in a segment that has `room` bytes for them beside its payload and

@@ -1,5 +1,5 @@
-//! What all connections share: the configuration, the budget of frames, the blocks for data out
-//! of order, and the queue of segments that belong to no connection.
+//! What all connections share: the configuration, the budget of frames, the data out of
+//! order, and the queue of segments that belong to no connection.
 
 use super::accecn::AccEcn;
 use super::params::{MIN_WINDOW_SEGMENTS, Params};

@@ -22,6 +22,9 @@ pub(super) struct Slab<T> {
 }
 
 impl<T> Slab<T> {
+    /// Bytes for each place.
+    pub(super) const PLACE_BYTES: usize = size_of::<Place<T>>();
+
     pub(super) fn new(places: usize) -> Self {
         let count = u32::try_from(places).unwrap_or(NONE - 2).min(NONE - 2);
         Self {

@@ -7,7 +7,7 @@ use super::frto::{Doubt, Frto};
 use super::params::{CHALLENGE_ACKS_PER_SECOND, PAWS_IDLE_SECONDS, QUICK_ACKS};
 use super::prr::Prr;
 use super::rack::Rack;
-use super::reassembly::BlockId;
+use super::reassembly::QueueId;
 use super::rtt::RttEstimator;
 use super::send_queue::SendQueue;
 use super::seq::SeqNum;
@@ -316,7 +316,7 @@ pub(super) struct Tcb {
     pub(super) unread: u32,
     pub(super) reading: Reading,
     /// Data behind holes.
-    pub(super) out_of_order: BlockId,
+    pub(super) out_of_order: QueueId,
     /// What has arrived twice and is to be reported; none if empty.
     pub(super) duplicate: (SeqNum, SeqNum),
     pub(super) timestamps: Timestamps,
@@ -419,7 +419,7 @@ impl Tcb {
             received: FrameQueue::default(),
             unread: 0,
             reading: Reading::new(rcv_nxt),
-            out_of_order: BlockId::NONE,
+            out_of_order: QueueId::NONE,
             duplicate: (rcv_nxt, rcv_nxt),
             timestamps: agreed.timestamps.unwrap_or_default(),
             quick_acks: QUICK_ACKS,

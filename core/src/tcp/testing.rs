@@ -74,7 +74,7 @@ impl Bench {
                 params,
                 profiles: Profiles::new(settings),
                 budget: Budget::new(&limits, 1_460),
-                reassembly: Reassembly::new(1),
+                reassembly: Reassembly::new(1, &[1; 16]),
                 replies: Replies::new(),
             },
             pool: FramePool::new(frames, 1_664),

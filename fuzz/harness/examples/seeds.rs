@@ -353,6 +353,130 @@ fn toolchain() {
 }
 
 /// A segment of peer `index` with nothing spoiled.
+/// A guest that does everything right, and guests that each do one thing wrong.
+fn hvt_guest() {
+    let hypercall = |number: u8, gpa: u32| [&[0, number][..], &gpa.to_le_bytes()].concat();
+    let memory = |gpa: u32, bytes: &[u8]| {
+        let len = u8::try_from(bytes.len()).expect("small");
+        [&[1][..], &gpa.to_le_bytes(), &[len], bytes].concat()
+    };
+    let ring = |offset: u16, bytes: &[u8]| {
+        let len = u8::try_from(bytes.len()).expect("small");
+        [&[2][..], &offset.to_le_bytes(), &[len], bytes].concat()
+    };
+    let submit = |count: u16| [&[3][..], &count.to_le_bytes()].concat();
+    let words = |words: &[u64]| {
+        words
+            .iter()
+            .flat_map(|w| w.to_le_bytes())
+            .collect::<Vec<_>>()
+    };
+    const AT: u32 = 0x20_0000 - 0x1000;
+    let block = words(&[3, 512, 0x11_0000, 512, 0]);
+    let net = |handle, data, len| words(&[handle, data, len, 0]);
+    let entry = |operation: u32, handle: u32, data: u64, len: u32, id: u32| {
+        let submission = solo5_abi::hvt::Submission {
+            operation,
+            handle,
+            data,
+            len,
+            id,
+            reserved: 0,
+        };
+        submission.as_bytes().to_vec()
+    };
+    let all = [
+        hypercall(1, AT),
+        memory(AT, &words(&[0x10_0000, 20])),
+        hypercall(2, AT),
+        memory(AT, &words(&[1000, 0, 0])),
+        hypercall(3, AT),
+        memory(AT, &block),
+        hypercall(4, AT),
+        hypercall(5, AT),
+        memory(AT, &net(1, 0x12_0000, 60)),
+        hypercall(6, AT),
+        memory(AT, &net(2, 0x12_0000, 1514)),
+        hypercall(7, AT),
+        memory(AT, &words(&[0x11_0000, 7])),
+        hypercall(8, AT),
+    ];
+    write("hvt_guest", "hypercalls", &all.concat());
+    for (name, bytes) in [
+        ("number_0", hypercall(0, AT)),
+        ("number_9", hypercall(9, AT)),
+        ("argument_at_the_end", hypercall(1, 0x20_0000 - 7)),
+        ("argument_beyond", hypercall(3, u32::MAX)),
+        (
+            "text_beyond",
+            [memory(AT, &words(&[0x10_0000, u64::MAX])), hypercall(2, AT)].concat(),
+        ),
+        (
+            "frame_in_the_ring",
+            [memory(AT, &net(1, 0x20_0000, 60)), hypercall(7, AT)].concat(),
+        ),
+        (
+            "block_beyond",
+            [
+                memory(AT, &words(&[3, u64::MAX - 511, 0, 512, 0])),
+                hypercall(5, AT),
+            ]
+            .concat(),
+        ),
+        (
+            "cookie_beyond",
+            [memory(AT, &words(&[0x20_0000 - 511, 0])), hypercall(8, AT)].concat(),
+        ),
+    ] {
+        write("hvt_guest", name, &bytes);
+    }
+    let entries = [
+        ring(128, &entry(1, 1, 0x11_0000, 60, 0)),
+        ring(160, &entry(2, 1, 0x12_0000, 1514, 1)),
+        ring(192, &entry(2, 2, 0x13_0000, 1514, 2)),
+        ring(224, &entry(1, 99, u64::MAX, u32::MAX, 0)),
+        ring(256, &entry(2, 0, 0, 0, 3)),
+        ring(288, &entry(7, 1, 0, 0, 4)),
+        submit(6),
+    ]
+    .concat();
+    write("hvt_guest", "ring", &entries);
+    // Counters of the tender overwritten, between two rounds.
+    let overwritten = [
+        &entries[..],
+        &ring(64, &[0xff; 12]),
+        &submit(0),
+        &submit(40),
+    ]
+    .concat();
+    write("hvt_guest", "ring_counters", &overwritten);
+    write("hvt_guest", "ring_too_many", &submit(1025));
+    let beyond = [ring(128, &entry(2, 1, 0x20_0000 - 8, 9, 0)), submit(1)].concat();
+    write("hvt_guest", "ring_frame_beyond", &beyond);
+    let full = [submit(1024), submit(1024)].concat();
+    write("hvt_guest", "ring_full", &full);
+    let instruction = |code: &[u8], rcx: u32| {
+        let len = u8::try_from(code.len()).expect("small");
+        [&[4, len][..], code, &rcx.to_le_bytes(), &[0; 4]].concat()
+    };
+    let instructions = [
+        instruction(&[0x0f, 0x01, 0x12], 0),
+        instruction(&[0x48, 0xcb], 0),
+        instruction(&[0x0f, 0x30], 0xc000_0100),
+        instruction(&[0x0f, 0x30], 0xc000_0080),
+        instruction(&[0xf3, 0x48, 0x0f, 0xae, 0xd0], 0),
+        instruction(&[0x8e, 0xd0], 0),
+    ];
+    write("hvt_guest", "instructions", &instructions.concat());
+    let forged = |port: u8, rip: u64, rsp: u64| [&[5, port][..], &words(&[rip, rsp])].concat();
+    let exceptions = [
+        forged(0xce, 0x10_0000, 0x1f_0000),
+        forged(0xce, 0x1_0000_20e2, 0x1_0000_3fd0),
+        forged(0xce, 0x1_0000_20e2, 0x1_0000_3ff8),
+    ];
+    write("hvt_guest", "exceptions", &exceptions.concat());
+}
+
 fn segment(index: u8, flags: u8, payload: u8) -> [u8; 8] {
     [0, index, flags, 0, 0, 0, 0, payload]
 }
@@ -546,5 +670,6 @@ fn main() {
     tcp();
     ipv6();
     toolchain();
+    hvt_guest();
     stack();
 }

@@ -4,12 +4,14 @@
 //! code under test panics itself. `cargo fuzz` calls them with bytes of its own making, and the
 //! test `corpus` replays the committed corpora on stable Rust.
 
+mod hvt;
 mod image;
 mod ipv6;
 mod packets;
 mod stack;
 mod wire;
 
+pub use hvt::hvt_guest;
 pub use image::{elf_image, manifest_note, manifest_source};
 pub use ipv6::{ipv6, ndp, stack_ipv6};
 pub use stack::{stack_frames, stack_raw};
@@ -19,10 +21,11 @@ pub use wire::{arp, ethernet, icmp, ipv4, tcp_header, tcp_options, udp};
 pub type Target = fn(&[u8]);
 
 /// All targets, under the names of their files and corpora.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("arp", arp),
     ("elf_image", elf_image),
     ("ethernet", ethernet),
+    ("hvt_guest", hvt_guest),
     ("icmp", icmp),
     ("ipv4", ipv4),
     ("ipv6", ipv6),

@@ -1,0 +1,349 @@
+//! The tender of virtual machines against its guest: hypercalls, the network ring, instructions that
+//! are emulated, and exceptions that are none.
+//!
+//! An input is a list of operations, each a byte that says which and what it needs:
+//!
+//! | | |
+//! |---|---|
+//! | 0 | hypercall: port, a byte above [`PORT_BASE`]; address, 4 bytes |
+//! | 1 | change guest memory: address, 4 bytes; length, a byte; that many bytes |
+//! | 2 | change the ring: offset, 2 bytes; length, a byte; that many bytes |
+//! | 3 | submit: number of entries, 2 bytes; then the ring is served |
+//! | 4 | execute an instruction: length, a byte; that many bytes; `rcx` and `rdx`, 4 bytes each |
+//! | 5 | write to a port of a handler: port, a byte; `rip` and `rsp`, 8 bytes each |
+//!
+//! What must hold: nothing outside guest memory is passed to the host, ever; what a guest does wrong
+//! is its fault, and ends it; the ring's counters of the tender are the tender's own.
+
+use std::cell::Cell;
+use std::mem::offset_of;
+
+use kvm_bindings::kvm_regs;
+use solo5_abi::hvt::{PORT_BASE, RING_AREA, RING_ENTRIES, Ring};
+use solo5_tender::hvt::emulate::{Effect, emulate};
+use solo5_tender::hvt::host::{GuestBytes, Host, Outcome};
+use solo5_tender::hvt::hypercall::{Fault, Next, hypercall};
+use solo5_tender::hvt::memory::{Ram, Size};
+use solo5_tender::hvt::monitor::{BASE, Frame, Monitor, PORT_EXCEPTION};
+use solo5_tender::hvt::paging::Layout;
+use solo5_tender::hvt::ring::HostRing;
+
+/// Bytes of guest memory; the ring is behind.
+const MEMORY: u64 = 2 << 20;
+/// Network devices have these indices.
+const NET: std::ops::Range<u64> = 1..3;
+/// The block device.
+const BLOCK: u64 = 3;
+const CAPACITY: u64 = 1 << 20;
+
+/// A host that checks what it is asked for, and does what a device could do to the memory.
+struct World {
+    start: usize,
+    /// Frames that wait.
+    frames: Cell<u32>,
+    net_reads: Cell<u32>,
+}
+
+impl World {
+    /// Checks that the bytes are the guest's.
+    fn check(&self, bytes: GuestBytes) {
+        let at = bytes.start.addr().get();
+        let offset = at.checked_sub(self.start).expect("below guest memory");
+        let end = offset.checked_add(bytes.len).expect("beyond all memory");
+        assert!(end as u64 <= MEMORY, "behind guest memory");
+    }
+
+    /// Writes as much as a device might.
+    fn fill(&self, room: GuestBytes, len: usize) {
+        self.check(room);
+        let len = len.min(room.len);
+        // SAFETY: checked to be guest memory, which is mapped.
+        unsafe { room.start.write_bytes(0xa5, len) };
+    }
+
+    /// Reads all of it.
+    fn look(&self, bytes: GuestBytes) -> u8 {
+        self.check(bytes);
+        (0..bytes.len).fold(0, |sum, at| {
+            // SAFETY: checked to be guest memory, which is mapped.
+            sum ^ unsafe { bytes.start.add(at).read_volatile() }
+        })
+    }
+}
+
+// SAFETY: `check` is called before the bytes are touched.
+unsafe impl Host for World {
+    fn console(&self, text: GuestBytes) {
+        self.look(text);
+    }
+
+    fn walltime(&self) -> u64 {
+        1
+    }
+
+    fn poll(&self, _timeout: u64) -> u64 {
+        2
+    }
+
+    fn has_net(&self) -> bool {
+        true
+    }
+
+    fn has_block(&self) -> bool {
+        true
+    }
+
+    fn is_net(&self, index: u64) -> bool {
+        NET.contains(&index)
+    }
+
+    fn net_write(&self, index: u64, frame: GuestBytes) -> Outcome {
+        assert!(self.is_net(index));
+        self.look(frame);
+        Outcome::Ok
+    }
+
+    fn net_read(&self, index: u64, room: GuestBytes) -> Result<usize, Outcome> {
+        assert!(self.is_net(index));
+        self.check(room);
+        self.net_reads.set(self.net_reads.get() + 1);
+        match self.frames.get().checked_sub(1) {
+            Some(left) => {
+                self.frames.set(left);
+                self.fill(room, 60);
+                Ok(room.len.min(60))
+            }
+            None => Err(Outcome::Again),
+        }
+    }
+
+    fn capacity(&self, index: u64) -> Option<u64> {
+        (index == BLOCK).then_some(CAPACITY)
+    }
+
+    fn block_write(&self, index: u64, offset: u64, data: GuestBytes) -> Outcome {
+        assert!(index == BLOCK && offset < CAPACITY);
+        assert!(
+            offset
+                .checked_add(data.len as u64)
+                .is_some_and(|end| end <= CAPACITY)
+        );
+        self.look(data);
+        Outcome::Ok
+    }
+
+    fn block_read(&self, index: u64, offset: u64, room: GuestBytes) -> Outcome {
+        assert!(index == BLOCK && offset < CAPACITY);
+        assert!(
+            offset
+                .checked_add(room.len as u64)
+                .is_some_and(|end| end <= CAPACITY)
+        );
+        self.fill(room, room.len);
+        Outcome::Ok
+    }
+}
+
+/// Takes an operation apart.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.bytes(N)?.try_into().ok()
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn word(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn half(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn quad(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn counted(&mut self) -> Option<&'a [u8]> {
+        let len = self.byte()?;
+        self.bytes(len.into())
+    }
+}
+
+/// A guest that does what the input says.
+struct Guest {
+    ram: Ram,
+    ring: HostRing,
+    world: World,
+    /// What the guest says it has submitted.
+    submitted: u32,
+}
+
+/// A guest's end.
+struct Ended;
+
+impl From<Fault> for Ended {
+    fn from(fault: Fault) -> Self {
+        let text = fault.to_string();
+        assert!(text.starts_with("Invalid guest "), "{text}");
+        Self
+    }
+}
+
+impl Guest {
+    fn new() -> Self {
+        let size = Size::new(MEMORY, true).expect("a size that there is");
+        let ram = Ram::new(size, false).expect("memory");
+        let ring = HostRing::new(&ram).expect("a ring");
+        let world = World {
+            start: ram.area().as_ptr().addr(),
+            frames: Cell::new(20),
+            net_reads: Cell::new(0),
+        };
+        Self {
+            ram,
+            ring,
+            world,
+            submitted: 0,
+        }
+    }
+
+    /// The ring's area as the guest writes to it.
+    fn ring_write(&self, offset: usize, bytes: &[u8]) {
+        let area = self.ram.ring_area().expect("a ring");
+        let room = usize::try_from(RING_AREA).expect("2 MiB");
+        for (at, &byte) in (offset..room).zip(bytes) {
+            // SAFETY: inside the area.
+            unsafe { area.add(at).write_volatile(byte) };
+        }
+    }
+
+    fn ring_word(&self, offset: usize) -> u32 {
+        let area = self.ram.ring_area().expect("a ring");
+        // SAFETY: inside the ring, and aligned.
+        unsafe { area.add(offset).cast::<u32>().read_volatile() }
+    }
+
+    fn step(&mut self, input: &mut Input<'_>) -> Option<Result<(), Ended>> {
+        Some(match input.byte()? % 6 {
+            0 => {
+                let port = PORT_BASE + u16::from(input.byte()?);
+                let gpa = input.word()?;
+                match hypercall(&self.ram, &self.world, port, gpa) {
+                    Ok(Next::Continue) => Ok(()),
+                    Ok(Next::Halt { .. }) => Err(Ended),
+                    Err(fault) => Err(fault.into()),
+                }
+            }
+            1 => {
+                let gpa = u64::from(input.word()?);
+                for (address, byte) in (gpa..).zip(input.counted()?) {
+                    let inside = self.ram.write(address, byte).is_ok();
+                    assert_eq!(inside, address < MEMORY);
+                }
+                Ok(())
+            }
+            2 => {
+                let offset = input.half()?;
+                self.ring_write(offset.into(), input.counted()?);
+                self.submitted = self.ring_word(offset_of!(Ring, guest));
+                Ok(())
+            }
+            3 => {
+                let before = self.submitted;
+                self.submitted = before.wrapping_add(input.half()?.into());
+                let tail = offset_of!(Ring, guest);
+                self.ring_write(tail, &self.submitted.to_le_bytes());
+                self.world.net_reads.set(0);
+                let result = self.ring.process(&self.ram, &self.world);
+                // One pass is one pass, and no device is asked again that was empty.
+                assert!(self.world.net_reads.get() <= RING_ENTRIES);
+                if result.is_ok() {
+                    // Whatever the guest wrote there, the tender's counter is right again.
+                    let head = self.ring_word(offset_of!(Ring, host));
+                    assert_eq!(head, self.submitted);
+                    assert!(!self.ring.has_work());
+                }
+                result.map_err(Ended::from)
+            }
+            4 => {
+                let code = input.counted()?;
+                let registers = kvm_regs {
+                    rcx: input.word()?.into(),
+                    rdx: input.word()?.into(),
+                    ..kvm_regs::default()
+                };
+                self.execute(code, &registers);
+                Ok(())
+            }
+            _ => {
+                let port = u16::from(input.byte()?);
+                forge_exception(port, input.quad()?, input.quad()?);
+                Ok(())
+            }
+        })
+    }
+
+    fn execute(&self, code: &[u8], registers: &kvm_regs) {
+        let before = Frame {
+            rip: 0x10_0000,
+            cs: 0x23,
+            rflags: 0x3202,
+            rsp: 0x1f_0000,
+            ss: 0x1b,
+        };
+        let mut frame = before;
+        let stack = |address| self.ram.read(address).ok();
+        let effect = emulate(code, registers, &mut frame, stack);
+        let privilege = (frame.cs, frame.ss, frame.rflags);
+        assert_eq!(privilege, (before.cs, before.ss, before.rflags));
+        match effect {
+            None => assert_eq!(frame, before),
+            Some(Effect::None) => assert_ne!(frame.rip, before.rip),
+            Some(Effect::FsBase(base) | Effect::GsBase(base)) => {
+                assert!(base >> 47 == 0 || base >> 47 == 0x1_ffff);
+            }
+        }
+    }
+}
+
+/// A guest that writes to a handler's port itself is not taken for the handler.
+fn forge_exception(port: u16, rip: u64, rsp: u64) {
+    thread_local! {
+        static MONITOR: Monitor = {
+            let layout = Layout {
+                boot_end: 0x1_4000,
+                segments: &[],
+                size: MEMORY,
+                ring: Some(MEMORY),
+                guard: None,
+            };
+            Monitor::new(layout).expect("memory")
+        };
+    }
+    MONITOR.with(|monitor| {
+        let exception = monitor.exception(port, rip, rsp);
+        if let Some(exception) = exception {
+            // Only code in ring 0 is there, with its stack.
+            assert!(rip >= BASE && rsp >= BASE && port >= PORT_EXCEPTION);
+            assert!(exception.vector < 32);
+        }
+    });
+}
+
+/// A hostile guest of `solo5-hvt`.
+pub fn hvt_guest(data: &[u8]) {
+    let mut guest = Guest::new();
+    let mut input = Input(data);
+    while let Some(Ok(())) = guest.step(&mut input) {}
+}

@@ -255,3 +255,33 @@ pub fn jump(to: u64) -> Vec<u8> {
     code.extend([0xff, 0xe0]); // jmp rax
     code
 }
+
+/// Machine code that stores a 64-bit number at this address.
+pub fn store_quad(to: u64, value: u64) -> Vec<u8> {
+    let mut code = vec![0x48, 0xb8]; // mov rax, imm64
+    code.extend(value.to_le_bytes());
+    code.extend(store_result(to));
+    code
+}
+
+/// Machine code of a hypercall whose argument, at the start of the page of data, is these words.
+pub fn hypercall(number: u16, argument: &[u64]) -> Vec<u8> {
+    let mut code = Vec::new();
+    for (at, &word) in (DATA..).step_by(8).zip(argument) {
+        code.extend(store_quad(at, word));
+    }
+    code.push(0xba); // mov edx, imm32
+    code.extend(u32::from(0x500 + number).to_le_bytes());
+    code.push(0xb8); // mov eax, imm32
+    code.extend(address(DATA));
+    code.push(0xef); // out dx, eax
+    code
+}
+
+/// Machine code that halts an hvt guest.
+pub fn halt(status: u64) -> Vec<u8> {
+    hypercall(8, &[0, status])
+}
+
+/// Machine code that does nothing for ever.
+pub const SPIN: [u8; 2] = [0xeb, 0xfe];

@@ -1,4 +1,4 @@
-//! Runs `solo5-spt` on images made to order.
+//! Runs the tenders on images made to order.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -37,6 +37,13 @@ pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
 /// A command that runs `solo5-spt`.
 pub fn spt<T: AsRef<OsStr>>(args: impl IntoIterator<Item = T>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_solo5-spt"));
+    command.args(args);
+    command
+}
+
+/// A command that runs `solo5-hvt`.
+pub fn hvt<T: AsRef<OsStr>>(args: impl IntoIterator<Item = T>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_solo5-hvt"));
     command.args(args);
     command
 }

@@ -77,7 +77,7 @@ pub struct TcpConfig {
     /// Explicit congestion notification (RFC 3168, RFC 9768). Default [`EcnMode::Passive`].
     pub ecn: EcnMode,
     /// How long an acknowledgement may wait for company: default 40 ms, at most 500 ms
-    /// (RFC 9293 §3.8.6.3 MUST-59).
+    /// (RFC 9293 §3.8.6.3 MUST-40).
     pub delayed_ack: Duration,
     /// How long a closed connection is remembered: default 60 s. RFC 9293 §3.4.1 asks for 2 MSL,
     /// 4 minutes; this is what Linux uses.
@@ -146,12 +146,12 @@ impl Default for TcpConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Keepalive {
     /// How long nothing has arrived before the first probe: 1 s to 24 days. Default 2 hours
-    /// (MUST-28: no less by default).
+    /// (MUST-27, MUST-28: no less by default).
     pub idle: Duration,
     /// Between probes: 1 s to 24 days. Default 75 s.
     pub interval: Duration,
     /// Unanswered probes after which the connection fails, 1 to 255: after one more interval, with
-    /// "timed out". Default 9 (MUST-27: more than one).
+    /// "timed out". Default 9 (MUST-29: more than one).
     pub count: u8,
 }
 
@@ -410,6 +410,15 @@ mod tests {
             "{limits:?}"
         );
         assert!(limits.connections >= 1_000, "{limits:?}");
+    }
+
+    /// RFC 9293 §3.8.4 (MUST-25, MUST-28), §3.8.3 (SHLD-11).
+    #[test]
+    fn times_are_what_the_standard_asks_for_by_default() {
+        let hours = Duration::from_secs(2 * 3_600);
+        assert!(Keepalive::default().idle >= hours);
+        assert_eq!(TcpConfig::default().keepalive, None);
+        assert!(TcpConfig::default().user_timeout >= Duration::from_secs(100));
     }
 
     #[test]

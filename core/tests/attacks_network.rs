@@ -277,6 +277,7 @@ fn row_20_forged_errors_do_not_touch_connections() {
 }
 
 /// Row 20: a connection that is being opened ends at once only if its own SYN is quoted.
+/// RFC 9293 §3.9.2.2 (MUST-54).
 #[test]
 fn row_20_a_refusal_must_quote_the_syn() {
     let mut host = Host::with_peer();
@@ -451,6 +452,35 @@ fn row_23_the_budget_of_errors_does_not_tell_which_port_is_open() {
     );
 }
 
+/// OSEC-2019-01 and its kin: what a frame held before does not go out with what it holds next.
+#[test]
+fn row_34_no_answer_holds_bytes_of_an_earlier_frame() {
+    const CANARY: u8 = 0xa5;
+    let mut host = Host::with_peer();
+    let local = at(OURS, 80);
+    host.stack.tcp_listen(local, 4).unwrap();
+    let filler = from_peer(&ipv4(PEER, OURS, protocol::TCP, &[CANARY; 1_480], |_| {}));
+    // More often than the pool has frames: each has held it.
+    for _ in 0..2 * host.stack.pool_frames().total {
+        assert_eq!(host.receive(&filler).len(), 0);
+    }
+    let syn = |port| tcp(at(PEER, 9), at(OURS, port), Flags::SYN, (1, 0), b"", |_| {});
+    let questions = [
+        from_peer(&syn(80)),
+        from_peer(&syn(81)),
+        ping(b""),
+        ping(b"x"),
+        from_peer(&udp(at(PEER, 9), at(OURS, 9), b"")),
+        arp_request((PEER_HW, PEER), OURS),
+    ];
+    for question in &questions {
+        let answers = host.receive(question);
+        assert_eq!(answers.len(), 1);
+        // One such byte may be part of a number.
+        assert!(answers[0].windows(2).all(|pair| pair != [CANARY; 2]));
+    }
+}
+
 /// Row 41: reflection. No frame is answered with much more than its own size, and none that came
 /// from or went to a group is answered at all.
 #[test]
@@ -515,6 +545,7 @@ fn row_41_answers_are_not_larger_than_questions_by_more_than_their_headers() {
 }
 
 /// Row 42: corruption. One flipped bit in a datagram is noticed, wherever it is.
+/// RFC 9293 §3.1 (MUST-3).
 #[test]
 fn row_42_no_flipped_bit_gets_through() {
     let mut host = Host::with_peer();

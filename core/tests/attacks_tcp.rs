@@ -276,6 +276,7 @@ fn row_16_segments_from_our_own_address_are_dropped() {
     assert_eq!(host.stack.usage().half_open, 0);
 }
 
+/// RFC 9293 §3.9.2.3 (MUST-63).
 #[test]
 fn row_16_syns_from_addresses_that_no_host_has_are_dropped() {
     let mut host = host();

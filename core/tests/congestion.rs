@@ -43,6 +43,7 @@ fn fills_the_path(mut path: Bulk) {
     assert_eq!(timeouts, 0, "losses are found and repaired without");
 }
 
+/// RFC 9293 §3.8.2 (MAY-18).
 #[test]
 fn one_connection_fills_a_long_and_fast_path_within_five_seconds_and_keeps_it_full() {
     fills_the_path(long_and_fast(&Bulk::large(CongestionAlgorithm::Cubic)));

@@ -334,6 +334,7 @@ fn ipv4_cases() -> Vec<Case> {
                 ether_type::IPV4,
                 &tcp(
                     peer(4_000),
+                    // RFC 9293 §3.9.2.3 (MUST-57).
                     SocketAddr::from((Ipv4Addr::BROADCAST, OPEN)),
                     Flags::SYN,
                     (1, 0),

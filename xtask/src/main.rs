@@ -9,6 +9,8 @@ mod dist;
 mod needs;
 mod report;
 mod rules;
+mod soak;
+mod spec;
 mod suites;
 
 use std::path::PathBuf;
@@ -41,6 +43,8 @@ enum Chore {
     },
     /// Write the generated files anew: include/mnet.h and the bindings of solo5-sys.
     Generate,
+    /// Simulate with ever new seeds, until a time is over or a seed fails.
+    Soak(soak::Arguments),
     #[command(flatten)]
     Suite(suites::Suite),
 }
@@ -54,6 +58,8 @@ fn main() -> ExitCode {
             .iter_mut()
             .try_for_each(cargo::succeed)
             .map(|()| true),
+        Chore::Soak(arguments) => soak::run(&arguments),
+        Chore::Suite(suites::Suite::Spec) => spec::print(),
         Chore::Suite(suite) => suites::run_all(&[suite]),
     };
     match result {

@@ -78,13 +78,13 @@ impl Tags {
         }
     }
 
-    /// Notes the identifiers in the comments of a file. In Rust, what follows `#[cfg(test)]` is
-    /// tests, as everything is in a folder `tests`.
+    /// Notes the identifiers in the comments of a file. In Rust, what follows `mod tests` is tests,
+    /// as everything is in a folder `tests`.
     fn read(&mut self, path: &str, text: &str) {
         let mut in_tests = path.contains("/tests/") || path.ends_with("/tests.rs");
         let marker = if path.ends_with(".rs") { "//" } else { "#" };
         for (number, line) in (1..).zip(text.lines()) {
-            in_tests |= line.trim() == "#[cfg(test)]";
+            in_tests |= line.starts_with("mod tests {");
             let Some((_, comment)) = line.split_once(marker) else {
                 continue;
             };

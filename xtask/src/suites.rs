@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use crate::cargo::{cargo, generators, metadata, workspace};
 use crate::report::{self, Outcome};
-use crate::{dist, needs, rules};
+use crate::{dist, needs, rules, spec};
 
 /// One line of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand, clap::ValueEnum)]
@@ -20,6 +20,9 @@ pub(crate) enum Suite {
     RustVersion,
     /// Dependencies between crates point the right way.
     Layers,
+    /// Every MUST of RFC 9293 is implemented and tested, and the tests that SECURITY.md names exist.
+    /// Alone it prints all requirements and where each stands.
+    Spec,
     /// Licences and sources of dependencies, by cargo-deny, if it is installed.
     Deny,
     /// Headers compile as C99, C11 and C++17 without a warning.
@@ -45,6 +48,7 @@ const ALL: &[Suite] = &[
     Suite::Fmt,
     Suite::RustVersion,
     Suite::Layers,
+    Suite::Spec,
     Suite::Deny,
     Suite::Headers,
     Suite::Lint,
@@ -93,6 +97,7 @@ impl Suite {
             Self::Fmt => "fmt",
             Self::RustVersion => "rust-version",
             Self::Layers => "layers",
+            Self::Spec => "spec",
             Self::Deny => "deny",
             Self::Headers => "headers",
             Self::Lint => "lint",
@@ -116,6 +121,7 @@ impl Suite {
             ])),
             Self::RustVersion => rules::rust_version(&metadata(&[])?),
             Self::Layers => rules::layers(&metadata(&["--no-deps"])?),
+            Self::Spec => spec::check(),
             Self::Deny => deny(),
             Self::Headers => headers(),
             Self::Lint => check_all(LINTED.iter().map(|what| {

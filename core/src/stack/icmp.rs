@@ -59,7 +59,8 @@ impl Stack {
             } => IcmpError::Unreachable,
             Message::TimeExceeded { code: 0 | 1 } => IcmpError::TimeExceeded,
             Message::ParameterProblem { .. } => IcmpError::ParameterProblem,
-            // Echo replies to nobody, redirects (routes are configured), source quench (RFC 6633)
+            // Echo replies to nobody, redirects (routes are configured), source quench (RFC 6633,
+            // RFC 9293 §3.9.2.2 MUST-55)
             // and what is not known.
             Message::EchoReply { .. }
             | Message::Unreachable { .. }
@@ -72,6 +73,7 @@ impl Stack {
 
     /// Hands an error to the socket whose packet it quotes. Only a packet from the address that
     /// the error was sent to can be ours; the transports check the rest (RFC 5927 §4).
+    /// RFC 9293 §3.9.2.2 (MUST-54).
     fn receive_icmp_error(&mut self, frame: Frame, packet: Packet, error: IcmpError) {
         let content = self.pool.content(&frame);
         let Ok((quoted, transport)) = ipv4::parse_quoted(content) else {

@@ -66,6 +66,7 @@ impl Stack {
         };
         let (source, destination) = (header.source(), header.destination());
         let (protocol, ecn) = (header.protocol, header.ecn());
+        // RFC 9293 §3.9.2.3 (MUST-63).
         if !is_host(source) || interface.v4.is_broadcast(source) || self.owns(source.into()) {
             return self.discard(frame, |c| &mut c.ip_bad_source);
         }
@@ -109,6 +110,7 @@ impl Stack {
             }
             protocol::UDP => self.receive_udp(frame, packet),
             protocol::ICMP => self.receive_icmp(frame, packet),
+            // RFC 9293 §3.9.2.3 (MUST-57).
             protocol::TCP => self.discard(frame, |c| &mut c.ip_broadcast_refused),
             _ => {
                 self.counters.ip_unknown_protocol += 1;

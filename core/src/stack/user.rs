@@ -87,6 +87,7 @@ impl Stack {
     /// address 0.0.0.0, :: or port 0 in it, the route decides the address and a random port is
     /// taken. A link-local peer's scope id says which interface it is on: its place, counted from 1;
     /// 0 will do if `local` tells, or if only one interface speaks IPv6.
+    /// RFC 9293 §3.9.1.1 (MUST-43, MUST-44, MUST-45, MUST-46).
     ///
     /// # Errors
     /// [`ConnectError`].

@@ -1,6 +1,6 @@
 //! Explicit congestion notification (RFC 3168, RFC 9768): a congested router marks packets instead of
 //! dropping them, the receiver echoes the mark, and the sender slows down without having lost
-//! anything.
+//! anything (RFC 9293 §3.8.2 SHLD-8).
 //!
 //! | rule | here |
 //! |---|---|

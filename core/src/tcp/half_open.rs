@@ -62,6 +62,7 @@ pub(super) enum Step {
     /// Send the SYN-ACK again.
     SendSynAck,
     /// The peer has gone.
+    /// RFC 9293 §3.5 (MUST-11: the listener is as before).
     Forget,
     /// It is a connection now; the segment is the first one for it.
     Open,

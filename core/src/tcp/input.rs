@@ -13,13 +13,14 @@
 //! | fourth: SYN; RFC 5961 §4 | `Tcb::synchronized` |
 //! | fifth: ACK; RFC 5961 §5 | `Tcb::acknowledgment`, `Tcb::take_acknowledgment` |
 //! | marks, received and echoed (RFC 3168 §6.1, RFC 9768 §3.2) | `Tcb::take_ecn_of_data`, `Tcb::take_echo` |
-//! | sixth: URG | left out: urgent data is delivered in line (RFC 6093 §6) |
+//! | sixth: URG | urgent data of any length is delivered in line (RFC 6093 §6; MUST-30, MUST-31) |
 //! | seventh: text | `Tcb::text` |
 //! | eighth: FIN | `Tcb::fin` |
 //!
-//! Acknowledgements are only noted here. They are built when the batch of received frames is over
-//! (`output`), so a burst of frames that were queued already is acknowledged once. That goes
-//! beyond "every second segment" (RFC 9293 §3.8.6.3 SHLD-19) for such bursts only.
+//! Acknowledgements are only noted here (RFC 9293 §3.10.7.4 MUST-58, MUST-59). They are built when
+//! the batch of received frames is over (`output`), so a burst of frames that were queued already is
+//! acknowledged once. That goes beyond "every second segment" (RFC 9293 §3.8.6.3 SHLD-19) for such
+//! bursts only.
 
 use super::accecn::is_not_overtaken;
 use super::autotune::Reading;
@@ -155,6 +156,7 @@ impl Tcb {
                 self.take_syn_ace(cx, segment.flags);
             }
         } else {
+            // RFC 9293 §3.5 (MUST-10).
             // Simultaneous open: the SYN goes again, with the acknowledgement.
             self.state = State::SynReceived;
             self.flags |= TcbFlags::SEND_SYN;
@@ -328,6 +330,7 @@ impl Tcb {
 
     /// Whether some of the segment lies in the window. One that fills a window of size zero is let
     /// through for its acknowledgement; its data is not taken.
+    /// RFC 9293 §3.4 (MUST-66).
     fn sequence_acceptable(&mut self, cx: &mut Context<'_>, segment: &Segment) -> bool {
         let len = segment.seq_len();
         let end = segment.seq + len;
@@ -376,6 +379,7 @@ impl Tcb {
     }
 
     /// Second step: only a reset with exactly the next number is believed.
+    /// RFC 9293 §3.5 (MUST-11), §3.5.2 (SHLD-2), §3.6 (MUST-12).
     fn reset_arrives(&mut self, cx: &mut Context<'_>, segment: &Segment) {
         if segment.seq != self.rcv_nxt {
             self.challenge_ack(cx);
@@ -394,6 +398,7 @@ impl Tcb {
     }
 
     /// Fifth step. `false`: the segment goes no further.
+    /// RFC 9293 §3.10.7.4 (MAY-12).
     fn acknowledgment(
         &mut self,
         shared: &mut Shared,
@@ -644,7 +649,7 @@ impl Tcb {
         // Cut what was received before and what the window does not cover.
         let old = self.rcv_nxt.since(segment.seq);
         if self.flags.contains(TcbFlags::ORPHAN) && old < segment.len {
-            // Nobody will read what is new in it (RFC 9293 §3.6.1, RFC 2525 §2.17).
+            // Nobody will read what is new in it (RFC 9293 §3.6.1 SHLD-3, RFC 2525 §2.17).
             cx.pool.free(frame);
             cx.counters.tcp_data_after_close += 1;
             self.send_reset(shared, cx);
@@ -731,7 +736,7 @@ impl Tcb {
     }
 
     /// Decides whether data in order is acknowledged with this batch or may wait
-    /// (RFC 9293 §3.8.6.3, MUST-59, SHLD-18, SHLD-19).
+    /// (RFC 9293 §3.8.6.3, MUST-40, SHLD-18, SHLD-19).
     fn acknowledge_later(&mut self, shared: &Shared, cx: &Context<'_>, taken: u32) {
         let unacknowledged = self.rcv_nxt.since(self.last_ack_sent);
         let full = u32::from(super::announced_mss(self.key.local, self.mtu));
@@ -752,6 +757,7 @@ impl Tcb {
         }
     }
 
+    /// RFC 9293 §3.10.7.4 (SHLD-31).
     fn text_out_of_order(&mut self, shared: &mut Shared, cx: &mut Context<'_>, frame: Frame) {
         self.duplicate_ack_due();
         let full = u32::from(super::announced_mss(self.key.local, self.mtu)).max(1);
@@ -802,6 +808,7 @@ impl Tcb {
 
     /// A segment has arrived out of order (RFC 5681 §4.2). Its peer counts the acknowledgements,
     /// unless there are SACK blocks to tell: then one for the batch says everything.
+    /// RFC 9293 §3.10.7.4 (MAY-13).
     fn duplicate_ack_due(&mut self) {
         if self.flags.contains(TcbFlags::SACK) {
             self.dup_acks_due = 1;

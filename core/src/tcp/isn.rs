@@ -39,6 +39,7 @@ impl Secrets {
     /// The initial sequence number M + F(4-tuple, secret), and the offset that is added to the
     /// clock in the connection's timestamps. Both grow from one connection of a 4-tuple to the
     /// next, so that segments of the former one are recognised as old.
+    /// RFC 9293 §3.4.1 (MUST-8, MUST-9, SHLD-1).
     pub(super) fn initial(&self, key: &FourTuple, now: Instant) -> (SeqNum, u32) {
         let (f, offset) = self.base(key);
         (SeqNum::new(f.wrapping_add(isn_timer(now) as u32)), offset)
@@ -103,6 +104,7 @@ mod tests {
         }
     }
 
+    /// RFC 9293 §3.4.1 (MUST-8).
     #[test]
     fn numbers_of_one_tuple_grow_with_time_at_four_microseconds() {
         let secrets = Secrets::new(&mut Rng::new([1; 32]));
@@ -111,6 +113,7 @@ mod tests {
         assert_eq!((second.since(first), offset), (250_000, same));
     }
 
+    /// RFC 9293 §3.4.1 (MUST-9, SHLD-1).
     #[test]
     fn other_tuples_and_other_boots_have_unrelated_numbers() {
         let boot = |seed| Secrets::new(&mut Rng::new([seed; 32]));

@@ -103,6 +103,7 @@ use tick::Tick;
 use time_wait::{TimeWait, TimeWaitTable};
 
 /// The MSS that we announce: what fits the interface's MTU without options (RFC 6691 §2).
+/// RFC 9293 §3.7.1 (MUST-67).
 fn announced_mss(local: Address, mtu: u16) -> u16 {
     let headers = ip_header_len(local.ip()) + HEADER_LEN;
     mtu.saturating_sub(u16::try_from(headers).unwrap_or(60))
@@ -119,6 +120,7 @@ fn default_mss(local: Address) -> u16 {
 }
 
 /// SMSS: the payload of a full segment to a peer that announced `theirs` (RFC 9293 §3.7.1).
+/// RFC 9293 §3.7.1 (MUST-16).
 fn effective_mss(local: Address, theirs: Option<u16>, mtu: u16, timestamps: bool) -> u16 {
     let ours = announced_mss(local, mtu);
     let mss = theirs.unwrap_or(default_mss(local)).max(MIN_MSS).min(ours);
@@ -356,6 +358,7 @@ impl Tcp {
                 return;
             }
         };
+        // RFC 9293 §3.1 (MUST-3).
         if !checksum_verified {
             let pseudo = checksum::pseudo_header(source, destination, PROTOCOL, content.len());
             if !(pseudo + checksum::sum(content)).is_valid() {
@@ -677,6 +680,7 @@ impl Tcp {
     ///
     /// Only a segment that is on its way is believed to have caused one, and only a connection that
     /// is not open yet ends by it; others note the reason and go on trying.
+    /// RFC 9293 §3.9.2.2 (MUST-56, SHLD-25).
     pub(crate) fn icmp_error(
         &mut self,
         cx: &mut Context<'_>,

@@ -121,6 +121,7 @@ impl Tcb {
     }
 
     /// SYN in SYN-SENT, SYN-ACK in SYN-RECEIVED.
+    /// RFC 9293 §3.7.1 (MUST-14, SHLD-5, MAY-3).
     fn syn_segment(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
         let answers = self.state == State::SynReceived;
         if !self.flags.contains(TcbFlags::SEND_SYN) {
@@ -171,6 +172,7 @@ impl Tcb {
     /// The options of a segment with `len` bytes of data: SACK blocks as far as the segment does
     /// not become larger than a full one. `again`: it was sent before, and goes without what it may
     /// have been lost for.
+    /// RFC 9293 §3.7.1 (MUST-65: no MSS here).
     fn options(&mut self, shared: &mut Shared, now: Instant, len: u16, again: bool) -> TcpOptions {
         let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS).then(|| {
             let clock = timestamp_clock(now).wrapping_add(self.timestamps.offset);
@@ -268,6 +270,7 @@ impl Tcb {
 
     /// The window to announce now, as it stands in the header. The right edge never moves back
     /// (RFC 9293 §3.8.6.2.1) and only moves on by a worthwhile step (§3.8.6.2.2).
+    /// RFC 9293 §3.8.6 (SHLD-14, MAY-8).
     fn announce_window(&mut self, shared: &Shared) -> u16 {
         let announced = self.rcv_wnd();
         let offer = self.window_offer(shared);
@@ -306,6 +309,7 @@ impl Tcb {
 
     /// Whether the reader has made so much room that the peer should hear of it at once. Smaller
     /// changes go with the next acknowledgement.
+    /// RFC 9293 §3.8.6.2.2 (MUST-39).
     pub(super) fn window_update_is_due(&self, shared: &Shared) -> bool {
         if !matches!(
             self.state,
@@ -328,6 +332,7 @@ impl Tcb {
 
     /// The first segment that is taken for lost, as far as the windows allow; the first one of a
     /// recovery whatever the congestion window says (RFC 5681 §3.2, RFC 6675 §5 step 4.3).
+    /// RFC 9293 §3.8.6 (MUST-34, SHLD-16).
     fn lost_segment(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
         let index = self.send.first_lost(cx.pool)?;
         if self.flags.contains(TcbFlags::PERSIST) {
@@ -416,6 +421,7 @@ impl Tcb {
     }
 
     /// New data, as far as the windows allow.
+    /// RFC 9293 §3.8.6 (SHLD-15), §3.8.6.2.1 (MUST-38).
     fn data_segment(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
         let Some(index) = self.send.next else {
             self.flags.remove(TcbFlags::CWND_LIMITED | TcbFlags::PUSH);
@@ -475,6 +481,7 @@ impl Tcb {
     /// Nagle's algorithm with Minshall's change: a small segment waits for the acknowledgement of
     /// the last small one (RFC 9293 §3.7.4), or for the cork to be taken out. What a FIN follows
     /// need not wait for company.
+    /// RFC 9293 §3.7.4 (SHLD-7).
     fn small_segment_may_go(&self) -> bool {
         if self
             .flags
@@ -560,6 +567,7 @@ impl Tcb {
     /// The segment around a queued frame, headers written in front of the data. `fresh`: for the
     /// first time, and within the window. Only then the packet may be ECN-capable, for the loss of
     /// another one shows no congestion (RFC 3168 §6.1.5, §6.1.6).
+    /// RFC 9293 §3.9.1.2 (MUST-60, MUST-61, SHLD-27).
     #[allow(
         clippy::cast_possible_truncation,
         reason = "headers have at most 60 bytes"
@@ -636,6 +644,7 @@ impl Tcb {
 
     /// The persist timer expired: what the window allows, but at least one byte (RFC 9293
     /// §3.8.6.1). A byte beyond the window does not count as sent: SND.NXT stays.
+    /// RFC 9293 §3.8.6 (MUST-35, MUST-36, MAY-7).
     fn probe(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
         let lost = self.send.first_lost(cx.pool);
         let index = lost.or(self.send.next)?;

@@ -327,6 +327,7 @@ impl Tcb {
 
     /// The retransmission timer expired (RFC 5681 §3.1, RFC 6298 §5.4 to §5.6): what is lost by it
     /// is sent again as the window opens, the first segment at once.
+    /// RFC 9293 §3.8.2 (MUST-19).
     pub(super) fn lost_by_timeout(&mut self, cx: &mut Context<'_>) {
         cx.counters.tcp_timeouts += 1;
         let marked = self.flags.contains(TcbFlags::CWR);

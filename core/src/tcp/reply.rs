@@ -40,6 +40,7 @@ pub(super) struct Head {
 impl Head {
     /// Writes header and options, checksum included, so that they end at the end of `out`, and
     /// returns their length. `payload` is length and sum of what follows.
+    /// RFC 9293 §3.1 (MUST-2).
     pub(super) fn emit(&self, options: &TcpOptions, payload: (u16, Sum), out: &mut [u8]) -> usize {
         let options_len = options.len();
         let len = HEADER_LEN + options_len;

@@ -40,6 +40,7 @@ impl SendQueue {
 
     /// Appends data to the last frame, which was not sent yet, up to `smss` bytes; returns how
     /// much fitted.
+    /// RFC 9293 §3.9.1.2 (MAY-16, SHLD-28).
     pub(super) fn fill_last(
         &mut self,
         pool: &mut FramePool,

@@ -20,7 +20,8 @@ pub enum TcpSetting {
     /// Holds a segment back that is not full until more data fills it, the cork is taken out, this
     /// side is shut down, or 200 ms have passed. Stronger than [`TcpSetting::NoDelay`].
     Cork(bool),
-    /// Probes of an idle connection; `None`: off, the default (RFC 9293 §3.8.4, MUST-25). See
+    /// Probes of an idle connection; `None`: off, the default (RFC 9293 §3.8.4, MUST-24,
+    /// MUST-25). See
     /// [`Keepalive`] for the ranges.
     Keepalive(Option<Keepalive>),
     /// How long unacknowledged data, an unanswered SYN or a closed window is tried before the
@@ -35,7 +36,7 @@ pub enum TcpSetting {
     /// default, delivers in the background; zero resets the connection; any other time, up to 24
     /// days, delivers in the background as well, and is how long a call that closes may wait for it.
     Linger(Option<Duration>),
-    /// How long an acknowledgement may wait for company: 0 to 500 ms (RFC 9293 §3.8.6.3, MUST-59).
+    /// How long an acknowledgement may wait for company: 0 to 500 ms (RFC 9293 §3.8.6.3, MUST-40).
     /// Zero acknowledges every batch of frames at once.
     DelayedAck(Duration),
     /// What governs the rate of sending. The new algorithm goes on with the window of the old one.
@@ -47,7 +48,8 @@ pub enum TcpSetting {
     SendBuffer(usize),
     /// The time to live of its packets: 1 to 255.
     TimeToLive(u8),
-    /// The differentiated services code point of its packets (RFC 2474 §3): 0 to 63.
+    /// The differentiated services code point of its packets (RFC 2474 §3, RFC 9293
+    /// §3.9.1.9 MUST-48, SHLD-21, SHLD-22): 0 to 63.
     Dscp(u8),
 }
 
@@ -88,7 +90,7 @@ const LONGEST: u32 = 24 * 24 * 3_600_000;
 /// The shortest user timeout, in milliseconds: less than the smallest retransmission timeout would
 /// end connections that lose one segment.
 const SHORTEST_USER_TIMEOUT: u32 = 100;
-/// The longest delay of an acknowledgement (RFC 9293 §3.8.6.3, MUST-59), in milliseconds.
+/// The longest delay of an acknowledgement (RFC 9293 §3.8.6.3, MUST-40), in milliseconds.
 const LONGEST_DELAYED_ACK: u32 = 500;
 /// "None" where zero is a value.
 const NONE: u32 = u32::MAX;

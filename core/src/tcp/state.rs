@@ -281,6 +281,7 @@ pub(super) struct Tcb {
     pub(super) snd_nxt: SeqNum,
     /// Behind the last number that was ever sent: beyond `snd_nxt` by what probed a closed window.
     pub(super) snd_max: SeqNum,
+    /// RFC 9293 §3.1 (REC-1: 32 bits).
     pub(super) snd_wnd: u32,
     pub(super) snd_wl1: SeqNum,
     pub(super) snd_wl2: SeqNum,

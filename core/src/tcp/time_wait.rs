@@ -19,6 +19,7 @@ use crate::time::Instant;
 use crate::wire::tcp::Flags;
 
 /// A connection in TIME-WAIT.
+/// RFC 9293 §3.6.1 (MUST-13).
 #[derive(Debug)]
 pub(super) struct TimeWait {
     pub(super) key: FourTuple,
@@ -121,7 +122,7 @@ impl TimeWait {
     }
 
     /// Whether a SYN is from a new connection: by its timestamp, or else by its number
-    /// (RFC 6191 §2, RFC 9293 §3.6.1 MAY-2).
+    /// (RFC 6191 §2, RFC 9293 §3.6.1 MAY-2, SHLD-4).
     fn is_new(&self, segment: &Segment, now: Instant) -> bool {
         let later_number = segment.seq.after(self.rcv_nxt);
         match (&self.timestamps, segment.timestamps) {

@@ -51,6 +51,7 @@ impl Tcb {
         }
     }
 
+    /// RFC 9293 §3.8.3 (MUST-22).
     fn retransmission_timeout(&mut self, shared: &mut Shared, cx: &mut Context<'_>) {
         if matches!(self.state, State::SynSent | State::SynReceived) {
             if self.retries >= shared.params.syn_retries {
@@ -149,6 +150,7 @@ impl Tcb {
 
     /// Nothing has arrived for a while: asks the peer whether it is there, or ends the connection
     /// because it was asked often enough (RFC 9293 §3.8.4).
+    /// RFC 9293 §3.8.4 (MAY-5, MUST-29, SHLD-12).
     fn keepalive_timeout(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> bool {
         self.idle_at = Tick::NEVER;
         let Some(keepalive) = self.settings(shared).keepalive() else {
@@ -211,6 +213,7 @@ impl Tcb {
     }
 
     /// Doubles from the retransmission timeout to a minute.
+    /// RFC 9293 §3.8.6.1 (SHLD-29, SHLD-30).
     fn persist_interval(&self) -> Duration {
         self.rtt
             .rto()
@@ -235,6 +238,7 @@ impl Tcb {
         too_long
     }
 
+    /// RFC 9293 §3.8.6 (SHLD-17), §3.8.6.1 (MUST-37).
     fn persist_timeout(&mut self, shared: &mut Shared, cx: &mut Context<'_>) {
         let silent = self.stalled_since.until(cx.now) >= self.patience(shared);
         let abandoned = self.flags.contains(TcbFlags::ORPHAN) && self.retries >= ORPHAN_PROBES;

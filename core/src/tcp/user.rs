@@ -71,6 +71,7 @@ impl Tcp {
     }
 
     /// OPEN, passive. Address 0.0.0.0 or :: stands for all of ours.
+    /// RFC 9293 §3.9.1.1 (MUST-41, MUST-42).
     pub(crate) fn listen(
         &mut self,
         local: SocketAddr,
@@ -444,6 +445,7 @@ impl Tcp {
     /// Gives a handle back. A connection ends by itself from here: with a FIN after the queued
     /// data, or with a reset if there is data that will never be read (RFC 9293 §3.6.1, RFC 2525
     /// §2.17) or the user does not want to linger. A listener's connections that wait are reset.
+    /// RFC 9293 §3.6.1 (MAY-1).
     pub(crate) fn close(&mut self, cx: &mut Context<'_>, id: SocketId) -> Result<(), BadHandle> {
         if id.kind() == SocketKind::Listener {
             return self.close_listener(cx, id);

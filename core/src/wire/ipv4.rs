@@ -194,6 +194,7 @@ impl Ipv4Header {
 ///
 /// # Errors
 /// [`Ipv4Error`].
+/// RFC 9293 §3.9.2 (MUST-50): options are skipped.
 pub fn parse(packet: &[u8]) -> Result<(&Ipv4Header, &[u8], Range<usize>), Ipv4Error> {
     let (header, _) = Ipv4Header::ref_from_prefix(packet).map_err(|_| Ipv4Error::Truncated)?;
     // The usual header is checked without a look at options.

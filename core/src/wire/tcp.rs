@@ -37,7 +37,7 @@ pub struct TcpHeader {
     pub acknowledgment: U32,
     /// Data offset (4 bits, in words of 32 bits), reserved (3), flags (9).
     pub offset_and_flags: U16,
-    /// SEG.WND, not scaled.
+    /// SEG.WND, not scaled; unsigned (RFC 9293 §3.1 MUST-1).
     pub window: U16,
     /// Checksum over pseudo-header, header and payload.
     pub checksum: U16,
@@ -257,6 +257,7 @@ impl TcpOptions {
     }
 
     /// Reads options in any layout.
+    /// RFC 9293 §3.1 (MUST-4, MUST-5, MUST-64, MUST-68).
     #[inline(never)]
     fn parse_each(mut bytes: &[u8]) -> Result<Self, TcpError> {
         let mut options = Self::default();
@@ -342,6 +343,7 @@ impl TcpOptions {
 
     /// Writes the options, each aligned to 4 bytes with NOPs in front, and returns their length.
     /// An option for which `out` has no room is left out.
+    /// RFC 9293 §3.1 (MUST-68, MUST-69: nothing is left to pad).
     #[allow(
         clippy::cast_possible_truncation,
         reason = "at most 4 blocks of 8 bytes, or 3 fields of 3"
@@ -493,6 +495,7 @@ mod tests {
         );
     }
 
+    /// RFC 9293 §3.1 (MUST-69: the length is a multiple of 4).
     #[test]
     fn options_survive_emit_and_parse() {
         let options = all_options();
@@ -512,6 +515,7 @@ mod tests {
         assert_eq!(TcpOptions::parse(&fast).unwrap().timestamps, Some((1, 2)));
     }
 
+    /// RFC 9293 §3.1 (MUST-7).
     #[test]
     fn option_lengths_of_zero_one_and_beyond_the_end_are_refused() {
         for bytes in [
@@ -530,6 +534,7 @@ mod tests {
         }
     }
 
+    /// RFC 9293 §3.1 (MUST-6, MUST-68).
     #[test]
     fn unknown_options_and_wrong_lengths_of_known_ones_are_skipped() {
         let bytes = [253, 4, 9, 9, 2, 3, 5, 3, 4, 1, 2, 2, 4, 2, 0, 0, 99];
@@ -538,6 +543,26 @@ mod tests {
             options,
             TcpOptions {
                 mss: Some(512),
+                ..TcpOptions::default()
+            }
+        );
+    }
+
+    /// RFC 9293 §3.1 (MUST-4, MUST-64).
+    #[test]
+    fn options_need_neither_alignment_nor_an_order() {
+        let mut bytes = std::vec![
+            8, 10, 0, 0, 0, 7, 0, 0, 0, 8, 3, 3, 5, 1, 4, 2, 1, 2, 4, 5, 180
+        ];
+        bytes.extend([0, 2, 4, 9, 9]);
+        let options = TcpOptions::parse(&bytes).unwrap();
+        assert_eq!(
+            options,
+            TcpOptions {
+                mss: Some(1_460),
+                window_scale: Some(5),
+                sack_permitted: true,
+                timestamps: Some((7, 8)),
                 ..TcpOptions::default()
             }
         );

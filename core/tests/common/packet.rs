@@ -105,9 +105,14 @@ impl Packet {
         assert_eq!(
             checksum(segment, pseudo_sum(source, destination, segment.len())),
             0,
+            // RFC 9293 §3.1 (MUST-2).
             "the TCP checksum"
         );
         let (header, options, payload) = parse(segment).expect("a valid TCP header");
+        let options = TcpOptions::parse(options).expect("valid options");
+        // RFC 9293 §3.7.1 (MUST-65).
+        let only_syns_have = options.mss.is_some() || options.window_scale.is_some();
+        assert!(!only_syns_have || header.flags().contains(Flags::SYN));
         Some(Self {
             source,
             destination,
@@ -121,7 +126,7 @@ impl Packet {
             time_to_live: ip[8],
             traffic_class: ip[1],
             ecn: Ecn::of_class(ip[1]),
-            options: TcpOptions::parse(options).expect("valid options"),
+            options,
             payload: segment[payload].to_vec(),
         })
     }

@@ -48,6 +48,7 @@ struct Undo {
 }
 
 /// The algorithm's state.
+/// RFC 9293 §3.8.2 (MAY-18).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tcp) struct Cubic {
     cwnd: u32,

@@ -56,7 +56,7 @@ fn a_snapshot_says_what_the_connection_is_doing() {
     assert_eq!(info.state, State::Established);
     assert!(info.sack && !info.timestamps);
     assert_eq!((info.mss, info.path_mtu), (1_000, 1_500));
-    assert_eq!(info.window_scales, (3, 5));
+    assert_eq!(info.window_scales, (3, 7));
     assert_eq!(info.srtt, Duration::from_millis(40));
     assert_eq!(info.rttvar, Duration::from_millis(20));
     assert_eq!((info.cwnd, info.ssthresh), (10_000, None));

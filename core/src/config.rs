@@ -32,6 +32,9 @@ pub struct Config {
     /// Default `None`: no such limit, and no memory for it. A SYN beyond it is ignored, and a
     /// handshake that ends beyond it is reset; both are counted.
     pub max_connections_per_peer: Option<usize>,
+    /// The least path MTU over IPv4 that an ICMP message is believed, in bytes: 576, the default, to
+    /// 65,000. A lower claim is dropped and counted: it is forged, or the path is found by probing.
+    pub min_path_mtu: usize,
     /// Defaults of new TCP connections.
     pub tcp: TcpConfig,
 }
@@ -48,6 +51,7 @@ impl Default for Config {
             max_udp_sockets: 64,
             udp_receive_buffer: 212_992,
             max_connections_per_peer: None,
+            min_path_mtu: 576,
             tcp: TcpConfig::default(),
         }
     }
@@ -70,6 +74,9 @@ pub struct TcpConfig {
     /// Whether output is spread over the round-trip time where that is at least 4 ms. Default
     /// true.
     pub pacing: bool,
+    /// Whether a path that swallows full segments is found out and searched for the size that it
+    /// carries, without help from ICMP (RFC 4821). Default true.
+    pub mtu_probing: bool,
     /// Disables Nagle's algorithm (RFC 9293 §3.7.4). Default false.
     pub nodelay: bool,
     /// What governs the rate of sending. Default CUBIC.
@@ -121,6 +128,7 @@ impl Default for TcpConfig {
             send_buffer: 4 << 20,
             autotuning: true,
             pacing: true,
+            mtu_probing: true,
             nodelay: false,
             congestion: CongestionAlgorithm::default(),
             ecn: EcnMode::default(),
@@ -326,8 +334,8 @@ const NEIGHBOUR_BYTES: usize = 128;
 /// The same for the count of a peer's connections.
 const PEER_BYTES: usize = 64;
 const UDP_SOCKET_BYTES: usize = 256;
-/// Tables of a fixed size: destinations, rate limits, settings of connections.
-const FIXED_BYTES: usize = 32 << 10;
+/// Tables of a fixed size: destinations, path MTUs, rate limits, settings of connections.
+const FIXED_BYTES: usize = 44 << 10;
 /// Most entries of a kind: handles have 24 bits for them.
 const MAX_ENTRIES: usize = 1 << 20;
 
@@ -352,6 +360,7 @@ impl Limits {
                 .zero_window_timeout
                 .is_none_or(|timeout| !timeout.is_zero())
             && config.max_connections_per_peer != Some(0)
+            && (576..=65_000).contains(&config.min_path_mtu)
             && (1..=MAX_ENTRIES).contains(&config.max_listeners)
             && (1..=MAX_ENTRIES).contains(&config.max_udp_sockets);
         if !in_range {

@@ -65,7 +65,7 @@ pub(crate) enum IcmpError {
     /// Nobody listens on the port.
     PortUnreachable,
     /// The packet is larger than the path carries: the MTU of the next hop (RFC 1191 §4), at
-    /// least 576; IP drops claims of less.
+    /// least `Config::min_path_mtu`; IP drops claims of less.
     FragmentationNeeded { mtu: u16 },
     /// The packet ran out of hops or of time: may pass.
     TimeExceeded,

@@ -180,6 +180,8 @@ counters! {
     icmp_echo_replied,
     /// Dropped: an error about a packet that we did not send, or cannot have.
     icmp_error_unrelated,
+    /// Messages that name an MTU which cannot be true, or which is too small to be believed.
+    icmp_bad_mtu,
     /// An error that reached the socket that it is about.
     icmp_error_delivered,
     /// Errors not sent: the rate limit (RFC 1812 §4.3.2.8).
@@ -330,6 +332,21 @@ counters! {
     tcp_loss_probes,
     /// Losses that a probe has repaired (RFC 8985 §7.4).
     tcp_tlp_recoveries,
+    /// Times that segments became smaller because ICMP said so (RFC 1191).
+    tcp_path_mtu_lowered,
+    /// Claims of a smaller MTU that wait for a timeout, for full segments had arrived (RFC 5927
+    /// §7.2).
+    tcp_path_mtu_doubted,
+    /// Claims of an MTU that segments fit already.
+    tcp_path_mtu_stale,
+    /// Times that segments became smaller because full ones were swallowed (RFC 4821).
+    tcp_black_holes,
+    /// Segments sent to find out whether the path carries larger ones.
+    tcp_mtu_probes,
+    /// Those that were lost.
+    tcp_mtu_probes_lost,
+    /// Those that arrived: segments became larger.
+    tcp_path_mtu_raised,
     /// Times that data waited for its pace.
     tcp_paced,
     /// Times that a receive window was allowed to grow, because the user kept up with it.

@@ -208,6 +208,11 @@ impl FramePool {
             .copy_within(from + range.start..from + range.end, to + at);
     }
 
+    /// Copies a range of one frame's bytes to `at` of another one, both known by their places.
+    pub(crate) fn copy_within(&mut self, from: u32, range: Range<usize>, to: u32, at: usize) {
+        self.copy_range(from, range, &Frame(to), at);
+    }
+
     /// Copies the content of `from` to `at` of the frame at `to`, which is not the same.
     pub(crate) fn copy_between(&mut self, from: &Frame, to: u32, at: usize) {
         let Descriptor { start, len, .. } = *self.descriptor(from);
@@ -315,6 +320,17 @@ impl FrameQueue {
             self.last = index;
         }
         self.len += 1;
+    }
+
+    /// Takes the frame behind the one at `after`.
+    pub(crate) fn remove_after(&mut self, pool: &mut FramePool, after: u32) -> Option<Frame> {
+        let index = pool.next_in_queue(after)?;
+        pool.meta[after as usize].next = pool.meta[index as usize].next;
+        if self.last == index {
+            self.last = after;
+        }
+        self.len -= 1;
+        Some(Frame(index))
     }
 
     /// Moves all frames of `other` behind those of this queue.

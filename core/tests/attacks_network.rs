@@ -263,7 +263,12 @@ fn row_20_forged_errors_do_not_touch_connections() {
             host.receive(&icmp_error(3, code, rest, &quoting(guess)));
         }
     }
-    assert_eq!(counter(&host, "icmp_error_unrelated"), 5 * 16);
+    assert_eq!(counter(&host, "icmp_error_unrelated"), 5 * 15);
+    assert_eq!(
+        counter(&host, "icmp_bad_mtu"),
+        5,
+        "the quoted packet was not that large"
+    );
     // Even the right number does not end an established connection (RFC 5927 §5.2).
     for code in 0..=15 {
         host.receive(&icmp_error(3, code, [0; 4], &data));
@@ -305,11 +310,30 @@ fn row_20_tiny_path_mtus_are_ignored() {
     for mtu in [0u16, 1, 68, 296, 575] {
         let [a, b] = mtu.to_be_bytes();
         host.receive(&icmp_error(3, 4, [0, 0, a, b], &data));
-        assert_eq!(
-            host.counted(),
-            [("icmp_received", 1), ("icmp_error_unrelated", 1)]
-        );
+        assert_eq!(host.counted(), [("icmp_received", 1), ("icmp_bad_mtu", 1)]);
     }
+}
+
+/// Row 20: a forged claim about the path must quote a sequence number in flight.
+#[test]
+fn row_20_forged_path_mtus_outside_the_window_are_ignored() {
+    let mut host = Host::with_peer();
+    let (_, mut data) = established(&mut host);
+    host.counted();
+    let seq = u32::from_be_bytes([data[24], data[25], data[26], data[27]]);
+    // The quote says that the packet had 1500 bytes.
+    data[2..4].copy_from_slice(&1500u16.to_be_bytes());
+    data[10..12].fill(0);
+    let sum = mnet_core::checksum::sum(&data[..20]).finish();
+    data[10..12].copy_from_slice(&sum.to_be_bytes());
+    for guess in [seq.wrapping_sub(1), seq.wrapping_add(7), 0, u32::MAX] {
+        data[24..28].copy_from_slice(&guess.to_be_bytes());
+        host.receive(&icmp_error(3, 4, [0, 0, 2, 64], &data));
+    }
+    assert_eq!(
+        host.counted(),
+        [("icmp_received", 4), ("icmp_error_unrelated", 4)]
+    );
 }
 
 /// Row 22: cache poisoning. Talking unasked creates no entry, and a contradicting claim moves

@@ -4,6 +4,7 @@ use super::receive::Packet;
 use super::{Stack, context, within_frame};
 use crate::checksum;
 use crate::context::IcmpError;
+use crate::ip::plateau;
 use crate::pool::Frame;
 use crate::wire::icmpv4::{self, Icmpv4Header, Message, message_type, unreachable_code};
 use crate::wire::ipv4::{self, protocol};
@@ -14,9 +15,6 @@ use zerocopy::{FromBytes, IntoBytes};
 
 /// The largest packet that an ICMP error makes (RFC 1812 §4.3.2.3).
 const MAX_ERROR_LEN: usize = 576;
-/// The least MTU that is believed, so that a forged one cannot make us send crumbs (RFC 1191 §3
-/// and RFC 791: every host takes 576 bytes).
-const MIN_MTU: u16 = 576;
 /// The largest code of an unreachable message (RFC 1812 §5.2.7.1).
 const MAX_UNREACHABLE_CODE: u8 = 15;
 
@@ -47,12 +45,7 @@ impl Stack {
             Message::Unreachable {
                 code: unreachable_code::FRAGMENTATION_NEEDED,
                 next_hop_mtu,
-            } => {
-                if next_hop_mtu < MIN_MTU {
-                    return self.discard(frame, |c| &mut c.icmp_error_unrelated);
-                }
-                IcmpError::FragmentationNeeded { mtu: next_hop_mtu }
-            }
+            } => IcmpError::FragmentationNeeded { mtu: next_hop_mtu },
             Message::Unreachable {
                 code: 0..=MAX_UNREACHABLE_CODE,
                 ..
@@ -88,11 +81,22 @@ impl Stack {
         let source = IpAddr::V4(quoted.source());
         let destination = IpAddr::V4(quoted.destination());
         let (protocol, first) = (quoted.protocol, quoted.fragment_offset() == 0);
+        let packet_len = quoted.total_len.get();
         self.pool.free(frame);
         if source != packet.destination || !first {
             self.counters.icmp_error_unrelated += 1;
             return;
         }
+        let error = match error {
+            IcmpError::FragmentationNeeded { mtu } => {
+                let Some(mtu) = self.believable_mtu(mtu, packet_len) else {
+                    self.counters.icmp_bad_mtu += 1;
+                    return;
+                };
+                IcmpError::FragmentationNeeded { mtu }
+            }
+            error => error,
+        };
         self.deliver_icmp_error((source, destination), protocol, transport, error);
     }
 
@@ -119,6 +123,16 @@ impl Stack {
             }
             _ => self.counters.icmp_error_unrelated += 1,
         }
+    }
+
+    /// What a router says of the next hop's MTU for a packet of `len` bytes, if it can be true. One
+    /// that says nothing is an old one (RFC 1191 §5). A packet that fits was not too big (RFC 5927
+    /// §7.2). Less than the configured minimum is not believed, so that a forged message cannot make
+    /// us send crumbs (RFC 1191 §3, RFC 791: every host takes 576 bytes).
+    fn believable_mtu(&self, mtu: u16, len: u16) -> Option<u16> {
+        let mtu = if mtu == 0 { plateau(len) } else { mtu };
+        let large_enough = usize::from(mtu) >= self.min_path_mtu;
+        (large_enough && mtu < len).then_some(mtu)
     }
 
     /// Tells the socket that a packet is from that its neighbour cannot be reached: what the link

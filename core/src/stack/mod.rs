@@ -92,6 +92,7 @@ pub struct Stack {
     counters: Counters,
     limits: Limits,
     max_mtu: usize,
+    min_path_mtu: usize,
     /// The frame that the next received frame is read into.
     staged: Option<Frame>,
     /// The frame given out by the last `transmit`, to be freed by the next one.
@@ -145,6 +146,7 @@ impl Stack {
             pool: FramePool::new(limits.frames, limits.frame_size),
             counters: Counters::default(),
             max_mtu: config.max_mtu,
+            min_path_mtu: config.min_path_mtu,
             staged: None,
             sent: None,
             ready: FrameQueue::default(),

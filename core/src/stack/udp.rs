@@ -96,7 +96,9 @@ impl Stack {
             local_address
         };
         let len = udp::HEADER_LEN + data.len();
-        if len + ip_header_len(destination) > route.mtu {
+        let path_mtu = self.tcp.path_mtu(self.now, destination);
+        let mtu = path_mtu.map_or(route.mtu, |mtu| mtu.min(route.mtu));
+        if len + ip_header_len(destination) > mtu {
             return Err(SendToError::MessageTooLong);
         }
         let len_field = u16::try_from(len).map_err(|_| SendToError::MessageTooLong)?;

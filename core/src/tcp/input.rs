@@ -27,6 +27,7 @@ use super::autotune::Reading;
 use super::congestion::Congestion;
 use super::isn::timestamp_clock;
 use super::params::{ACK_EVERY, OUT_OF_ORDER_SLACK};
+use super::pmtu::Path;
 use super::rack::micros;
 use super::reassembly::{QueueId, push_or_merge, trim_front};
 use super::recovery::Arrival;
@@ -198,6 +199,7 @@ impl Tcb {
         let algorithm = self.settings(shared).congestion;
         self.congestion = Congestion::new(algorithm, self.smss(), lost);
         self.reading = Reading::new(self.rcv_nxt);
+        self.path = Path::new(self.smss, self.snd_una);
     }
 
     /// SND.WND as the segment says that completes the handshake.
@@ -610,6 +612,7 @@ impl Tcb {
             let rtt = self.since_timed(cx);
             self.rtt.sample(rtt);
             self.decide_pacing(shared, rtt);
+            self.size_has_arrived(shared, cx);
             return Some(rtt);
         }
         let (_, echo) = segment.timestamps?;

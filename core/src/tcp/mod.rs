@@ -8,6 +8,7 @@
 //! - `rack`, `recovery`, `prr`: which segments are lost, and how they are repaired; `frto`: whether
 //!   they were lost at all; `congestion`: how much may be on its way; `ecn` and `accecn`: marks
 //!   instead of losses.
+//! - `pmtu`: how large segments may be on their path.
 //! - `pacing`: that it does not go in bursts; `autotune`: how large buffers may grow.
 //! - `send_queue` and `reassembly`: data, in the frames of the pool; `ranges`: the order of what
 //!   waits behind holes.
@@ -21,8 +22,7 @@
 //! here depends on the number of connections, but for closing a listener: it ends those that wait
 //! there.
 //!
-//! Not built yet: path MTU discovery. What is not used is not
-//! negotiated.
+//! What is not used is not negotiated.
 
 mod accecn;
 mod autotune;
@@ -40,6 +40,7 @@ mod pacing;
 mod params;
 mod passive;
 mod peers;
+mod pmtu;
 mod prr;
 mod rack;
 mod ranges;
@@ -76,6 +77,7 @@ use crate::config::{Limits, TcpConfig};
 use crate::context::{Context, IcmpError, Incoming, Outgoing};
 use crate::demux::{Address, Demux, FourTuple};
 use crate::error::ConfigError;
+use crate::ip::PathMtus;
 use crate::pool::{Frame, HEADROOM};
 use crate::rng::Rng;
 use crate::socket::{Event, SocketId, SocketKind, unspecified_like};
@@ -248,6 +250,7 @@ impl Tcp {
                 reassembly: Reassembly::new(frames / 2, &demux_secret),
                 replies: Replies::new(),
                 accecn: accecn::counters(config.ecn, connections),
+                path_mtus: PathMtus::new(rng.key()),
             },
             connections: Slab::new(connections),
             half_open: Slab::new(half_open),
@@ -714,12 +717,18 @@ impl Tcp {
             | IcmpError::ProtocolUnreachable => {
                 tcb.flags |= TcbFlags::UNREACHABLE;
             }
-            // Path MTU discovery is not built yet; the others are transient by nature.
-            IcmpError::FragmentationNeeded { .. }
-            | IcmpError::TimeExceeded
-            | IcmpError::ParameterProblem => {}
+            IcmpError::FragmentationNeeded { mtu } => {
+                tcb.packet_too_big(&mut self.shared, cx, seq, mtu);
+            }
+            // Transient by nature.
+            IcmpError::TimeExceeded | IcmpError::ParameterProblem => {}
         }
         self.settle(cx, index);
+    }
+
+    /// The largest packet that the path to an address carries, if that is known.
+    pub(crate) fn path_mtu(&mut self, now: Instant, address: core::net::IpAddr) -> Option<usize> {
+        self.shared.path_mtus.get(now, address).map(usize::from)
     }
 
     /// The next hop of a segment that starts with `seq` does not answer. What is not open yet fails:

@@ -42,6 +42,9 @@ impl Tcb {
             | State::Closing
             | State::LastAck => {}
         }
+        if self.path_is_old(&shared.path_mtus) {
+            self.look_at_path(shared, cx);
+        }
         if self.flags.intersects(TcbFlags::ANY_PROBE) {
             if self.flags.contains(TcbFlags::ACE_ECHO) {
                 // Alone, whatever else is to be sent (RFC 9768 §3.2.2.1).
@@ -96,6 +99,11 @@ impl Tcb {
         }
         if due.contains(TcbFlags::PROBE)
             && let Some(outgoing) = self.probe(shared, cx)
+        {
+            return Some(outgoing);
+        }
+        if due.contains(TcbFlags::MTU_PROBE_DUE)
+            && let Some(outgoing) = self.mtu_probe(shared, cx)
         {
             return Some(outgoing);
         }
@@ -342,8 +350,8 @@ impl Tcb {
         let (seq, len) = (SeqNum::new(seq), u32::from(len));
         let pipe = self.pipe();
         let usable = (self.snd_una + self.snd_wnd).since(seq);
-        let mut sent = len;
-        if len > usable {
+        let mut sent = len.min(self.smss());
+        if sent > usable {
             // The peer has taken window back: sender's silly window avoidance, as for new data.
             if usable == 0 || usable < self.max_snd_wnd / 2 {
                 if pipe == 0 {
@@ -407,6 +415,11 @@ impl Tcb {
         } else {
             None
         };
+        if let Some(index) = fresh.or(again)
+            && !self.fits_segment(shared, cx, index)
+        {
+            return None;
+        }
         // No probe for the probe.
         self.flags |= TcbFlags::TLP_SENT;
         self.flags.set(TcbFlags::TLP_RETRANSMITTED, fresh.is_none());
@@ -436,9 +449,9 @@ impl Tcb {
             self.congestion.on_idle(cx.now, self.smss());
         }
         let usable = self.snd_wnd.saturating_sub(in_flight);
-        let mut sent = len;
+        let mut sent = len.min(self.smss());
         let pipe = self.pipe();
-        if len > usable {
+        if sent > usable {
             // It is the peer's window that limits: cwnd is not in use (RFC 9438 §5.8).
             self.flags.remove(TcbFlags::CWND_LIMITED);
             // Sender's silly window avoidance (RFC 9293 §3.8.6.2.1, condition 3).
@@ -515,7 +528,13 @@ impl Tcb {
     }
 
     /// Cuts the frame at SND.NXT behind `bytes` bytes. Fails when the pool is empty.
-    fn split(&mut self, shared: &mut Shared, cx: &mut Context<'_>, index: u32, bytes: u32) -> bool {
+    pub(super) fn split(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        index: u32,
+        bytes: u32,
+    ) -> bool {
         let Some(rest) = cx.pool.allocate() else {
             self.try_again_soon(shared, cx.now);
             return false;
@@ -527,7 +546,12 @@ impl Tcb {
     }
 
     /// Sends the frame at SND.NXT and moves on.
-    fn send_next(&mut self, shared: &mut Shared, cx: &mut Context<'_>, index: u32) -> Outgoing {
+    pub(super) fn send_next(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        index: u32,
+    ) -> Outgoing {
         let Descriptor { seq, len, .. } = *cx.pool.descriptor_at(index);
         let end = SeqNum::new(seq) + u32::from(len);
         let is_last = cx.pool.next_in_queue(index).is_none();
@@ -552,6 +576,8 @@ impl Tcb {
             }
             if !self.flags.contains(TcbFlags::TIMING) {
                 self.flags |= TcbFlags::TIMING;
+                self.flags
+                    .set(TcbFlags::FULL_TIMED, u32::from(len) == self.smss());
                 self.timed_seq = end;
                 self.timed_at = micros(cx.now);
             }
@@ -651,7 +677,7 @@ impl Tcb {
         let Descriptor { seq, len, .. } = *cx.pool.descriptor_at(index);
         let (seq, len) = (SeqNum::new(seq), u32::from(len));
         let usable = (self.snd_una + self.snd_wnd).since(seq);
-        let sent = usable.clamp(1, len);
+        let sent = usable.clamp(1, len.min(self.smss()));
         if sent < len && !self.split(shared, cx, index, sent) {
             return None;
         }
@@ -679,6 +705,7 @@ mod tests {
     use crate::config::{Limits, TcpConfig};
     use crate::counters::Counters;
     use crate::demux::FourTuple;
+    use crate::ip::PathMtus;
     use crate::pool::FramePool;
     use crate::rng::Rng;
     use crate::tcp::params::Params;
@@ -749,6 +776,7 @@ mod tests {
             reassembly: Reassembly::new(1, &[1; 16]),
             replies: Replies::new(),
             accecn: crate::tcp::slab::Slab::new(0),
+            path_mtus: PathMtus::new([1; 16]),
         };
         let (mut rng, mut counters) = (Rng::new([1; 32]), Counters::default());
         let mut empty = FramePool::new(0, 1_664);

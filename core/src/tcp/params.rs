@@ -64,6 +64,15 @@ pub(super) const PACING_MIN_RTT: u32 = 4_000;
 /// much that its owner may be late.
 pub(super) const PACING_CREDIT: Duration = Duration::from_millis(2);
 
+/// The sizes of segments that a path is tried with which swallows full ones: what RFC 4821 §7.2
+/// recommends, and what every path carries (RFC 9293 §3.7.1).
+pub(super) const BASE_MSS: u16 = 1_024;
+pub(super) const SMALLEST_MSS: u16 = 536;
+/// After how long a larger size is tried (RFC 1191 §6.3, RFC 8899 §5.1.1).
+pub(super) const MTU_RAISE_AFTER: Duration = crate::ip::PATH_MTU_LIFETIME;
+/// The search for the largest size ends when it is known to so many bytes.
+pub(super) const MTU_SEARCH_STEP: u16 = 8;
+
 /// What a connection's receive window starts with, in bytes, when it grows by itself.
 pub(super) const INITIAL_RECEIVE_LIMIT: u32 = 64 << 10;
 /// The shortest time over which the reader is measured, in microseconds. On a path shorter than
@@ -130,6 +139,7 @@ pub(super) struct Params {
     pub(super) ecn: EcnMode,
     pub(super) autotuning: bool,
     pub(super) pacing: bool,
+    pub(super) mtu_probing: bool,
     pub(super) time_wait: Duration,
     pub(super) fin_wait_2: Duration,
     pub(super) syn_retries: u8,
@@ -150,6 +160,7 @@ impl Params {
             ecn: config.ecn,
             autotuning: config.autotuning,
             pacing: config.pacing,
+            mtu_probing: config.mtu_probing,
             time_wait: Duration::from_nanos(nanos(config.time_wait)),
             fin_wait_2: config.fin_wait_2,
             syn_retries: config.syn_retries,

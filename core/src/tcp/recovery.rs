@@ -96,6 +96,12 @@ impl Tcb {
         if advances {
             self.dup_acks = 0;
             self.rack.advanced(self.snd_una);
+            if self
+                .flags
+                .intersects(TcbFlags::MTU_PROBE | TcbFlags::MTU_PROBE_LOST)
+            {
+                self.mtu_probe_acknowledged(cx);
+            }
         }
         if arrival.twice.is_some() {
             cx.counters.tcp_dsack_received += 1;
@@ -192,6 +198,10 @@ impl Tcb {
         self.flags |= TcbFlags::OUTPUT;
         let repairing = TcbFlags::RECOVERY | TcbFlags::LOSS_RECOVERY;
         if self.flags.intersects(repairing) {
+            return;
+        }
+        let probing = TcbFlags::MTU_PROBE | TcbFlags::MTU_PROBE_LOST;
+        if self.flags.intersects(probing) && self.only_the_probe_is_lost(cx) {
             return;
         }
         debug_assert!(sacked <= delivered);

@@ -162,6 +162,47 @@ impl SendQueue {
         self.frames.insert_after(pool, index, rest);
     }
 
+    /// Fills the frame at `index`, which was not sent yet, up to `size` bytes with what is behind it.
+    /// Returns how many frames that freed.
+    #[allow(clippy::cast_possible_truncation, reason = "at most a frame")]
+    pub(super) fn fill_from_behind(
+        &mut self,
+        pool: &mut FramePool,
+        index: u32,
+        size: u16,
+    ) -> usize {
+        let mut freed = 0;
+        while let Some(next) = pool.next_in_queue(index) {
+            let Descriptor {
+                start, len, sum, ..
+            } = *pool.descriptor_at(index);
+            let end = usize::from(start) + usize::from(len);
+            let room = usize::from(size.saturating_sub(len)).min(pool.frame_size() - end);
+            let behind = *pool.descriptor_at(next);
+            let moved = room.min(usize::from(behind.len));
+            if moved == 0 {
+                break;
+            }
+            let from = usize::from(behind.start);
+            pool.copy_within(next, from..from + moved, index, end);
+            let moved_sum = checksum::sum(&pool.buffer_at(index)[end..end + moved]);
+            let descriptor = pool.descriptor_at_mut(index);
+            descriptor.sum = Sum::from_folded(sum)
+                .append(moved_sum, usize::from(len))
+                .folded();
+            descriptor.len += moved as u16;
+            if moved < usize::from(behind.len) {
+                trim_front(pool.descriptor_at_mut(next), moved as u32);
+                let rest = checksum::sum(pool.content_at(next)).folded();
+                pool.descriptor_at_mut(next).sum = rest;
+            } else if let Some(frame) = self.frames.remove_after(pool, index) {
+                pool.free(frame);
+                freed += 1;
+            }
+        }
+        freed
+    }
+
     /// Gives all frames back and returns how many there were.
     pub(super) fn clear(&mut self, pool: &mut FramePool) -> usize {
         let freed = self.frames.len();
@@ -265,6 +306,26 @@ mod tests {
             }
             freed += queue.acknowledge(&mut pool, start + 250, delivered);
             assert_eq!((freed, pool.free_frames(), queue.next), (3, 8, None));
+        }
+    }
+
+    #[test]
+    fn a_frame_can_be_filled_from_those_behind_it() {
+        for size in 1..=220 {
+            let mut pool = FramePool::new(8, 512);
+            let start = SeqNum::new(u32::MAX - 30);
+            let mut queue = SendQueue::new(start);
+            let bytes = data(250);
+            write(&mut queue, &mut pool, start, &bytes);
+            let first = queue.frames.first().unwrap();
+            let freed = queue.fill_from_behind(&mut pool, first, size);
+            let (lengths, left) = look(&queue, &pool, start);
+            assert_eq!(left, bytes);
+            assert_eq!(
+                (lengths[0], freed),
+                (size.max(SMSS), usize::from(size / 100).max(1) - 1)
+            );
+            assert_eq!(pool.free_frames(), 5 + freed);
         }
     }
 

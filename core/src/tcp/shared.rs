@@ -8,6 +8,7 @@ use super::reply::Replies;
 use super::settings::Profiles;
 use super::slab::Slab;
 use crate::config::Limits;
+use crate::ip::PathMtus;
 use crate::pool::FramePool;
 
 /// Lent to a connection for the time of a call.
@@ -20,6 +21,8 @@ pub(super) struct Shared {
     pub(super) replies: Replies,
     /// Counters of connections that use Accurate ECN; empty if none may.
     pub(super) accecn: Slab<AccEcn>,
+    /// Here because TCP can tell whether a message about the path is true; UDP asks too.
+    pub(super) path_mtus: PathMtus,
 }
 
 /// Who may hold how many frames.

@@ -5,6 +5,7 @@ use super::congestion::{Congestion, CongestionControl};
 use super::ecn::EcnAgreed;
 use super::frto::{Doubt, Frto};
 use super::params::{CHALLENGE_ACKS_PER_SECOND, PAWS_IDLE_SECONDS, QUICK_ACKS};
+use super::pmtu::Path;
 use super::prr::Prr;
 use super::rack::Rack;
 use super::reassembly::QueueId;
@@ -183,6 +184,16 @@ bitflags! {
         const ACE_ECHO = 1 << 52;
         /// The peer's next segment may tell the ECN field of our SYN-ACK.
         const ACE_FIRST = 1 << 53;
+        /// The segment that is being timed is a full one.
+        const FULL_TIMED = 1 << 47;
+        /// A full segment has arrived.
+        const FULL_ARRIVED = 1 << 48;
+        /// A segment of larger size is on its way, to see whether it arrives.
+        const MTU_PROBE = 1 << 49;
+        /// Such a one is due.
+        const MTU_PROBE_DUE = 1 << 54;
+        /// It was lost and is being sent again in pieces.
+        const MTU_PROBE_LOST = 1 << 55;
         /// A listener has brought it.
         const PASSIVE = 1 << 50;
     }
@@ -200,6 +211,7 @@ impl TcbFlags {
     pub(super) const ANY_PROBE: Self = Self::PROBE
         .union(Self::TLP_DUE)
         .union(Self::KEEPALIVE_DUE)
+        .union(Self::MTU_PROBE_DUE)
         .union(Self::ACE_ECHO);
 }
 
@@ -290,6 +302,7 @@ pub(super) struct Tcb {
     /// Behind the last segment that was sent less than full (Minshall's change to Nagle).
     pub(super) snd_sml: SeqNum,
     pub(super) send: SendQueue,
+    pub(super) path: Path,
     pub(super) smss: u16,
     pub(super) mtu: u16,
     pub(super) snd_scale: u8,
@@ -405,6 +418,7 @@ impl Tcb {
             snd_sml: snd_una,
             send: SendQueue::new(snd_una),
             smss: agreed.smss,
+            path: Path::new(agreed.smss, snd_una),
             mtu: agreed.mtu,
             snd_scale: agreed.snd_scale,
             snd_wraps: 0,
@@ -637,6 +651,6 @@ mod tests {
     /// the demultiplexer, the wheel and the lists).
     #[test]
     fn a_control_block_stays_small() {
-        assert!(size_of::<Tcb>() <= 528, "{}", size_of::<Tcb>());
+        assert!(size_of::<Tcb>() <= 536, "{}", size_of::<Tcb>());
     }
 }

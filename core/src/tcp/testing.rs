@@ -13,6 +13,7 @@ use crate::config::{CongestionAlgorithm, Limits, TcpConfig};
 use crate::context::Context;
 use crate::counters::Counters;
 use crate::demux::FourTuple;
+use crate::ip::PathMtus;
 use crate::pool::FramePool;
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -76,6 +77,7 @@ impl Bench {
                 budget: Budget::new(&limits, 1_460),
                 reassembly: Reassembly::new(1, &[1; 16]),
                 replies: Replies::new(),
+                path_mtus: PathMtus::new([1; 16]),
             },
             pool: FramePool::new(frames, 1_664),
             counters: Counters::default(),

@@ -31,7 +31,12 @@ impl Tcb {
         }
         self.pacing_expired(cx.now);
         if self.loss_at.is_due(cx.now) {
-            self.loss_timer_expired(cx);
+            if self.flags.contains(TcbFlags::TLP_TIMER) {
+                self.claim_is_true_if_late(shared, cx);
+            }
+            if self.loss_at.is_set() {
+                self.loss_timer_expired(cx);
+            }
         }
         if self.rtx_at.is_due(cx.now) {
             self.rtx_at = Tick::NEVER;
@@ -72,6 +77,7 @@ impl Tcb {
             return;
         }
         self.lost_by_timeout(cx);
+        self.size_may_be_the_cause(shared, cx);
         if self.snd_wnd == 0 && self.send.board.lost_out > 0 {
             // The peer has taken its window back: what is sent again is a probe. A FIN alone needs
             // no window.

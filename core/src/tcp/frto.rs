@@ -6,7 +6,8 @@
 //! | Eifel (RFC 3522): the first copy of what was sent again has arrived | timestamps |
 //! | DSACK (RFC 3708): everything that was sent again has arrived twice | the peer's reports |
 //!
-//! The answer is that of RFC 4015: window and threshold are again what they were.
+//! The answer is that of RFC 4015: window and threshold are again what they were, and after a
+//! timeout the next measurement seeds the estimator of round-trip times anew.
 
 use super::congestion::CongestionControl;
 use super::scoreboard::News;
@@ -133,6 +134,9 @@ impl Tcb {
     /// have just been acknowledged in order.
     pub(super) fn undo(&mut self, cx: &mut Context<'_>, acked: u32) {
         self.send.nothing_is_lost(cx.pool);
+        if self.flags.contains(TcbFlags::LOSS_RECOVERY) {
+            self.flags |= TcbFlags::SPURIOUS_TIMEOUT;
+        }
         if self.flags.contains(TcbFlags::RECOVERY) {
             self.rack.saw_reordering();
         }

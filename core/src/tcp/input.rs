@@ -610,7 +610,13 @@ impl Tcb {
         if self.flags.contains(TcbFlags::TIMING) && !segment.ack.before(self.timed_seq) {
             self.flags.remove(TcbFlags::TIMING);
             let rtt = self.since_timed(cx);
-            self.rtt.sample(rtt);
+            if self.flags.contains(TcbFlags::SPURIOUS_TIMEOUT) {
+                // What is timed was new when the timeout had fired: a timeout stops the timing.
+                self.flags.remove(TcbFlags::SPURIOUS_TIMEOUT);
+                self.rtt.seed_again(rtt);
+            } else {
+                self.rtt.sample(rtt);
+            }
             self.decide_pacing(shared, rtt);
             self.size_has_arrived(shared, cx);
             return Some(rtt);

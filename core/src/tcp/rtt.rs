@@ -4,6 +4,9 @@ use super::params::{INITIAL_RTO, MAX_RTO, MIN_RTO, RTO_AFTER_LOST_SYN};
 use crate::time::Instant;
 use core::time::Duration;
 
+/// G of RFC 6298 §2 in microseconds: a tick of the timers.
+const GRANULARITY: u32 = 1_000;
+
 /// SRTT, RTTVAR and RTO of a connection, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RttEstimator {
@@ -45,6 +48,22 @@ impl RttEstimator {
             self.rttvar = self.rttvar - self.rttvar / 4 + self.srtt.abs_diff(r) / 4;
             self.srtt = (self.srtt - self.srtt / 8 + r / 8).max(1);
         }
+        self.set_rto();
+    }
+
+    /// Takes the first measurement of new data after a timeout without a cause: the path is slower
+    /// than the estimator knows, which would take many measurements to learn it (RFC 4015 §3.2
+    /// step 9, adapting the timer's conservativeness). Its SRTT_prev and RTTVAR_prev are what the
+    /// estimator has: nothing was timed since the timeout.
+    #[cold]
+    pub(super) fn seed_again(&mut self, rtt: Duration) {
+        let r = micros(rtt).max(1);
+        self.srtt = self.srtt.saturating_add(2 * GRANULARITY).max(r);
+        self.rttvar = self.rttvar.max(r / 2);
+        self.set_rto();
+    }
+
+    fn set_rto(&mut self) {
         // The floor is one of the variation, not of the sum: on a long and steady path RTTVAR tends
         // to zero, and the first delayed acknowledgement would look like a loss.
         let variation = self.rttvar.saturating_mul(4).max(micros(MIN_RTO));
@@ -142,6 +161,23 @@ mod tests {
         rtt.sample(ms(480));
         // RTTVAR = 3/4 * 200 + 1/4 * 80 = 170, SRTT = 7/8 * 400 + 1/8 * 480 = 410
         assert_eq!((rtt.srtt(), rtt.rto()), (Some(ms(410)), ms(1090)));
+    }
+
+    /// RFC 4015 §3.2.
+    #[test]
+    fn after_a_timeout_without_a_cause_one_measurement_makes_the_timer_patient() {
+        let mut rtt = RttEstimator::new();
+        (0..50).for_each(|_| rtt.sample(ms(40)));
+        rtt.back_off();
+        let mut ordinary = rtt;
+        ordinary.sample(ms(400));
+        assert!(ordinary.rto() < ms(500), "{:?}", ordinary.rto());
+        rtt.seed_again(ms(400));
+        assert_eq!((rtt.srtt(), rtt.rto()), (Some(ms(400)), ms(1_200)));
+        assert_eq!(rtt.backoff(), 0);
+        // A quick answer does not make it less patient than before.
+        rtt.seed_again(ms(10));
+        assert_eq!((rtt.srtt(), rtt.rto()), (Some(ms(402)), ms(1_202)));
     }
 
     #[test]

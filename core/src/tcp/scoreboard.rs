@@ -16,6 +16,7 @@ use super::send_queue::SendQueue;
 use super::seq::SeqNum;
 use crate::context::Context;
 use crate::pool::{Descriptor, FramePool};
+use crate::wire::tcp::MAX_SACK_BLOCKS;
 use bitflags::bitflags;
 use core::time::Duration;
 
@@ -294,7 +295,7 @@ impl SendQueue {
         delivered: &mut Delivered<'_>,
     ) -> Option<(SeqNum, SeqNum)> {
         let mut twice = None;
-        let mut steps = MAX_STEPS;
+        let mut sacked = heapless::Vec::<(SeqNum, SeqNum), MAX_SACK_BLOCKS>::new();
         for (at, block) in blocks.iter().enumerate() {
             match classify(*block, at == 0, blocks.get(at + 1).copied(), ack, edges) {
                 Block::Twice => twice = Some(*block),
@@ -307,11 +308,19 @@ impl SendQueue {
                     } else {
                         block.1
                     };
-                    if !self.sack(cx.pool, (block.0, right), &mut steps, delivered) {
-                        cx.counters.tcp_scan_limited += 1;
-                        break;
-                    }
+                    // Cannot fail: a segment has no more.
+                    let _ = sacked.push((block.0, right));
                 }
+            }
+        }
+        // In the order of the stream: what one acknowledgement reports was not reordered by the
+        // order of its blocks, which is that of their age (RFC 2018 §4).
+        sacked.sort_unstable_by_key(|(left, _)| left.since(edges.snd_una));
+        let mut steps = MAX_STEPS;
+        for block in sacked {
+            if !self.sack(cx.pool, block, &mut steps, delivered) {
+                cx.counters.tcp_scan_limited += 1;
+                break;
             }
         }
         twice

@@ -164,6 +164,8 @@ bitflags! {
         const KEEPALIVE_DUE = 1 << 35;
         /// There is a limit of its own to how long it waits for an answer.
         const USER_TIMEOUT = 1 << 36;
+        /// A timeout had no cause: the next measurement seeds the estimator anew (RFC 4015 §3.2).
+        const SPURIOUS_TIMEOUT = 1 << 37;
         /// ECN was agreed on: marks are echoed (RFC 3168).
         const ECN = 1 << 40;
         /// New data goes in packets that are ECN-capable.

@@ -1,8 +1,8 @@
 //! Hypercalls, boot information, entry state and network ring of the hvt target on x86_64
 //! (solo5-abi sections 10 to 12).
 //!
-//! A guest makes hypercall `n` by writing the 32-bit address of the call's structure to the port
-//! [`port`]`(n)`. Results are in the structure when the instruction is done. All structures and
+//! A guest makes a hypercall by writing the 32-bit address of the call's structure to the call's
+//! port, [`Hypercall::port`]. Results are in the structure when the instruction is done. All structures and
 //! buffers are below 4 GiB.
 
 use core::mem::{offset_of, size_of};

@@ -40,7 +40,10 @@ impl Place {
     pub(crate) fn all() -> Vec<Self> {
         let mut places = vec![Self::Spt];
         if hvt_works() {
-            places.extend([Self::Hvt, Self::Ring0]);
+            if !other_hvt_tender() {
+                places.push(Self::Hvt);
+            }
+            places.push(Self::Ring0);
         }
         places
     }

@@ -33,6 +33,9 @@ pub struct Dumped {
 
 const PAGE: usize = 4096;
 
+/// How a core file is opened: nothing that exists is opened like this.
+pub const OPEN_FLAGS: i32 = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+
 /// Offset of the guest's memory in a core file.
 const MEMORY: u64 = 0x214;
 
@@ -87,9 +90,8 @@ impl CoreDirectory {
         trap: Option<TrapFrame>,
     ) -> io::Result<Dumped> {
         let name = std::ffi::CString::new(self.path.1.as_str())?;
-        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
         // SAFETY: the name is a C string, and the directory is open.
-        let fd = unsafe { libc::openat(self.fd(), name.as_ptr(), flags, 0o600) };
+        let fd = unsafe { libc::openat(self.fd(), name.as_ptr(), OPEN_FLAGS, 0o600) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }

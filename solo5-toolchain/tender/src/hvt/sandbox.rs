@@ -5,6 +5,7 @@ use kvm_bindings::{kvm_regs, kvm_sregs};
 use seccompiler::{BackendError, BpfProgram, SeccompCmpOp as Op};
 
 use crate::filter::{Rules, register};
+use crate::hvt::core_dump::OPEN_FLAGS;
 
 /// What the filter is made for.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +110,10 @@ pub fn filter(resources: &Resources) -> Result<BpfProgram, BackendError> {
     if let Some(directory) = resources.core {
         rules.allow(
             number(libc::SYS_openat),
-            &[(0, Op::Eq, register(directory))],
+            &[
+                (0, Op::Eq, register(directory)),
+                (2, Op::Eq, register(OPEN_FLAGS)),
+            ],
         )?;
         // The descriptor of a core file is not known yet.
         for call in [libc::SYS_mincore, libc::SYS_ftruncate, libc::SYS_pwrite64] {

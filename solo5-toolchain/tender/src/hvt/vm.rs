@@ -273,7 +273,7 @@ impl<H: Host> Machine<H> {
                 Ok(VcpuExit::InternalError) => Exit::Internal,
                 Ok(_) => Exit::Other,
                 Err(error) => match error.errno() {
-                    libc::EINTR | libc::EAGAIN => continue,
+                    libc::EINTR => continue,
                     libc::EFAULT => return End::Violation { rip: self.rip() },
                     number => return End::Stopped(Stop::Run(number)),
                 },

@@ -80,7 +80,7 @@ use crate::error::ConfigError;
 use crate::ip::PathMtus;
 use crate::pool::{Frame, HEADROOM};
 use crate::rng::Rng;
-use crate::socket::{Event, SocketId, SocketKind, unspecified_like};
+use crate::socket::{Event, Readiness, SocketId, SocketKind, unspecified_like};
 use crate::time::Instant;
 use crate::timer_wheel::TimerWheel;
 use crate::wire::ip_header_len;
@@ -771,12 +771,31 @@ impl Tcp {
                     self.connections.generation(user),
                 ),
             };
-            if let Ok(readiness) = self.readiness(socket)
-                && !readiness.is_empty()
-            {
-                return Some(Event { socket, readiness });
+            if let Ok(readiness) = self.readiness(socket) {
+                if !readiness.contains(Readiness::WRITABLE) {
+                    self.keep_blocked(user);
+                }
+                if !readiness.is_empty() {
+                    return Some(Event { socket, readiness });
+                }
             }
         }
         None
+    }
+
+    /// The event of a connection finds no room for its writer. There may have been some when it was
+    /// noticed: the limit of the queue shrinks with the window. Then the writer still waits.
+    fn keep_blocked(&mut self, index: u32) {
+        if let Some(tcb) = self.connections.get_mut(index)
+            && tcb.can_send()
+            && tcb.flags.contains(TcbFlags::IN_DEMUX)
+        {
+            tcb.flags |= TcbFlags::SEND_BLOCKED;
+            if tcb.send.frames.is_empty() {
+                // No acknowledgement of its own will tell.
+                tcb.flags |= TcbFlags::STARVED;
+                self.starved.push_back(index);
+            }
+        }
     }
 }

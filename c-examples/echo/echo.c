@@ -228,8 +228,11 @@ static void send_text(mnet_fd socket, const struct mnet_addr *client, int last)
     }
 }
 
+static uint64_t values_told;
+
 static void add_value(const char *name, uint64_t value)
 {
+    values_told++;
     add(name);
     add(" ");
     add_number(value);
@@ -238,7 +241,7 @@ static void add_value(const char *name, uint64_t value)
 
 /*
  * Answers every datagram with what the stack has in use and has counted: lines of "name value" in as many datagrams as
- * they need. The last line is "end 0".
+ * they need. The last line is "end" and how many lines were before it, so that one that got lost is noticed.
  */
 static void tell_statistics(mnet_stack stack, mnet_fd socket)
 {
@@ -247,6 +250,7 @@ static void tell_statistics(mnet_stack stack, mnet_fd socket)
         struct mnet_usage usage;
         if (mnet_usage(stack, &usage, sizeof usage) != 0)
             return;
+        values_told = 0;
         add_value("frames_total", usage.frames);
         add_value("frames_free", usage.frames_free);
         add_value("frames_lowest", usage.frames_lowest);
@@ -262,7 +266,7 @@ static void tell_statistics(mnet_stack stack, mnet_fd socket)
                 add_value(mnet_counter_name(i), value);
             send_text(socket, &client, 0);
         }
-        add_value("end", 0);
+        add_value("end", values_told);
         send_text(socket, &client, 1);
     }
 }

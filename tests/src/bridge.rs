@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use std::ffi::CString;
 
-use crate::tap::{self, Tap, check, ioctl, request};
+use crate::tap::{Tap, check, ioctl, request};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// Makes a bridge (`SIOCBRADDBR` of the kernel's interface).
@@ -27,14 +27,23 @@ pub fn join(name: &str, devices: &[&Tap]) -> Result<Tap> {
     // SAFETY: the request reads a string that ends with zero and outlives the call.
     let made = unsafe { libc::ioctl(socket.as_raw_fd(), ADD_BRIDGE, text.as_ptr()) };
     check(made).with_context(|| format!("cannot make the bridge {name}"))?;
-    for device in devices {
-        let mut request = request(name)?;
-        request.ifr_ifru.ifru_ifindex = device.index()?;
-        ioctl(ADD_INTERFACE, &mut request)
-            .with_context(|| format!("cannot add {} to {name}", device.name()))?;
-        tap::set_up(device.name())?;
-    }
     let bridge = Tap::existing(name)?;
+    for device in devices {
+        add(&bridge, device)?;
+    }
     bridge.up()?;
     Ok(bridge)
+}
+
+/// Adds a device to a bridge, and brings it up.
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn add(bridge: &Tap, device: &Tap) -> Result<()> {
+    let mut request = request(bridge.name())?;
+    request.ifr_ifru.ifru_ifindex = device.index()?;
+    ioctl(ADD_INTERFACE, &mut request)
+        .with_context(|| format!("cannot add {} to {}", device.name(), bridge.name()))?;
+    device.up()
 }

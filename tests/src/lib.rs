@@ -11,6 +11,9 @@
 //! - [`process`]: children that are watched, awaited with a deadline, and never left behind;
 //! - [`prefix`]: where the toolchain is installed, and running images with it;
 //! - [`clients`]: ping, UDP and TCP echo clients that check every byte;
+//! - [`bulk`]: transfers that are measured as they go; [`flood`]: SYNs that nobody means;
+//! - [`soak`]: clients that come and go at random, for hours;
+//! - [`statistics`]: what an image has in use, as it tells itself;
 //! - [`packet`] and [`frame`]: raw frames, to say what no kernel would say;
 //! - [`transcript`]: the commands that a page of documentation tells its reader to type;
 //! - [`boot`]: the time from starting a tender to its image's first SYN-ACK.
@@ -22,6 +25,7 @@ pub mod boot;
 pub mod bridge;
 pub mod bulk;
 pub mod clients;
+pub mod flood;
 pub mod frame;
 pub mod impair;
 pub mod namespace;
@@ -29,5 +33,7 @@ pub mod packet;
 pub mod path;
 pub mod prefix;
 pub mod process;
+pub mod soak;
+pub mod statistics;
 pub mod tap;
 pub mod transcript;

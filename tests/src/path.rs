@@ -43,6 +43,8 @@ pub struct Path {
     pub client_tap: Tap,
     /// The image's device, `tap0`, in the server's network; nobody is attached.
     pub image_tap: Tap,
+    /// What joins image, Linux and path on the servers' side.
+    pub bridge: Tap,
 }
 
 impl Path {
@@ -60,14 +62,15 @@ impl Path {
             wan.set_address(CLIENT, 24)?;
             Ok(wan)
         })?;
-        let (wan, image_tap) = server.within(|| {
+        let (wan, image_tap, bridge) = server.within(|| {
             tune()?;
             let (wan, image) = (Tap::new("wan")?, Tap::new("tap0")?);
             for tap in [&wan, &image] {
                 tap.set_queue(QUEUE)?;
             }
-            bridge::join("lan", &[&wan, &image])?.set_address(LINUX, 24)?;
-            Ok((wan, image))
+            let bridge = bridge::join("lan", &[&wan, &image])?;
+            bridge.set_address(LINUX, 24)?;
+            Ok((wan, image, bridge))
         })?;
         let ports = [
             client.within(|| Port::tap(&client_tap))?,
@@ -80,6 +83,7 @@ impl Path {
             forwarder,
             client_tap,
             image_tap,
+            bridge,
         })
     }
 }

@@ -10,6 +10,7 @@ mod needs;
 mod report;
 mod rules;
 mod soak;
+mod soak_linux;
 mod spec;
 mod suites;
 
@@ -45,6 +46,8 @@ enum Chore {
     Generate,
     /// Simulate with ever new seeds, until a time is over or a seed fails.
     Soak(soak::Arguments),
+    /// Clients at random against an image under Linux, across a path that changes.
+    SoakLinux(soak_linux::Options),
     #[command(flatten)]
     Suite(suites::Suite),
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
             .map(|()| true),
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Suite(suites::Suite::Spec) => spec::print(),
+        Chore::SoakLinux(options) => soak_linux::run(&options).map(|()| true),
         Chore::Suite(suite) => suites::run_all(&[suite]),
     };
     match result {

@@ -1,7 +1,6 @@
 //! What all tests share: an installation, and the echo image built with it.
 
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use mnet_tests::frame::Link;
 use mnet_tests::packet::PacketSocket;
 use mnet_tests::prefix::{Prefix, Unikernel};
 use mnet_tests::process::Process;
+use mnet_tests::statistics::{self, Statistics};
 use mnet_tests::tap::Tap;
 
 /// Our address.
@@ -21,7 +21,7 @@ pub(crate) const GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub(crate) const GUEST_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
 /// The echo service.
 pub(crate) const SERVICE: SocketAddrV4 = SocketAddrV4::new(GUEST, 7);
-/// Its statistics, to every datagram: one `name value` a line, up to `end 0`.
+/// Its statistics, to every datagram: one `name value` a line.
 pub(crate) const STATISTICS: SocketAddrV4 = SocketAddrV4::new(GUEST, 8);
 
 /// Built once, used by every test.
@@ -123,21 +123,8 @@ impl Machine {
 
 impl Machine {
     /// What the image has in use, and all its counters.
-    pub(crate) fn statistics(&self) -> Result<BTreeMap<String, u64>> {
-        let socket = UdpSocket::bind((HOST, 0))?;
-        socket.connect(STATISTICS)?;
-        socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-        socket.send(b"?")?;
-        let mut statistics = BTreeMap::new();
-        let mut datagram = [0; 2000];
-        while !statistics.contains_key("end") {
-            let length = socket.recv(&mut datagram).context("no statistics")?;
-            for line in std::str::from_utf8(&datagram[..length])?.lines() {
-                let (name, value) = line.split_once(' ').context("a line without a value")?;
-                statistics.insert(name.to_owned(), value.parse()?);
-            }
-        }
-        Ok(statistics)
+    pub(crate) fn statistics(&self) -> Result<Statistics> {
+        statistics::ask(STATISTICS)
     }
 
     /// What is not zero of these, for the message of a failed test.
@@ -146,11 +133,7 @@ impl Machine {
             Ok(statistics) => statistics,
             Err(error) => return format!("{error:#}"),
         };
-        let lines = statistics.iter().filter(|(_, value)| **value != 0);
-        let lines: Vec<_> = lines
-            .map(|(name, value)| format!("{name} {value}"))
-            .collect();
-        lines.join(", ")
+        statistics::text(&statistics)
     }
 
     /// One of them.

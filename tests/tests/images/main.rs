@@ -9,6 +9,7 @@
 mod dist;
 mod echo;
 mod fixture;
+mod flood;
 mod hostile;
 mod hvt;
 mod input;
@@ -33,6 +34,7 @@ type Test = fn(&Fixture) -> Result<()>;
 const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("dist", dist::TESTS),
     ("echo", echo::TESTS),
+    ("flood", flood::TESTS),
     ("hostile", hostile::TESTS),
     ("hvt", hvt::TESTS),
     ("input", input::TESTS),

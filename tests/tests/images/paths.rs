@@ -11,6 +11,7 @@ use mnet_tests::clients::tcp_echo_checked;
 use mnet_tests::impair::Impairment;
 use mnet_tests::path::{IMAGE, LINUX, Path};
 use mnet_tests::process::Process;
+use mnet_tests::soak;
 
 use crate::Test;
 use crate::fixture::{Fixture, SERVICE};
@@ -22,6 +23,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ),
     ("fills_a_path_of_limited_rate", fills_a_path),
     ("leaves_linux_its_share_of_a_path", shares_a_path),
+    ("serves_clients_at_random_and_nothing_is_left", soak),
 ];
 
 /// Bits per second of the limited path, and the part of it that is payload.
@@ -93,7 +95,8 @@ fn fills_a_path(fixture: &Fixture) -> Result<()> {
     Ok(())
 }
 
-/// Neither starves: 0.8 is one with three times as much as the other.
+/// Neither starves: 0.6 is one with ten times as much as the other. More can be asked of minutes,
+/// not of seconds: what a connection gets at first is luck, and both give way slowly (RFC 9438).
 fn shares_a_path(fixture: &Fixture) -> Result<()> {
     let path = Path::new(&limited()?, &limited()?, 1)?;
     let _image = start_services(fixture, &path)?;
@@ -108,8 +111,21 @@ fn shares_a_path(fixture: &Fixture) -> Result<()> {
     let [image, linux] = rates;
     let (image, linux) = (image?, linux?);
     let index = jain(&[image, linux]);
-    ensure!(index > 0.8, "{index:.2}: {image:.0} and {linux:.0} bit/s");
+    ensure!(index > 0.6, "{index:.2}: {image:.0} and {linux:.0} bit/s");
     let share = (image + linux) / GOODPUT;
     ensure!(share > 0.7, "{share:.2} of the rate");
+    Ok(())
+}
+
+/// `cargo xtask soak-linux` for a few seconds.
+fn soak(fixture: &Fixture) -> Result<()> {
+    let plan = soak::Plan {
+        duration: Duration::from_secs(6),
+        clients: 12,
+        seed: 1,
+    };
+    let outcome = soak::run(&fixture.prefix, &plan)?;
+    let came = |&(_, count): &(&str, u64)| count > 0;
+    ensure!(outcome.clients.iter().all(came), "{outcome}");
     Ok(())
 }

@@ -1,19 +1,18 @@
 //! Goodput of one connection at several rates of loss.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use mnet_tests::bulk::{Direction, LinuxServices, transfer};
+use mnet_tests::bulk::Direction;
 use mnet_tests::impair::Impairment;
-use mnet_tests::path::{IMAGE, LINUX, Path};
-use mnet_tests::prefix::{Prefix, Unikernel};
+use mnet_tests::path::Path;
+
+use crate::stacks::{Image, Stack, median};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -30,7 +29,7 @@ pub(crate) struct Options {
     /// Connections measured at the same time, each with a path of its own.
     #[arg(long, default_value_t = 4)]
     parallel: usize,
-    /// Only directions whose name contains this.
+    /// Only directions whose name contains this, such as `mnet sends`.
     #[arg(long, default_value = "")]
     only: String,
     /// Folder for a recording of each connection, at both ends of its path.
@@ -49,148 +48,137 @@ const PATHS: &[&str] = &[
     "delay=25ms,loss=5%,reorder=0.5%/10ms",
 ];
 
-/// The sender and the receiver.
+/// What mnet does; its peer is Linux in any case.
 const DIRECTIONS: &[(&str, Direction)] = &[
-    ("server to client", Direction::Receive),
-    ("client to server", Direction::Send),
+    ("mnet sends", Direction::Receive),
+    ("mnet receives", Direction::Send),
 ];
 
+/// One connection to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Sample {
+    seed: u64,
+    path: usize,
+    direction: usize,
+    stack: Stack,
+}
+
+/// Rates in bits per second.
+type Rates = BTreeMap<Sample, f64>;
+
 pub(crate) fn run(prefix: &FilePath, options: &Options) -> Result<()> {
-    let prefix = Prefix::new(prefix.canonicalize()?);
-    let directory = prefix.root().with_extension("bench");
-    let image = prefix.build_image("bench/image", "services", &directory)?;
-    let unikernel = Unikernel::new(&prefix, &image);
-    let paths = if options.paths.is_empty() {
-        PATHS
-            .iter()
-            .map(|path| path.parse())
-            .collect::<Result<_>>()?
+    let image = Image::build(prefix)?;
+    let paths: Vec<Impairment> = if options.paths.is_empty() {
+        let paths = PATHS.iter().map(|path| path.parse());
+        paths.collect::<Result<_>>()?
     } else {
         options.paths.clone()
     };
+    let work = work(options, paths.len());
+    let next = AtomicUsize::new(0);
+    let rates: Mutex<Rates> = Mutex::default();
+    let worker = || -> Result<()> {
+        while let Some(sample) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let path = &paths[sample.path];
+            let rate = measure(&image, path, *sample, options)
+                .with_context(|| format!("{path}, {sample:?}"))?;
+            eprintln!("{path} {sample:?}: {:.2} Mbit/s", rate / 1e6);
+            let mut rates = rates.lock().expect("no worker panics");
+            rates.insert(*sample, rate);
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..options.parallel).map(|_| scope.spawn(worker)).collect();
+        let mut workers = workers.into_iter();
+        workers.try_for_each(|worker| worker.join().expect("no worker panics"))
+    })?;
+    print!(
+        "{}",
+        table(&paths, &rates.into_inner().expect("no worker panics"))
+    );
+    Ok(())
+}
+
+/// Everything to measure. Both stacks in turn, so that they meet the same machine.
+fn work(options: &Options, paths: usize) -> Vec<Sample> {
     let mut work = Vec::new();
     for seed in 1..=options.seeds {
-        for path in 0..paths.len() {
-            for (number, (name, _)) in DIRECTIONS.iter().enumerate() {
-                for mnet in [true, false] {
+        for path in 0..paths {
+            for (direction, (name, _)) in DIRECTIONS.iter().enumerate() {
+                for stack in [Stack::Mnet, Stack::Linux] {
                     if name.contains(&options.only) {
-                        work.push((path, number, mnet, seed));
+                        work.push(Sample {
+                            seed,
+                            path,
+                            direction,
+                            stack,
+                        });
                     }
                 }
             }
         }
     }
-    let next = AtomicUsize::new(0);
-    let samples: Mutex<BTreeMap<(usize, usize, bool), Vec<f64>>> = Mutex::default();
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..options.parallel)
-            .map(|_| {
-                scope.spawn(|| -> Result<()> {
-                    while let Some(&(path, direction, mnet, seed)) =
-                        work.get(next.fetch_add(1, Ordering::Relaxed))
-                    {
-                        let (name, way) = DIRECTIONS[direction];
-                        let rate = measure(&unikernel, &paths[path], way, mnet, seed, options)?;
-                        eprintln!(
-                            "{} seed {seed} {name} {}: {:.2} Mbit/s",
-                            paths[path],
-                            if mnet { "mnet" } else { "linux" },
-                            rate / 1e6
-                        );
-                        let mut samples = samples.lock().expect("no worker panics");
-                        samples
-                            .entry((path, direction, mnet))
-                            .or_default()
-                            .push(rate);
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().expect("no worker panics"))
-    })?;
-    print!(
-        "{}",
-        table(&paths, &samples.into_inner().expect("no worker panics"))
-    );
-    Ok(())
+    work
 }
 
-/// The rate of one connection, in bits per second.
-fn measure(
-    unikernel: &Unikernel,
-    impairment: &Impairment,
-    direction: Direction,
-    mnet: bool,
-    seed: u64,
-    options: &Options,
-) -> Result<f64> {
+fn measure(image: &Image, path: &Impairment, sample: Sample, options: &Options) -> Result<f64> {
+    let (_, direction) = DIRECTIONS[sample.direction];
+    let Sample { seed, stack, .. } = sample;
+    let impairment = path;
     let path = Path::new(impairment, impairment, seed)?;
     if let Some(folder) = &options.pcap {
-        let stack = if mnet { "mnet" } else { "linux" };
         for (port, end) in ["client", "server"].iter().enumerate() {
-            let name = format!("{impairment}-{direction:?}-{stack}-{seed}-{end}.pcap");
-            path.forwarder
-                .record(port, &folder.join(name.replace(['/', '%'], "_")))?;
+            let name = format!(
+                "{impairment}-{direction:?}-{}-{seed}-{end}.pcap",
+                stack.name()
+            );
+            let file = folder.join(name.replace(['/', '%'], "_"));
+            path.forwarder.record(port, &file)?;
         }
     }
-    let _server: Box<dyn std::any::Any> = if mnet {
-        let unikernel = unikernel
-            .clone()
-            .option("--mem=64")
-            .option("--net:service=tap0")
-            .argument("--solo5:quiet")
-            .argument(format!("--ipv4={IMAGE}/24"));
-        Box::new(path.server.within(|| unikernel.start())?)
-    } else {
-        Box::new(LinuxServices::start(&path.server, LINUX)?)
-    };
-    let service = SocketAddrV4::new(if mnet { IMAGE } else { LINUX }, direction.port());
-    let series = path
-        .client
-        .within(|| transfer(service, direction, Duration::from_secs(1), options.seconds))
-        .with_context(|| format!("{impairment}, seed {seed}"))?;
+    let servers = image.start(&path)?;
+    let series = crate::stacks::measure(&path, stack, direction, options.seconds)?;
+    servers.check()?;
     Ok(series.rate(0))
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn table(paths: &[Impairment], samples: &BTreeMap<(usize, usize, bool), Vec<f64>>) -> String {
+fn table(paths: &[Impairment], rates: &Rates) -> String {
     let mut out = String::from(
-        "| path, each way | direction | mnet, Mbit/s | Linux, Mbit/s | ratio |\n\
-         |---|---|---:|---:|---:|\n",
+        "| path, each way | direction | mnet, Mbit/s | Linux in its place | ratio of medians | \
+         median of ratios |\n|---|---|---:|---:|---:|---:|\n",
     );
     for (number, path) in paths.iter().enumerate() {
         for (direction, (name, _)) in DIRECTIONS.iter().enumerate() {
-            let (Some(mnet), Some(linux)) = (
-                samples.get(&(number, direction, true)),
-                samples.get(&(number, direction, false)),
-            ) else {
+            let of = |stack| -> Vec<f64> {
+                let wanted = |sample: &Sample| {
+                    (sample.path, sample.direction, sample.stack) == (number, direction, stack)
+                };
+                // In the order of seeds.
+                let rates = rates.iter().filter(|(sample, _)| wanted(sample));
+                rates.map(|(_, rate)| *rate).collect()
+            };
+            let (mnet, linux) = (of(Stack::Mnet), of(Stack::Linux));
+            if mnet.is_empty() {
                 continue;
-            };
-            let show = |samples: &[f64]| {
-                let low = samples.iter().copied().fold(f64::INFINITY, f64::min);
-                let high = samples.iter().copied().fold(0.0, f64::max);
-                format!(
-                    "{:.2} ({:.2} - {:.2})",
-                    median(samples) / 1e6,
-                    low / 1e6,
-                    high / 1e6
-                )
-            };
+            }
+            let ratios: Vec<f64> = mnet.iter().zip(&linux).map(|(m, l)| m / l).collect();
             out += &format!(
-                "| `{path}` | {name} | {} | {} | {:.2} |\n",
-                show(mnet),
-                show(linux),
-                median(mnet) / median(linux)
+                "| `{path}` | {name} | {} | {} | {:.2} | {:.2} |\n",
+                range(&mnet),
+                range(&linux),
+                median(&mnet) / median(&linux),
+                median(&ratios)
             );
         }
     }
     out
+}
+
+/// The median, and between what.
+fn range(rates: &[f64]) -> String {
+    let low = rates.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = rates.iter().copied().fold(0.0, f64::max);
+    let [middle, low, high] = [median(rates), low, high].map(|rate| rate / 1e6);
+    format!("{middle:.2} ({low:.2} - {high:.2})")
 }

@@ -1,6 +1,9 @@
 //! mnet and Linux across impaired paths, in the same conditions, and what came of it as tables.
 
+mod flood;
 mod loss;
+mod rate;
+mod stacks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +26,10 @@ struct Options {
 enum What {
     /// Goodput of one connection, each direction, at several rates of loss.
     Loss(loss::Options),
+    /// A path of limited rate: filling it alone, and sharing it.
+    Rate(rate::Options),
+    /// A flood of SYNs, and what a transfer and new clients see of it.
+    Flood(flood::Options),
 }
 
 fn main() -> ExitCode {
@@ -40,5 +47,7 @@ fn run(options: &Options) -> Result<()> {
     namespace::become_capable()?;
     match &options.what {
         What::Loss(loss) => loss::run(&options.prefix, loss),
+        What::Rate(rate) => rate::run(&options.prefix, rate),
+        What::Flood(flood) => flood::run(&options.prefix, flood),
     }
 }

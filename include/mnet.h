@@ -72,7 +72,7 @@
 /* Address family: IPv4. */
 #define MNET_AF_INET 4
 
-/* Address family: IPv6. Not supported yet (MNET_EAFNOSUPPORT). */
+/* Address family: IPv6, where mnet_enable_ipv6() was called. */
 #define MNET_AF_INET6 6
 
 /*
@@ -290,13 +290,34 @@
 /* The gateway is not on the network of the address. */
 #define MNET_EGATEWAY (-19)
 
+/*
+ * mnet_ipv6.flags: addresses that the stack makes itself end in the Ethernet address (EUI-64,
+ * RFC 4291 appendix A), instead of in a number that tells nothing (RFC 7217).
+ */
+#define MNET_IPV6_EUI64 1
+
+/*
+ * mnet_ipv6.flags: beside each address that is made of a router's prefix, one that changes every
+ * day, from which connections leave (RFC 8981).
+ */
+#define MNET_IPV6_TEMPORARY 2
+
+/*
+ * mnet_ipv6.flags: routers are neither asked nor believed: there are only the link-local address,
+ * and what the program gives.
+ */
+#define MNET_IPV6_NO_ROUTERS 4
+
 /* An IP address and a port. */
 struct mnet_addr {
     /* MNET_AF_INET or MNET_AF_INET6; MNET_AF_NONE where an address is optional. */
     uint16_t family;
     /* The port in host byte order; 0 where there is none. */
     uint16_t port;
-    /* The zone of a link-local IPv6 address; 0 otherwise. */
+    /*
+     * The zone of a link-local IPv6 address or group: the place of the interface, counted from 1.
+     * Where a stack has only one interface, 0 will do. 0 for other addresses.
+     */
     uint32_t zone;
     /* The address in network byte order: 4 bytes for IPv4 (the others are 0), 16 for IPv6. */
     uint8_t ip[16];
@@ -438,6 +459,36 @@ struct mnet_config {
 
 /* A stack: always positive. A negative value is an error code. A number is never used twice. */
 typedef int64_t mnet_stack;
+
+/*
+ * How a stack speaks IPv6. Fill it with mnet_ipv6_default(), change what is to be different, and
+ * pass it to mnet_enable_ipv6(), which copies it.
+ */
+struct mnet_ipv6 {
+    /* sizeof (struct mnet_ipv6) as the caller knows it. Set by mnet_ipv6_default(). */
+    size_t size;
+    /*
+     * An address of ours; the port is ignored. MNET_AF_NONE (the default): only those that the
+     * stack makes itself.
+     */
+    struct mnet_addr address;
+    /*
+     * The default gateway, link-local or on the network of the address; the port is ignored.
+     * MNET_AF_NONE (the default): what routers say.
+     */
+    struct mnet_addr gateway;
+    /* The length of the network's prefix in bits, 1 to 128. Default 64. */
+    uint32_t prefix_len;
+    /* MNET_IPV6_* combined. Default 0. */
+    uint32_t flags;
+    /*
+     * 16 secret bytes, from which the ends of our addresses are made: with the same secret a
+     * unikernel has the same addresses after every start. NULL (the default): new ones each time.
+     */
+    const uint8_t *secret;
+    /* Bytes of the secret: 16, or 0 with secret NULL. */
+    size_t secret_len;
+};
 
 /*
  * A socket: always positive. A negative value is an error code. The handle of a socket that was
@@ -623,30 +674,30 @@ const char *mnet_strerror(int code);
 const char *mnet_error_name(int code);
 
 /*
- * Parses an address with an optional port: "10.0.0.2" or "10.0.0.2:7".
+ * Parses an address with an optional port: "10.0.0.2", "10.0.0.2:7", "2001:db8::2", or
+ * "[2001:db8::2]:7". A link-local IPv6 address may have a zone: "fe80::2%1", "[fe80::2%1]:7".
  *
  * - text, text_len: the text; no NUL is needed at its end, none may be inside.
  * - addr: receives the address; the port is 0 if the text has none.
  *
- * Returns 0, or MNET_EINVAL: NULL, or not such a text. IPv6 addresses are not parsed yet.
- * Does not block.
+ * Returns 0, or MNET_EINVAL: NULL, or not such a text. Does not block.
  */
 int mnet_addr_parse(const char *text, size_t text_len, struct mnet_addr *addr);
 
 /*
- * Parses an address with the length of its network's prefix: "10.0.0.2/24".
+ * Parses an address with the length of its network's prefix: "10.0.0.2/24" or "2001:db8::2/64".
  *
  * - text, text_len: the text; no NUL is needed at its end, none may be inside.
  * - addr: receives the address, with port 0.
- * - prefix_len: receives the length in bits, 1 to 32.
+ * - prefix_len: receives the length in bits, 1 to 32 or 1 to 128.
  *
- * Returns 0, or MNET_EINVAL: NULL, or not such a text. IPv6 addresses are not parsed yet.
- * Does not block.
+ * Returns 0, or MNET_EINVAL: NULL, or not such a text. Does not block.
  */
 int mnet_cidr_parse(const char *text, size_t text_len, struct mnet_addr *addr, uint32_t *prefix_len);
 
 /*
- * Writes an address as text: "10.0.0.2:7", or "10.0.0.2" if the port is 0, and a NUL.
+ * Writes an address as text, as mnet_addr_parse() reads it: "10.0.0.2:7", or "10.0.0.2" if the port
+ * is 0, and a NUL.
  *
  * - addr: the address.
  * - buf, len: where the text goes; 64 bytes are enough for every address.
@@ -758,6 +809,49 @@ int mnet_frame_in(mnet_stack stack, uint64_t now, const void *frame, size_t len)
  * Does not block.
  */
 int64_t mnet_frame_out(mnet_stack stack, uint64_t now, void *buf, size_t len);
+
+/*
+ * Fills the structure with the defaults: a link-local address, and what routers give.
+ *
+ * - ipv6: the structure to fill.
+ * - size: sizeof (struct mnet_ipv6), so that the library knows how old the caller is.
+ *
+ * Returns 0, or MNET_EINVAL: ipv6 is NULL, or size is not that of any version. Does not block.
+ */
+int mnet_ipv6_default(struct mnet_ipv6 *ipv6, size_t size);
+
+/*
+ * Lets a stack speak IPv6 beside IPv4 (RFC 8200). It makes itself a link-local address, asks
+ * whether somebody has it (RFC 4862), and then asks routers for prefixes and routes (RFC 4861).
+ * Addresses are usable a second or two later, as soon as mnet_address() tells them; listeners and
+ * sockets on "::" may be opened at once.
+ *
+ * - ipv6: see struct mnet_ipv6; NULL: the defaults. Copied.
+ *
+ * Returns 0, or
+ *   MNET_EINVAL          a member out of range, or an unknown flag; or it speaks IPv6 already
+ *   MNET_EADDRNOTAVAIL   not an address that a host can have (multicast, ::, ::1)
+ *   MNET_EGATEWAY        the gateway is neither link-local nor on the network of the address
+ *   MNET_EAFNOSUPPORT    not an IPv6 address
+ *   MNET_EBADF, MNET_EBUSY
+ * MNET_EINVAL also if the device's MTU is below 1280 (RFC 8200 section 5). After
+ * MNET_EADDRNOTAVAIL and MNET_EGATEWAY the stack speaks IPv6, without that address or gateway.
+ * Does not block.
+ */
+int mnet_enable_ipv6(mnet_stack stack, const struct mnet_ipv6 *ipv6);
+
+/*
+ * The addresses that a stack has now, one for each index from 0 on: IPv4 first, then IPv6. Those
+ * of IPv6 come a second after they were made, when nobody has objected, and go when their lifetime
+ * ends, so indices change with time.
+ *
+ * - addr: receives the address, with port 0; a link-local one with its zone.
+ * - prefix_len: receives the length of its network's prefix in bits. NULL: not asked for.
+ *
+ * Returns 1, or 0 if there are not so many (nothing is written), or MNET_EINVAL (addr is NULL),
+ * MNET_EBADF, MNET_EBUSY. Does not block.
+ */
+int mnet_address(mnet_stack stack, size_t index, struct mnet_addr *addr, uint32_t *prefix_len);
 
 /*
  * Listens for TCP connections (RFC 9293 section 3.10.1, passive OPEN).

@@ -65,13 +65,15 @@ static void print(void)
 /* --------------------------------------------------------------------------------------------------- arguments --- */
 
 static const char USAGE[] =
-    "usage: echo --ipv4=ADDRESS/PREFIX [--ipv4-gateway=ADDRESS] [--port=1..65535] [--stats-port=1..65535] "
-    "[--busy-poll=MICROSECONDS]\n";
+    "usage: echo --ipv4=ADDRESS/PREFIX [--ipv4-gateway=ADDRESS] [--ipv6=random|eui64|ADDRESS/PREFIX] "
+    "[--ipv6-gateway=ADDRESS] [--port=1..65535] [--stats-port=1..65535] [--busy-poll=MICROSECONDS]\n";
 
 struct options {
     struct mnet_addr address;
     uint32_t prefix_len;
     struct mnet_addr gateway;
+    int has_ipv6;
+    struct mnet_ipv6 ipv6;
     uint16_t port;
     uint16_t stats_port; /* 0: none */
     uint64_t busy_poll_ns;
@@ -108,6 +110,33 @@ static int is_option(const char *word, size_t length, const char *name, const ch
     return 1;
 }
 
+static int is_word(const char *word, size_t length, const char *expected)
+{
+    const char *rest;
+    size_t rest_length;
+    return is_option(word, length, expected, &rest, &rest_length) && rest_length == 0;
+}
+
+/* How to speak IPv6, in the spelling of OCaml mnet's users: addresses with random ends, with the Ethernet address at
+ * their ends, or a given one. */
+static int parse_ipv6(const char *value, size_t size, struct options *options)
+{
+    options->has_ipv6 = 1;
+    if (is_word(value, size, "random"))
+        return 0;
+    if (is_word(value, size, "eui64")) {
+        options->ipv6.flags |= MNET_IPV6_EUI64;
+        return 0;
+    }
+    return mnet_cidr_parse(value, size, &options->ipv6.address, &options->ipv6.prefix_len);
+}
+
+/* An address without a port. */
+static int parse_gateway(const char *value, size_t size, struct mnet_addr *gateway)
+{
+    return mnet_addr_parse(value, size, gateway) == 0 && gateway->port == 0 ? 0 : -1;
+}
+
 static int parse_word(const char *word, size_t length, struct options *options)
 {
     const char *value;
@@ -115,10 +144,12 @@ static int parse_word(const char *word, size_t length, struct options *options)
     uint64_t number;
     if (is_option(word, length, "--ipv4=", &value, &size))
         return mnet_cidr_parse(value, size, &options->address, &options->prefix_len);
-    if (is_option(word, length, "--ipv4-gateway=", &value, &size)) {
-        int status = mnet_addr_parse(value, size, &options->gateway);
-        return status == 0 && options->gateway.port == 0 ? 0 : -1;
-    }
+    if (is_option(word, length, "--ipv4-gateway=", &value, &size))
+        return parse_gateway(value, size, &options->gateway);
+    if (is_option(word, length, "--ipv6=", &value, &size))
+        return parse_ipv6(value, size, options);
+    if (is_option(word, length, "--ipv6-gateway=", &value, &size))
+        return parse_gateway(value, size, &options->ipv6.gateway);
     if (is_option(word, length, "--port=", &value, &size)) {
         if (parse_number(value, size, 1, 65535, &number) != 0)
             return -1;
@@ -288,15 +319,17 @@ int solo5_app_main(const struct solo5_start_info *info)
 {
     static struct options options = { .port = 7 };
     struct mnet_config config;
+    struct mnet_addr any6;
     char address[64];
     mnet_stack stack;
-    mnet_fd listener, udp, stats = 0;
+    mnet_fd listener, udp, listener6 = 0, udp6 = 0, stats = 0;
 
     if (mnet_abi_version() != MNET_ABI_VERSION) {
         add("echo: header and library of mnet do not belong together\n");
         print();
         return SOLO5_EXIT_FAILURE;
     }
+    mnet_ipv6_default(&options.ipv6, sizeof options.ipv6);
     if (parse(info->cmdline, &options) != 0)
         return SOLO5_EXIT_FAILURE;
 
@@ -325,6 +358,21 @@ int solo5_app_main(const struct solo5_start_info *info)
     add("echo: listening on ");
     add(address);
     add(", TCP and UDP\n");
+    if (options.has_ipv6) {
+        int status = mnet_enable_ipv6(stack, &options.ipv6);
+        if (status < 0)
+            return fail("cannot speak IPv6", status);
+        mnet_addr_parse("::", 2, &any6);
+        any6.port = options.port;
+        listener6 = mnet_listen(stack, &any6, BACKLOG);
+        udp6 = mnet_udp_bind(stack, &any6);
+        if (listener6 < 0 || udp6 < 0)
+            return fail("cannot listen on IPv6", listener6 < 0 ? listener6 : udp6);
+        mnet_addr_format(&any6, address, sizeof address);
+        add("echo: listening on ");
+        add(address);
+        add(", TCP and UDP\n");
+    }
     if (options.stats_port != 0) {
         options.address.port = options.stats_port;
         stats = mnet_udp_bind(stack, &options.address);
@@ -340,10 +388,10 @@ int solo5_app_main(const struct solo5_start_info *info)
             return fail("the network failed", count);
         for (int64_t i = 0; i < count; i++) {
             mnet_fd socket = events[i].fd;
-            if (socket == listener)
-                accept_all(listener);
-            else if (socket == udp)
-                echo_datagrams(udp);
+            if (socket == listener || socket == listener6)
+                accept_all(socket);
+            else if (socket == udp || socket == udp6)
+                echo_datagrams(socket);
             else if (socket == stats)
                 tell_statistics(stack, stats);
             else

@@ -204,7 +204,9 @@ fn a_silent_neighbour_is_asked_three_times() {
     let id = host.stack.udp_bind("[::]:53".parse().unwrap()).unwrap();
     let to = SocketAddr::new(PEER.into(), 9);
     host.stack.udp_send_to(host.now, id, b"hello", to).unwrap();
-    assert_eq!(types(&host.run(10)), [135; 3]);
+    let mut sent = types(&host.run(10));
+    sent.retain(|kind| *kind != 133);
+    assert_eq!(sent, [135; 3]);
     assert!(host.counted().contains(&("neighbour_failed", 1)));
     host.assert_no_frame_lost();
 }
@@ -604,7 +606,8 @@ fn queries_are_answered_with_our_groups() {
     message.extend([2, 125, 0, 0]);
     let query = icmp(PEER_HW, (PEER_LOCAL, address("ff02::1"), 1), &message);
     assert!(host.receive(&query).is_empty(), "not at once");
-    let sent = host.run(10);
+    let mut sent = host.run(10);
+    sent.retain(|bytes| parse(bytes).payload[0] != 133);
     let [report] = &sent[..] else {
         panic!("{sent:?}");
     };

@@ -2,7 +2,7 @@
 
 use core::ffi::{c_char, c_int};
 use core::fmt::Write;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use core::str::{self, FromStr};
 
 use crate::error::{Error, length, status, value};
@@ -43,8 +43,21 @@ impl mnet_addr {
                     self.port,
                 )))
             }
+            MNET_AF_INET6 => {
+                let ip = Ipv6Addr::from(self.ip);
+                if self.zone != 0 && !is_of_one_link(ip) {
+                    return Err(Error::INVALID);
+                }
+                let address = SocketAddrV6::new(ip, self.port, 0, self.zone);
+                Ok(Some(SocketAddr::V6(address)))
+            }
             _ => Err(Error::FAMILY),
         }
+    }
+
+    /// Whether the same address can be on several links.
+    pub(crate) fn needs_zone(self) -> bool {
+        self.family == MNET_AF_INET6 && is_of_one_link(Ipv6Addr::from(self.ip))
     }
 
     /// The address; there must be one.
@@ -81,13 +94,53 @@ fn number<T: FromStr>(text: &str) -> Result<T, Error> {
         .ok_or(Error::INVALID)
 }
 
-/// Parses an address with an optional port: "10.0.0.2" or "10.0.0.2:7".
+/// Whether an address needs a zone: the same one can be on several links.
+fn is_of_one_link(ip: Ipv6Addr) -> bool {
+    ip.is_unicast_link_local() || ip.is_multicast()
+}
+
+/// Parses an IPv6 address with an optional zone: "fe80::1%1".
+fn parse_v6(text: &str, port: u16) -> Result<SocketAddr, Error> {
+    let (ip, zone) = match text.split_once('%') {
+        Some((ip, zone)) => (ip, number(zone)?),
+        None => (text, 0),
+    };
+    let ip = Ipv6Addr::from_str(ip).map_err(|_| Error::INVALID)?;
+    if zone != 0 && !is_of_one_link(ip) {
+        return Err(Error::INVALID);
+    }
+    Ok(SocketAddrV6::new(ip, port, 0, zone).into())
+}
+
+/// Parses an address of either family, with an optional port.
+fn parse_address(text: &str) -> Result<SocketAddr, Error> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (ip, rest) = rest.split_once(']').ok_or(Error::INVALID)?;
+        let port = match rest.strip_prefix(':') {
+            Some(port) => number(port)?,
+            None if rest.is_empty() => 0,
+            None => return Err(Error::INVALID),
+        };
+        return parse_v6(ip, port);
+    }
+    if text.bytes().filter(|byte| *byte == b':').count() > 1 {
+        return parse_v6(text, 0);
+    }
+    let (ip, port) = match text.split_once(':') {
+        Some((ip, port)) => (ip, number(port)?),
+        None => (text, 0),
+    };
+    let ip = Ipv4Addr::from_str(ip).map_err(|_| Error::INVALID)?;
+    Ok(SocketAddr::new(ip.into(), port))
+}
+
+/// Parses an address with an optional port: "10.0.0.2", "10.0.0.2:7", "2001:db8::2", or
+/// "[2001:db8::2]:7". A link-local IPv6 address may have a zone: "fe80::2%1", "[fe80::2%1]:7".
 ///
 /// - text, text_len: the text; no NUL is needed at its end, none may be inside.
 /// - addr: receives the address; the port is 0 if the text has none.
 ///
-/// Returns 0, or MNET_EINVAL: NULL, or not such a text. IPv6 addresses are not parsed yet.
-/// Does not block.
+/// Returns 0, or MNET_EINVAL: NULL, or not such a text. Does not block.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mnet_addr_parse(
     text: *const c_char,
@@ -99,25 +152,19 @@ pub unsafe extern "C" fn mnet_addr_parse(
         let text = unsafe { self::text(text, text_len) }?;
         // SAFETY: as the header says: NULL, or a place for an address.
         let out = unsafe { Out::required(addr) }?;
-        let (ip, port) = match text.split_once(':') {
-            Some((ip, port)) => (ip, number(port)?),
-            None => (text, 0),
-        };
-        let ip = Ipv4Addr::from_str(ip).map_err(|_| Error::INVALID)?;
-        out.write(mnet_addr::new(SocketAddr::new(ip.into(), port)));
+        out.write(mnet_addr::new(parse_address(text)?));
         Ok(())
     };
     status(parse())
 }
 
-/// Parses an address with the length of its network's prefix: "10.0.0.2/24".
+/// Parses an address with the length of its network's prefix: "10.0.0.2/24" or "2001:db8::2/64".
 ///
 /// - text, text_len: the text; no NUL is needed at its end, none may be inside.
 /// - addr: receives the address, with port 0.
-/// - prefix_len: receives the length in bits, 1 to 32.
+/// - prefix_len: receives the length in bits, 1 to 32 or 1 to 128.
 ///
-/// Returns 0, or MNET_EINVAL: NULL, or not such a text. IPv6 addresses are not parsed yet.
-/// Does not block.
+/// Returns 0, or MNET_EINVAL: NULL, or not such a text. Does not block.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mnet_cidr_parse(
     text: *const c_char,
@@ -133,19 +180,21 @@ pub unsafe extern "C" fn mnet_cidr_parse(
         // SAFETY: as the header says: NULL, or a place for a number.
         let out_len = unsafe { Out::required(prefix_len) }?;
         let (ip, len) = text.split_once('/').ok_or(Error::INVALID)?;
-        let ip = Ipv4Addr::from_str(ip).map_err(|_| Error::INVALID)?;
+        let ip = IpAddr::from_str(ip).map_err(|_| Error::INVALID)?;
         let len: u32 = number(len)?;
-        if !(1..=32).contains(&len) {
+        let most = if ip.is_ipv4() { 32 } else { 128 };
+        if !(1..=most).contains(&len) {
             return Err(Error::INVALID);
         }
-        out_addr.write(mnet_addr::new(SocketAddr::new(ip.into(), 0)));
+        out_addr.write(mnet_addr::new(SocketAddr::new(ip, 0)));
         out_len.write(len);
         Ok(())
     };
     status(parse())
 }
 
-/// Writes an address as text: "10.0.0.2:7", or "10.0.0.2" if the port is 0, and a NUL.
+/// Writes an address as text, as mnet_addr_parse() reads it: "10.0.0.2:7", or "10.0.0.2" if the port
+/// is 0, and a NUL.
 ///
 /// - addr: the address.
 /// - buf, len: where the text goes; 64 bytes are enough for every address.
@@ -170,10 +219,12 @@ pub unsafe extern "C" fn mnet_addr_format(
             bytes: [0; 64],
             len: 0,
         };
-        let written = match (address.ip(), address.port()) {
-            (ip, 0) => write!(text, "{ip}"),
-            (IpAddr::V4(ip), port) => write!(text, "{ip}:{port}"),
-            (IpAddr::V6(ip), port) => write!(text, "[{ip}]:{port}"),
+        let written = match address {
+            SocketAddr::V6(v6) if v6.port() == 0 && v6.scope_id() != 0 => {
+                write!(text, "{}%{}", v6.ip(), v6.scope_id())
+            }
+            address if address.port() == 0 => write!(text, "{}", address.ip()),
+            address => write!(text, "{address}"),
         };
         let text = written.ok().and_then(|()| text.bytes.get(..text.len));
         let text = text.ok_or(Error::TOO_LONG)?;

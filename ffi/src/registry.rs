@@ -51,8 +51,9 @@ impl Platform for Host {
 /// An open stack.
 pub(crate) struct Opened {
     pub(crate) runtime: Runtime<Host>,
-    /// The interface of a manual stack, where frames go in.
-    pub(crate) manual: Option<InterfaceId>,
+    pub(crate) interface: InterfaceId,
+    /// Frames go in and out by call.
+    pub(crate) manual: bool,
     /// Largest frame, Ethernet header included.
     pub(crate) frame_len: usize,
     /// The sockets whose mode is not [`Opened::default_nonblocking`].
@@ -65,7 +66,7 @@ pub(crate) struct Opened {
 impl Opened {
     pub(crate) fn new(
         runtime: Runtime<Host>,
-        manual: Option<InterfaceId>,
+        (interface, manual): (InterfaceId, bool),
         frame_len: usize,
         nonblocking: bool,
         tables: &Tables,
@@ -73,6 +74,7 @@ impl Opened {
     ) -> Self {
         Self {
             runtime,
+            interface,
             manual,
             frame_len,
             switched: PerSocket::new(tables, |count| count / 64 + 1),

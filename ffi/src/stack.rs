@@ -190,7 +190,7 @@ unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim
         let nonblocking = manual || config.flags & MNET_CONFIG_NONBLOCKING != 0;
         Ok::<_, Error>(Box::new(Opened::new(
             runtime,
-            manual.then_some(interface),
+            (interface, manual),
             mtu + ETHERNET_HEADER,
             nonblocking,
             &tables,
@@ -359,7 +359,7 @@ pub unsafe extern "C" fn mnet_step(stack: mnet_stack, now: u64, next_deadline: *
         let out = unsafe { Out::optional(next_deadline) }?;
         let now = instant(now)?;
         let next = registry::with_stack(stack, |stack| {
-            if stack.manual.is_none() {
+            if !stack.manual {
                 return Ok(stack.runtime.step(now));
             }
             stack.runtime.set_now(now);
@@ -404,7 +404,10 @@ pub unsafe extern "C" fn mnet_frame_in(
         let frame = unsafe { pointer::input(frame, len) }?;
         let now = instant(now)?;
         registry::with_stack(stack, |stack| {
-            let interface = stack.manual.ok_or(Error::INVALID)?;
+            if !stack.manual {
+                return Err(Error::INVALID);
+            }
+            let interface = stack.interface;
             stack.runtime.set_now(now);
             let now = stack.runtime.now();
             stack
@@ -441,7 +444,7 @@ pub unsafe extern "C" fn mnet_frame_out(
         let buffer = unsafe { pointer::output(buf, len) }?;
         let now = instant(now)?;
         registry::with_stack(stack, |stack| {
-            if stack.manual.is_none() {
+            if !stack.manual {
                 return Err(Error::INVALID);
             }
             if buffer.len() < stack.frame_len {

@@ -440,7 +440,7 @@ pub extern "C" fn mnet_abort(fd: mnet_fd) -> c_int {
 pub extern "C" fn mnet_set_nonblocking(fd: mnet_fd, nonblocking: c_int) -> c_int {
     status(registry::with_socket(fd, |stack, id| {
         stack.runtime.stack().readiness(id)?;
-        if nonblocking == 0 && stack.manual.is_some() {
+        if nonblocking == 0 && stack.manual {
             return Err(Error::INVALID);
         }
         stack.set_nonblocking(id, nonblocking != 0);

@@ -20,7 +20,7 @@ pub type mnet_fd = i64;
 pub const MNET_AF_NONE: u16 = 0;
 /// Address family: IPv4.
 pub const MNET_AF_INET: u16 = 4;
-/// Address family: IPv6. Not supported yet (MNET_EAFNOSUPPORT).
+/// Address family: IPv6, where mnet_enable_ipv6() was called.
 pub const MNET_AF_INET6: u16 = 6;
 
 /// An IP address and a port.
@@ -31,7 +31,8 @@ pub struct mnet_addr {
     pub family: u16,
     /// The port in host byte order; 0 where there is none.
     pub port: u16,
-    /// The zone of a link-local IPv6 address; 0 otherwise.
+    /// The zone of a link-local IPv6 address or group: the place of the interface, counted from 1.
+    /// Where a stack has only one interface, 0 will do. 0 for other addresses.
     pub zone: u32,
     /// The address in network byte order: 4 bytes for IPv4 (the others are 0), 16 for IPv6.
     pub ip: [u8; 16],

@@ -183,7 +183,7 @@ fn wait<T>(
     };
     loop {
         let outcome = registry::with_stack(stack, |stack| {
-            if stack.manual.is_some() {
+            if stack.manual {
                 return Ok(Poll::Ready(ready(&mut stack.runtime, stack.place)));
             }
             let until = *until.get_or_insert_with(|| {

@@ -1,7 +1,9 @@
 //! Linux clients of an echo service: they send, and check that exactly the same comes back.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream, UdpSocket,
+};
 use std::os::fd::{AsFd, AsRawFd};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -63,7 +65,7 @@ pub struct Transfer {
 /// # Errors
 ///
 /// When the connection fails, or nothing moves for 30 seconds.
-pub fn tcp_echo(service: SocketAddrV4, seed: u64, bytes: u64) -> Result<Transfer> {
+pub fn tcp_echo(service: impl Into<SocketAddr>, seed: u64, bytes: u64) -> Result<Transfer> {
     let mut receiving = connect(service)?;
     let mut sending = receiving.try_clone()?;
     let start = Instant::now();
@@ -115,7 +117,7 @@ pub fn tcp_echo(service: SocketAddrV4, seed: u64, bytes: u64) -> Result<Transfer
 /// # Errors
 ///
 /// As there, or when count or hash differ.
-pub fn tcp_echo_checked(service: SocketAddrV4, seed: u64, bytes: u64) -> Result<Transfer> {
+pub fn tcp_echo_checked(service: impl Into<SocketAddr>, seed: u64, bytes: u64) -> Result<Transfer> {
     let transfer = tcp_echo(service, seed, bytes)?;
     ensure!(
         transfer.bytes == bytes,
@@ -134,8 +136,9 @@ pub fn tcp_echo_checked(service: SocketAddrV4, seed: u64, bytes: u64) -> Result<
 /// # Errors
 ///
 /// When nobody answers within 30 seconds, or the connection is refused.
-pub fn connect(service: SocketAddrV4) -> Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&SocketAddr::V4(service), PATIENCE)
+pub fn connect(service: impl Into<SocketAddr>) -> Result<TcpStream> {
+    let service = service.into();
+    let stream = TcpStream::connect_timeout(&service, PATIENCE)
         .with_context(|| format!("connecting to {service}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -148,9 +151,14 @@ pub fn connect(service: SocketAddrV4) -> Result<TcpStream> {
 /// # Errors
 ///
 /// When nothing comes back, or something else.
-pub fn udp_echo(service: SocketAddrV4, seed: u64, size: usize) -> Result<()> {
+pub fn udp_echo(service: impl Into<SocketAddr>, seed: u64, size: usize) -> Result<()> {
     const TRIES: usize = 5;
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let service = service.into();
+    let any: IpAddr = match service {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
     socket.connect(service)?;
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;
     let mut sent = vec![0; size];

@@ -55,6 +55,11 @@ const NEEDS: &[Need] = &[
         suites: &[Suite::Images],
     },
     Need {
+        what: What::Program("radvd"),
+        package: "radvd",
+        suites: &[Suite::Images],
+    },
+    Need {
         what: What::Program("nc"),
         package: "netcat-openbsd",
         suites: &[Suite::Images],

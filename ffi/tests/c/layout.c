@@ -60,6 +60,15 @@ LAYOUT(config_tcp_syn_retries, offsetof(struct mnet_config, tcp_syn_retries) == 
 LAYOUT(config_tcp_syn_ack_retries, offsetof(struct mnet_config, tcp_syn_ack_retries) == 240);
 LAYOUT(config_reserved2, offsetof(struct mnet_config, reserved2) == 244);
 
+LAYOUT(ipv6_size, sizeof(struct mnet_ipv6) == 80);
+LAYOUT(ipv6_size_, offsetof(struct mnet_ipv6, size) == 0);
+LAYOUT(ipv6_address, offsetof(struct mnet_ipv6, address) == 8);
+LAYOUT(ipv6_gateway, offsetof(struct mnet_ipv6, gateway) == 32);
+LAYOUT(ipv6_prefix_len, offsetof(struct mnet_ipv6, prefix_len) == 56);
+LAYOUT(ipv6_flags, offsetof(struct mnet_ipv6, flags) == 60);
+LAYOUT(ipv6_secret, offsetof(struct mnet_ipv6, secret) == 64);
+LAYOUT(ipv6_secret_len, offsetof(struct mnet_ipv6, secret_len) == 72);
+
 LAYOUT(pollfd_size, sizeof(struct mnet_pollfd) == 16);
 LAYOUT(pollfd_fd, offsetof(struct mnet_pollfd, fd) == 0);
 LAYOUT(pollfd_events, offsetof(struct mnet_pollfd, events) == 8);

@@ -93,7 +93,17 @@ impl Fixture {
 
     /// Makes `tap0`, starts an echo image on it, and waits until it answers.
     pub(crate) fn boot(&self, unikernel: &Unikernel) -> Result<Machine> {
+        self.boot_after(unikernel, |_| Ok(()))
+    }
+
+    /// The same, with something to do to the device before the image starts.
+    pub(crate) fn boot_after(
+        &self,
+        unikernel: &Unikernel,
+        prepare: impl FnOnce(&Tap) -> Result<()>,
+    ) -> Result<Machine> {
         let tap = Tap::with_address("tap0", HOST, 24)?;
+        prepare(&tap)?;
         let link = Link {
             host_mac: tap.mac()?,
             guest_mac: GUEST_MAC,

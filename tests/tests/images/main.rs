@@ -13,6 +13,7 @@ mod flood;
 mod hostile;
 mod hvt;
 mod input;
+mod ipv6;
 mod leaks;
 mod paths;
 mod readme;
@@ -38,6 +39,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("hostile", hostile::TESTS),
     ("hvt", hvt::TESTS),
     ("input", input::TESTS),
+    ("ipv6", ipv6::TESTS),
     ("leaks", leaks::TESTS),
     ("paths", paths::TESTS),
     ("readme", readme::TESTS),

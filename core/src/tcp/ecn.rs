@@ -14,9 +14,9 @@
 //! A mark is answered by less of a reduction than a loss (RFC 8511), spread over a round trip by
 //! proportional rate reduction (RFC 9937) as a loss is, and never taken back: a mark is no guess.
 //! Losses within that round trip are repaired without a further reduction, and marks within a
-//! recovery do not add to it. The window never falls below two segments: the retransmission timer
-//! is not used to send still less (§6.1.2, last paragraphs), and a mark that comes then changes
-//! nothing.
+//! recovery do not add to it. What echoes a mark does not open the window. No mark makes it smaller
+//! than two segments, and the retransmission timer is not used to send still less (§6.1.2, last
+//! paragraphs): a mark that comes then changes nothing.
 //!
 //! A reset in answer to a SYN that asks is a refusal; the SYN is not sent again without asking
 //! (§6.1.1.1, a MAY).
@@ -124,6 +124,17 @@ pub(super) fn agrees_in_listen(mode: EcnMode, segment: &Segment) -> EcnAgreed {
         syn: segment.ecn,
         answers: 0,
     }
+}
+
+/// Whether a listener that answers this SYN with a cookie agrees to classic ECN: for Accurate ECN a
+/// cookie has no room, so the SYN is read as by a host that does not know it. Flags that mean
+/// nothing yet ask for nothing then.
+pub(super) fn agrees_in_cookie(mode: EcnMode, segment: &Segment) -> bool {
+    let mode = match mode {
+        EcnMode::Off => EcnMode::Off,
+        EcnMode::Passive | EcnMode::Active | EcnMode::Accurate => EcnMode::Passive,
+    };
+    asked(mode, segment) == EcnFeedback::Classic
 }
 
 impl EcnAgreed {

@@ -3,7 +3,7 @@
 //! `listener` has the table of limits. A SYN passes them first, then becomes a half-open connection
 //! (`half_open`), or is answered with a cookie (`syn_cookie`) and forgotten.
 
-use super::ecn::{self, EcnAgreed, EcnFeedback};
+use super::ecn::{self, EcnAgreed};
 use super::half_open::{self, HalfOpen, Initial};
 use super::listener::{self, Listener};
 use super::reply::{Head, Reply, SynOptions};
@@ -216,13 +216,13 @@ impl Tcp {
         let settings = self.shared.profiles.get(self.profile_of(index));
         let ip = (settings.time_to_live, settings.traffic_class);
         let timestamps = segment.timestamps.map(|(value, _)| value);
-        let ecn = ecn::agrees_in_listen(self.shared.params.ecn, segment);
+        let ecn = ecn::agrees_in_cookie(self.shared.params.ecn, segment);
         let kept = Kept {
             mss: segment.mss.unwrap_or(super::default_mss(key.local)),
             timestamps: timestamps.is_some(),
             window_scale: segment.window_scale.filter(|_| timestamps.is_some()),
             sack: segment.sack_permitted && timestamps.is_some(),
-            ecn: timestamps.is_some() && ecn.feedback != EcnFeedback::None,
+            ecn: timestamps.is_some() && ecn,
         };
         let numbers = self
             .cookies

@@ -113,9 +113,6 @@ impl Tcb {
             let acked = arrival.flight.saturating_sub(self.flight());
             self.undo(cx, acked);
         }
-        if self.flags.intersects(TcbFlags::CWR | TcbFlags::ECN_HOLD) {
-            self.ecn_acknowledged();
-        }
         let found = self.look_for_losses(cx, &news);
         let mut restart_timer = true;
         if self.flags.contains(TcbFlags::RECOVERY) {
@@ -141,6 +138,10 @@ impl Tcb {
                 // Only what arrives in order opens the window (RFC 5681 §3.1, RFC 3042 §2).
                 self.grow(cx, arrival);
             }
+        }
+        if self.flags.intersects(TcbFlags::CWR | TcbFlags::ECN_HOLD) {
+            // Not before: what echoes a mark does not open the window (RFC 3168 §6.1.2).
+            self.ecn_acknowledged();
         }
         if self.flags.contains(TcbFlags::SACK) && self.send.board.lost_out > 0 {
             self.losses_found(cx, news.bytes, news.sacked);

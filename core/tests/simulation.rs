@@ -9,13 +9,14 @@
 
 mod common;
 
+use common::middlebox::Middlebox;
 use common::path::{Bursts, Conditions};
 use common::pcap::{Capture, Recorder, Way};
 use common::random::Random;
 use common::seeds;
 use common::stream::User;
 use common::world::{ADDRESSES, CLIENT, SERVER, World, epoch_for, initial_sequence_number};
-use mnet_core::config::{Config, CongestionAlgorithm, TcpConfig};
+use mnet_core::config::{Config, CongestionAlgorithm, EcnMode, TcpConfig};
 use mnet_core::{Instant, SocketId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -186,9 +187,21 @@ fn direction(random: &mut Random) -> Conditions {
         reorder: random.pick(&[0, 0, 5, 50]),
         detour: Duration::from_micros(random.pick(&[100, 3_000, 70_000])),
         rate: rate.map(|rate| (rate, queue)),
+        mark: random.per_mille(500).then_some(queue / 3),
+        middlebox: middlebox(random),
         ..Conditions::clean(Duration::from_micros(
             random.pick(&[10, 1_000, 30_000, 300_000]),
         ))
+    }
+}
+
+/// Marks by chance, and now and then a box that takes away marks, or what tells of them.
+fn middlebox(random: &mut Random) -> Middlebox {
+    Middlebox {
+        mark: random.pick(&[0, 0, 10, 100, 500, 1_000]),
+        bleach: random.per_mille(50),
+        no_accecn_option: random.per_mille(100),
+        no_ecn_flags: random.per_mille(100),
     }
 }
 
@@ -228,6 +241,13 @@ fn config(random: &mut Random) -> Config {
             receive_buffer: random.pick(&[4_096, 20_000, 1 << 20]),
             send_buffer: random.pick(&[4_096, 20_000, 1 << 20]),
             nodelay: random.per_mille(300),
+            ecn: random.pick(&[
+                EcnMode::Off,
+                EcnMode::Passive,
+                EcnMode::Active,
+                EcnMode::Accurate,
+                EcnMode::Accurate,
+            ]),
             congestion: random.pick(&[
                 CongestionAlgorithm::Cubic,
                 CongestionAlgorithm::Cubic,
@@ -280,7 +300,24 @@ fn accept(world: &mut World, listener: SocketId, ports: &[u16], scenario: &Scena
 }
 
 fn simulate(seed: u64, recorder: Option<Recorder>) {
-    play(seed, recorder);
+    let world = play(seed, recorder);
+    let counters = world.sides.each_ref().map(|side| side.stack.counters());
+    let wiped = world
+        .path
+        .iter()
+        .any(|direction| direction.conditions.middlebox.no_ecn_flags);
+    // Accurate ECN takes what it cannot know for marks (RFC 9768 §3.2.2.5.2), and where flags are
+    // taken away nobody hears of CWR.
+    if counters[CLIENT].tcp_ecn_accurate > 0 || wiped {
+        return;
+    }
+    for side in [SERVER, CLIENT] {
+        // One for each mark at most, and one more if CWR gets lost (RFC 3168 §6.1.2).
+        let reductions = counters[side].tcp_ecn_reductions;
+        let marks = counters[1 - side].tcp_ecn_marks_received;
+        let most = marks + counters[side].tcp_retransmits;
+        assert!(reductions <= most && (marks > 0 || reductions == 0));
+    }
 }
 
 fn play(seed: u64, recorder: Option<Recorder>) -> World {
@@ -381,13 +418,20 @@ fn the_first_connections_numbers_are_where_the_scenario_wants_them() {
 /// The path does all that it is meant to do, and the stacks notice.
 #[test]
 fn every_kind_of_trouble_occurs() {
-    let mut fates = [0; 5];
+    let mut fates = [0; 6];
     let mut counters = BTreeMap::new();
     for seed in 0..300 {
         let world = play(seed, None);
         for direction in &world.path {
             let f = direction.fates;
-            let kinds = [f.lost, f.duplicated, f.corrupted, f.queue_full, f.down];
+            let kinds = [
+                f.lost,
+                f.duplicated,
+                f.corrupted,
+                f.queue_full,
+                f.marked,
+                f.down,
+            ];
             fates.iter_mut().zip(kinds).for_each(|(sum, n)| *sum += n);
         }
         for (name, n) in world.counters().concat() {
@@ -403,6 +447,11 @@ fn every_kind_of_trouble_occurs() {
         "tcp_timeouts",
         "tcp_rack_losses",
         "tcp_zero_window_probes",
+        "tcp_ecn_accurate",
+        "tcp_ecn_fallbacks",
+        "tcp_ecn_marks_received",
+        "tcp_ecn_reductions",
+        "tcp_ecn_stopped",
     ] {
         assert!(counters.get(name).is_some_and(|n| *n > 10), "{counters:?}");
     }

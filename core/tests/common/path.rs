@@ -1,5 +1,6 @@
 //! One direction of a simulated path: what it does to the frames that go into it.
 
+use super::middlebox::{Middlebox, set_ecn};
 use super::packet::{checksum, frame_is_sound};
 use super::random::Random;
 use mnet_core::Instant;
@@ -40,6 +41,8 @@ pub struct Conditions {
     pub rate: Option<(u64, usize)>,
     /// Bytes in that queue from which on packets that are ECN-capable are marked.
     pub mark: Option<usize>,
+    /// What else happens to explicit congestion notification.
+    pub middlebox: Middlebox,
     /// Larger IP packets do not pass.
     pub mtu: usize,
     /// Whether their sender is told.
@@ -62,6 +65,7 @@ impl Conditions {
             detour: Duration::ZERO,
             rate: None,
             mark: None,
+            middlebox: Middlebox::default(),
             mtu: usize::MAX,
             icmp: true,
             down: false,
@@ -134,6 +138,8 @@ impl Direction {
             self.fates.lost += 1;
             return outcome;
         }
+        let marked = conditions.middlebox.pass(&mut frame, random);
+        self.fates.marked += u64::from(marked);
         self.mark(now, &mut frame);
         let Some(sent) = self.through_the_queue(now, frame.len()) else {
             self.fates.queue_full += 1;
@@ -178,13 +184,10 @@ impl Direction {
             return;
         };
         let waiting = self.idle_at.saturating_since(now).as_nanos() * u128::from(rate);
-        let is_capable = frame[12..14] == [8, 0] && frame[15] & 3 != 0;
-        if is_capable && waiting > most as u128 * 8_000_000_000 {
+        let may_mark = frame[12..14] == [8, 0] && matches!(frame[15] & 3, 1 | 2);
+        if may_mark && waiting > most as u128 * 8_000_000_000 {
             self.fates.marked += 1;
-            frame[15] |= 3;
-            frame[24..26].fill(0);
-            let sum = checksum(&frame[14..34], 0).to_be_bytes();
-            frame[24..26].copy_from_slice(&sum);
+            set_ecn(frame, 3);
         }
     }
 

@@ -36,7 +36,16 @@ impl Port {
     ///
     /// When somebody else is attached already.
     pub fn tap(tap: &Tap) -> Result<Self> {
-        Ok(Self(tap.occupy()?))
+        // A program that another thread is just starting has our descriptors until it runs, among
+        // them the one that made the device.
+        let deadline = Instant::now() + Duration::from_secs(1);
+        loop {
+            match tap.occupy() {
+                Ok(port) => return Ok(Self(port)),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => thread::sleep(Duration::from_millis(1)),
+            }
+        }
     }
 
     /// An interface that somebody else is attached to, such as an image's TAP device, or an

@@ -4,6 +4,7 @@ use crate::error::ConfigError;
 use crate::ip::TIME_TO_LIVE;
 use crate::pool::HEADROOM;
 use crate::tcp::{CONNECTION_BYTES, HALF_OPEN_BYTES, LISTENER_BYTES, TIME_WAIT_BYTES};
+use core::net::SocketAddr;
 use core::time::Duration;
 
 /// Choices for a whole stack. Every limit has a default derived from [`Config::memory`].
@@ -201,6 +202,24 @@ pub struct ListenOptions {
     /// Default `None`: as many as the stack has room for. Beyond it SYNs are ignored, and
     /// handshakes that end beyond it are reset.
     pub max_connections: Option<usize>,
+    /// Fast Open (RFC 7413): most connections at a time that have sent data with their SYN and whose
+    /// handshake is not complete. Data of others waits for the handshake. Default 0: off, since a
+    /// SYN that the network duplicates may be taken twice, with its data.
+    pub fast_open: usize,
+}
+
+/// Choices for one connection to a peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConnectOptions<'a> {
+    /// Our address and port. Without it, or with an unspecified address or port 0 in it, the route
+    /// decides the address and a random port is taken.
+    pub local: Option<SocketAddr>,
+    /// Fast Open (RFC 7413): `early_data` goes with the SYN to a server that has given us a cookie
+    /// before; otherwise the SYN asks for one. Only for data that the server may take twice. Off by
+    /// default.
+    pub fast_open: bool,
+    /// Data to send first. At most what one segment carries is taken.
+    pub early_data: &'a [u8],
 }
 
 impl Default for ListenOptions {
@@ -208,6 +227,7 @@ impl Default for ListenOptions {
         Self {
             backlog: 128,
             max_connections: None,
+            fast_open: 0,
         }
     }
 }

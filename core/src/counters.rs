@@ -284,6 +284,19 @@ counters! {
     tcp_cookies_sent,
     /// Connections opened by a cookie.
     tcp_cookies_accepted,
+    /// Connections whose first data came with the SYN (RFC 7413).
+    tcp_fast_opens_accepted,
+    /// Fast Open cookies that were not ours: data waits for the handshake.
+    tcp_fast_open_bad_cookie,
+    /// SYNs with a good cookie whose data has to wait: as many such connections as the listener may
+    /// have, or no memory.
+    tcp_fast_open_limited,
+    /// Connections that have sent data with their SYN.
+    tcp_fast_opens_sent,
+    /// Those of them whose peer took it.
+    tcp_fast_opens_taken,
+    /// SYNs with the Fast Open option that were lost: the peer is not tried so for a while.
+    tcp_fast_open_lost,
     /// Connections without a user that were reset to make room for new ones.
     tcp_orphans_reaped,
     /// Connections that failed because the peer's window stayed closed for too long (RFC 6429).

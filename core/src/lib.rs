@@ -34,7 +34,7 @@ mod rng;
 mod timer_wheel;
 mod udp;
 
-pub use config::{Config, InterfaceConfig, ListenOptions};
+pub use config::{Config, ConnectOptions, InterfaceConfig, ListenOptions};
 pub use counters::Counters;
 pub use socket::{Event, Readiness, SocketId};
 pub use stack::{PoolStats, Stack, UdpReceived, Usage};

@@ -548,6 +548,7 @@ fn a_listener_needs_room_for_one_connection() {
         let options = ListenOptions {
             backlog,
             max_connections,
+            ..ListenOptions::default()
         };
         let got = host.stack.tcp_listen_with(local, &options);
         assert_eq!(got, Err(ListenError::Invalid));

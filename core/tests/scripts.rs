@@ -9,12 +9,12 @@ mod common;
 use common::packet::{Packet, flags_to_string};
 use common::{Host, OURS, PEER, pattern_at, small_config};
 use mnet_core::config::{
-    Config, CongestionAlgorithm, EcnMode, Keepalive, ListenOptions, SynCookies,
+    Config, CongestionAlgorithm, ConnectOptions, EcnMode, Keepalive, ListenOptions, SynCookies,
 };
 use mnet_core::error::{AcceptError, RecvError, SendError};
 use mnet_core::tcp::TcpSetting;
 use mnet_core::wire::ecn::Ecn;
-use mnet_core::wire::tcp::{AccEcnOption, Flags, TcpOptions};
+use mnet_core::wire::tcp::{AccEcnOption, FastOpenCookie, Flags, TcpOptions};
 use mnet_core::{Instant, SocketId};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
@@ -88,8 +88,21 @@ struct Described {
     ecn: Ecn,
     accecn: Option<AccEcnOption>,
     from: Option<u16>,
+    /// Fast Open: `None`: not mentioned.
+    fast_open: Option<String>,
     time_to_live: Option<u8>,
     traffic_class: Option<u8>,
+}
+
+/// The cookie that the peer gives.
+const PEER_COOKIE: [u8; 8] = [7; 8];
+
+impl Described {
+    /// Where its data lies in the stream.
+    fn offset(&self) -> usize {
+        let before = u32::from(!self.flags.contains(Flags::SYN));
+        self.seq.wrapping_sub(before) as usize & 0xff_ffff
+    }
 }
 
 fn describe(line: &mut Line<'_>) -> Described {
@@ -125,6 +138,7 @@ fn describe(line: &mut Line<'_>) -> Described {
             "tos" => described.traffic_class = Some(line.number().try_into().unwrap()),
             "from" => described.from = Some(line.number().try_into().unwrap()),
             "sack-ok" => described.sack_permitted = true,
+            "fo" => described.fast_open = Some(line.next().into()),
             "no-sack" => described.sack = Some(Vec::new()),
             "sack" => {
                 let block = (line.number(), line.number());
@@ -191,6 +205,8 @@ struct Script {
     peer_clock: Option<u32>,
     our_timestamp: u32,
     start: Instant,
+    /// The cookie that we have given.
+    our_cookie: Option<FastOpenCookie>,
     /// Stream offsets of the calls.
     written: usize,
     read: usize,
@@ -210,6 +226,7 @@ impl Script {
             our_isn: None,
             peer_clock: None,
             our_timestamp: 0,
+            our_cookie: None,
             start,
             written: 0,
             read: 0,
@@ -243,10 +260,7 @@ impl Script {
         packet.window = described.window.unwrap_or(65_535);
         packet.urgent = described.urgent;
         packet.ecn = described.ecn;
-        packet.payload = pattern_at(
-            (described.seq as usize).wrapping_sub(1) & 0xff_ffff,
-            described.data,
-        );
+        packet.payload = pattern_at(described.offset(), described.data);
         if described.timestamps.is_some() && self.peer_clock.is_none() {
             self.peer_clock = described.timestamps.and_then(|(value, _)| value);
         }
@@ -266,6 +280,7 @@ impl Script {
             window_scale: described.scale,
             timestamps,
             sack_permitted: described.sack_permitted,
+            fast_open: described.fast_open.map(|what| self.cookie(&what)),
             sack_blocks: described
                 .sack
                 .iter()
@@ -281,6 +296,17 @@ impl Script {
         );
         self.host.deliver(&packet);
         self.unflushed = true;
+    }
+
+    /// A Fast Open cookie by its name.
+    fn cookie(&self, what: &str) -> FastOpenCookie {
+        match what {
+            "ask" => FastOpenCookie::default(),
+            "ours" => self.our_cookie.expect("a cookie of ours"),
+            "peers" => PEER_COOKIE.into(),
+            "bad" => [9; 8].into(),
+            other => panic!("what is {other}?"),
+        }
     }
 
     fn flush(&mut self) {
@@ -346,12 +372,7 @@ impl Script {
         if packet.payload.len() != described.data {
             fail(&format!("data {}", described.data));
         }
-        if packet.payload
-            != pattern_at(
-                described.seq.wrapping_sub(1) as usize & 0xff_ffff,
-                described.data,
-            )
-        {
+        if packet.payload != pattern_at(described.offset(), described.data) {
             fail("the bytes are not those of the stream");
         }
         if described
@@ -398,6 +419,19 @@ impl Script {
         if described.sack.as_ref().is_some_and(|want| *want != blocks) {
             fail(&format!("sack {:?}, not {blocks:?}", described.sack));
         }
+        if let Some(what) = &described.fast_open {
+            let got = packet.options.fast_open;
+            let right = match what.as_str() {
+                "none" => got.is_none(),
+                // A new one, to be given back as `ours`.
+                "new" => got.is_some_and(|new| !new.is_empty()) && got != self.our_cookie,
+                what => got == Some(self.cookie(what)),
+            };
+            if !right {
+                return fail(&format!("fo {what}, not {got:?}"));
+            }
+            self.our_cookie = got.filter(|_| what == "new").or(self.our_cookie);
+        }
         if described.sack_permitted && !packet.options.sack_permitted {
             fail("sack-ok");
         }
@@ -437,6 +471,7 @@ impl Script {
                 };
                 while let Some(word) = line.words.pop_front() {
                     match word {
+                        "fast-open" => options.fast_open = line.number() as usize,
                         "max" => options.max_connections = Some(line.number() as usize),
                         other => panic!("line {number}: what is {other}?"),
                     }
@@ -457,11 +492,27 @@ impl Script {
             }
             "connect" => {
                 self.peer_port = SERVICE;
-                let id = self
-                    .host
-                    .stack
-                    .tcp_connect(now, SocketAddr::from((PEER, SERVICE)), None)
-                    .expect("connect");
+                (self.written, self.read, self.our_isn) = (0, 0, None);
+                let mut early_data = Vec::new();
+                let mut options = ConnectOptions::default();
+                let mut takes = 0;
+                while let Some(word) = line.words.pop_front() {
+                    match word {
+                        "fast-open" => options.fast_open = true,
+                        "data" => {
+                            takes = line.number() as usize;
+                            early_data = pattern_at(0, takes);
+                        }
+                        "takes" => takes = line.number() as usize,
+                        other => panic!("line {number}: what is {other}?"),
+                    }
+                }
+                options.early_data = &early_data;
+                let to = SocketAddr::from((PEER, SERVICE));
+                let connected = self.host.stack.tcp_connect_with(now, to, &options);
+                let (id, taken) = connected.expect("connect");
+                assert_eq!(taken, takes, "line {number}: connect\n{}", self.log);
+                self.written = taken;
                 self.our_port = self.host.stack.local_addr(id).unwrap().port();
                 self.connection = Some(id);
             }
@@ -923,6 +974,18 @@ scripts! {
     ecn_syn_that_is_ecn_capable,
     ecn_timeout_after_a_mark,
     ecn_what_is_not_capable,
+    fast_open_active,
+    fast_open_active_held_down,
+    fast_open_active_lost,
+    fast_open_active_not_taken,
+    fast_open_active_smaller_mss,
+    fast_open_passive,
+    fast_open_passive_answers_lost,
+    fast_open_passive_bad_cookie,
+    fast_open_passive_closed_early,
+    fast_open_passive_limit,
+    fast_open_passive_off,
+    fast_open_passive_syn_ack_lost,
     fast_retransmit,
     fast_retransmit_not_for_other_acks,
     handshake_ack_without_timestamp,

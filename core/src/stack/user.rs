@@ -2,7 +2,7 @@
 
 use super::transmit::is_of_one_link;
 use super::{Stack, context};
-use crate::config::ListenOptions;
+use crate::config::{ConnectOptions, ListenOptions};
 use crate::error::{
     AcceptError, BadHandle, BindError, ConnectError, ListenError, RecvError, RecvFromError,
     SendError, SettingError,
@@ -97,7 +97,27 @@ impl Stack {
         remote: SocketAddr,
         local: Option<SocketAddr>,
     ) -> Result<SocketId, ConnectError> {
+        let options = ConnectOptions {
+            local,
+            ..ConnectOptions::default()
+        };
+        self.tcp_connect_with(now, remote, &options)
+            .map(|(id, _)| id)
+    }
+
+    /// [`Stack::tcp_connect`] with all choices. Returns how many bytes of the early data were taken
+    /// as well; the rest is for [`Stack::tcp_send`], once the connection is writable.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub fn tcp_connect_with(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        options: &ConnectOptions<'_>,
+    ) -> Result<(SocketId, usize), ConnectError> {
         self.advance(now);
+        let local = options.local;
         let destination = remote.ip();
         if remote.port() == 0 || !self.is_peer(destination) {
             return Err(ConnectError::Invalid);
@@ -116,7 +136,8 @@ impl Stack {
         };
         let port = local.map(|local| local.port()).filter(|port| *port != 0);
         let mut cx = context!(self);
-        self.tcp.connect(&mut cx, address, port, remote, route.mtu)
+        self.tcp
+            .connect(&mut cx, address, port, remote, route.mtu, options)
     }
 
     /// Queues data for sending: copied, and summed, once. Gives the number of bytes taken, which

@@ -16,8 +16,20 @@ use super::tick::Tick;
 use crate::context::{Context, Outgoing};
 use crate::demux::FourTuple;
 use crate::time::Instant;
-use crate::wire::tcp::{Flags, TcpOptions};
+use crate::wire::tcp::{FastOpenCookie, Flags, TcpOptions};
+use bitflags::bitflags;
 use core::time::Duration;
+
+bitflags! {
+    /// What is true of a half-open connection.
+    #[derive(Clone, Copy, Debug)]
+    struct Marks: u8 {
+        /// The SYN-ACK was sent more than once, for whatever reason.
+        const REPEATED = 1 << 0;
+        /// The peer wants a Fast Open cookie (RFC 7413 §4.1.1).
+        const WANTS_COOKIE = 1 << 1;
+    }
+}
 
 /// A half-open connection.
 #[derive(Debug)]
@@ -38,8 +50,7 @@ pub(super) struct HalfOpen {
     ecn: EcnAgreed,
     /// SYN-ACKs sent by the timer.
     retries: u8,
-    /// The SYN-ACK was sent more than once, for whatever reason.
-    repeated: bool,
+    marks: Marks,
     /// When the SYN-ACK was sent last, in microseconds.
     sent_at: u32,
     pub(super) retransmit_at: Tick,
@@ -105,7 +116,7 @@ impl HalfOpen {
             sack: segment.sack_permitted,
             ecn: ecn::agrees_in_listen(params.ecn, segment),
             retries: 0,
-            repeated: false,
+            marks: Marks::empty(),
             sent_at: micros(now),
             retransmit_at: Tick::NEVER,
             challenge: ChallengeLimit::default(),
@@ -113,7 +124,13 @@ impl HalfOpen {
     }
 
     /// The SYN-ACK; starts its timer. `None` when the pool is empty: then the timer tries again.
-    pub(super) fn syn_ack(&mut self, cx: &mut Context<'_>, settings: &Profile) -> Option<Outgoing> {
+    /// `cookie`: where the peer wants one.
+    pub(super) fn syn_ack(
+        &mut self,
+        cx: &mut Context<'_>,
+        settings: &Profile,
+        cookie: Option<FastOpenCookie>,
+    ) -> Option<Outgoing> {
         let mut rtt = RttEstimator::new();
         (0..self.retries).for_each(|_| rtt.back_off());
         self.retransmit_at = Tick::after(cx.now, rtt.rto());
@@ -136,10 +153,22 @@ impl HalfOpen {
             timestamps: self
                 .timestamps
                 .map(|ts| (clock.wrapping_add(ts.offset), ts.recent)),
-            accecn,
+            // There is no room for both.
+            accecn: accecn.filter(|_| cookie.is_none()),
+            fast_open: cookie,
             ..TcpOptions::default()
         };
         head.segment(&options, cx)
+    }
+
+    /// The SYN-ACK is to bring a Fast Open cookie.
+    pub(super) fn offer_cookie(&mut self) {
+        self.marks |= Marks::WANTS_COOKIE;
+    }
+
+    /// Whether the SYN-ACK brings a Fast Open cookie.
+    pub(super) fn wants_cookie(&self) -> bool {
+        self.marks.contains(Marks::WANTS_COOKIE)
     }
 
     /// The retransmission timer: whether to send the SYN-ACK again, or to give up.
@@ -149,7 +178,7 @@ impl HalfOpen {
             return Step::Forget;
         }
         self.retries += 1;
-        self.repeated = true;
+        self.marks |= Marks::REPEATED;
         Step::SendSynAck
     }
 
@@ -177,7 +206,7 @@ impl HalfOpen {
                 shared.replies.push(cx, segment.reset(self.key));
                 return Step::Forget;
             }
-            self.repeated = true;
+            self.marks |= Marks::REPEATED;
             return Step::SendSynAck;
         }
         let old_timestamp = match (&self.timestamps, segment.timestamps) {
@@ -283,13 +312,13 @@ impl HalfOpen {
             timestamps: self.timestamps,
             sack: self.sack,
             ecn: self.ecn,
-            syn_was_lost: self.repeated,
+            syn_was_lost: self.marks.contains(Marks::REPEATED),
         };
         let mut tcb = Tcb::new(self.key, &agreed, profile, shared.profiles.get(profile));
         tcb.state = State::Established;
         tcb.take_window(segment);
         tcb.restart_idle_timer(shared, now);
-        if !self.repeated {
+        if !self.marks.contains(Marks::REPEATED) {
             let rtt = micros(now).wrapping_sub(self.sent_at);
             tcb.rtt.sample(Duration::from_micros(u64::from(rtt)));
         } else if self.retries > 0 {

@@ -121,7 +121,7 @@ impl Tcb {
     /// §3.10.7.3. Data and FIN of a SYN segment are left for the peer to repeat.
     fn syn_sent(&mut self, shared: &mut Shared, cx: &mut Context<'_>, segment: &Segment) {
         let acknowledges = segment.flags.contains(Flags::ACK);
-        if acknowledges && segment.ack != self.snd_max {
+        if acknowledges && !self.acknowledges_syn(segment) {
             cx.counters.tcp_bad_ack += 1;
             if !segment.flags.contains(Flags::RST) {
                 shared.replies.push(cx, segment.reset(self.key));
@@ -141,7 +141,14 @@ impl Tcb {
         }
         self.take_syn(shared, cx, segment);
         if acknowledges {
-            self.snd_una = segment.ack;
+            if self.flags.contains(TcbFlags::FAST_OPEN) {
+                let took_data = segment.ack.after(self.iss + 1);
+                let cookie = shared.fast_open.arrived;
+                let mss = segment.mss.unwrap_or(super::default_mss(self.key.local));
+                let remote = self.key.remote;
+                shared.fast_open.learned(remote, mss, cookie, took_data);
+            }
+            self.syn_acknowledged(shared, cx, segment.ack);
             if self.flags.contains(TcbFlags::SYN_LOST) {
                 self.rtt.syn_was_lost();
             } else {
@@ -248,6 +255,16 @@ impl Tcb {
             // These flags were no count (RFC 9768 §3.2.2).
             segment.flags |= self.unchanged_echo(shared);
             segment.seq += 1;
+        }
+        if segment.flags.contains(Flags::SYN)
+            && !segment.flags.intersects(Flags::RST | Flags::ACK)
+            && self.answers_early()
+            && segment.seq == self.irs
+            && self.challenge.allow(cx)
+        {
+            // Our SYN-ACK was lost, or is late. Which one will be acknowledged nobody knows.
+            self.flags |= TcbFlags::SEND_SYN | TcbFlags::SYN_LOST | TcbFlags::OUTPUT;
+            return;
         }
         if segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::RST) {
             // Whatever its number and its timestamp (RFC 5961 §4.2): a peer that has forgotten this
@@ -409,15 +426,18 @@ impl Tcb {
     ) -> bool {
         let ack = segment.ack;
         if self.state == State::SynReceived {
-            // snd_max is ISS + 1: the SYN.
-            if ack != self.iss + 1 {
+            if !self.acknowledges_syn(segment) {
                 cx.counters.tcp_bad_ack += 1;
                 shared.replies.push(cx, segment.reset(self.key));
                 return false;
             }
-            self.snd_una = ack;
-            self.take_window(segment);
-            self.established(shared, cx.now);
+            if self.answers_early() {
+                self.established_early(shared, cx, segment);
+            } else {
+                self.syn_acknowledged(shared, cx, ack);
+                self.take_window(segment);
+                self.established(shared, cx.now);
+            }
         }
         if ack.after(self.snd_max) || ack.before(self.snd_una - self.max_snd_wnd) {
             cx.counters.tcp_bad_ack += 1;
@@ -594,7 +614,7 @@ impl Tcb {
     }
 
     /// How long ago the timed segment was sent.
-    fn since_timed(&self, cx: &Context<'_>) -> Duration {
+    pub(super) fn since_timed(&self, cx: &Context<'_>) -> Duration {
         let micros = micros(cx.now).wrapping_sub(self.timed_at);
         Duration::from_micros(u64::from(micros))
     }
@@ -704,7 +724,13 @@ impl Tcb {
     }
 
     #[inline(always)]
-    fn text_in_order(&mut self, shared: &mut Shared, cx: &mut Context<'_>, frame: Frame, len: u32) {
+    pub(super) fn text_in_order(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        frame: Frame,
+        len: u32,
+    ) {
         if !shared.budget.may_keep(cx.pool) {
             // Data behind a hole was never acknowledged: it goes first.
             shared.budget.rx_used -= shared.reassembly.clear(&mut self.out_of_order, cx.pool);

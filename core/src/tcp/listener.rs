@@ -36,6 +36,13 @@ pub(super) struct Listener {
     pub(super) connections: usize,
     /// The period in which it sent a cookie last (`SynCookies::period`).
     pub(super) cookie_sent: Option<u64>,
+    /// Most connections that have sent data with their SYN and are not established.
+    pub(super) fast_open_max: usize,
+    /// Those that there are.
+    pub(super) fast_open: usize,
+    /// Those that were reset lately, as of `fast_open_at`.
+    fast_open_reset: usize,
+    fast_open_at: u32,
 }
 
 /// "None" in a listener's list, and in references to listeners.
@@ -68,6 +75,10 @@ impl Listener {
             last: NONE,
             connections: 0,
             cookie_sent: None,
+            fast_open_max: options.fast_open,
+            fast_open: 0,
+            fast_open_reset: 0,
+            fast_open_at: 0,
         }
     }
 
@@ -79,6 +90,24 @@ impl Listener {
     /// Whether one more half-open connection may wait.
     pub(super) fn has_room_for_half_open(&self) -> bool {
         self.half_open + self.complete < self.backlog
+    }
+
+    /// Whether one more connection may start with data. Those that were reset count on for a second
+    /// each: a reset is what the victim of a forged SYN sends, and would hide the attack
+    /// (RFC 7413 §5.1).
+    pub(super) fn may_fast_open(&mut self, second: u32) -> bool {
+        let passed = second.wrapping_sub(self.fast_open_at) as usize;
+        self.fast_open_reset = self.fast_open_reset.saturating_sub(passed);
+        self.fast_open_at = second;
+        self.fast_open + self.fast_open_reset < self.fast_open_max
+    }
+
+    /// A connection that has started with data is established, or has ended.
+    pub(super) fn fast_open_over(&mut self, reset: bool) {
+        self.fast_open = self.fast_open.saturating_sub(1);
+        if reset {
+            self.fast_open_reset += 1;
+        }
     }
 
     /// Whether it may bring one more connection.

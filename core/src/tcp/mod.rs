@@ -13,7 +13,7 @@
 //! - `send_queue` and `reassembly`: data, in the frames of the pool; `ranges`: the order of what
 //!   waits behind holes.
 //! - `passive`, `listener`, `half_open`, `syn_cookie`, `peers`: connections before they are
-//!   connections, and who may have one; `time_wait`: afterwards.
+//!   connections, and who may have one; `fast_open`: data in the SYN; `time_wait`: afterwards.
 //! - `user`: the calls of the user; `settings`: what the user may choose.
 //! - `rtt`, `seq`, `tick`, `isn`, `params`: arithmetic and constants.
 //!
@@ -28,6 +28,7 @@ mod accecn;
 mod autotune;
 mod congestion;
 mod ecn;
+mod fast_open;
 mod footprint;
 mod frto;
 mod half_open;
@@ -84,8 +85,9 @@ use crate::socket::{Event, Readiness, SocketId, SocketKind, unspecified_like};
 use crate::time::Instant;
 use crate::timer_wheel::TimerWheel;
 use crate::wire::ip_header_len;
-use crate::wire::tcp::{self as wire, ALIGNED_TIMESTAMPS_LEN, HEADER_LEN, TcpOptions};
+use crate::wire::tcp::{self as wire, ALIGNED_TIMESTAMPS_LEN, Flags, HEADER_LEN, TcpOptions};
 use core::time::Duration;
+use fast_open::FastOpen;
 use half_open::HalfOpen;
 use isn::Secrets;
 use list::{IndexList, Links};
@@ -251,6 +253,7 @@ impl Tcp {
                 replies: Replies::new(),
                 accecn: accecn::counters(config.ecn, connections),
                 path_mtus: PathMtus::new(rng.key()),
+                fast_open: FastOpen::new(rng),
             },
             connections: Slab::new(connections),
             half_open: Slab::new(half_open),
@@ -382,6 +385,9 @@ impl Tcp {
             remote_port: header.source_port.get(),
         };
         let segment = Segment::new(header, &options, payload.len(), ecn);
+        if segment.flags.contains(Flags::SYN) {
+            self.shared.fast_open.arrived = options.fast_open;
+        }
         let descriptor = cx.pool.descriptor_mut(&frame);
         descriptor.start += u16::try_from(payload.start).unwrap_or(0);
         descriptor.len = u16::try_from(payload.len()).unwrap_or(0);
@@ -449,6 +455,16 @@ impl Tcp {
         let Some(tcb) = self.connections.get_mut(index) else {
             return;
         };
+        if tcb.flags.contains(TcbFlags::FAST_OPEN)
+            && !matches!(tcb.state, State::SynSent | State::SynReceived)
+        {
+            tcb.flags.remove(TcbFlags::FAST_OPEN);
+            if tcb.flags.contains(TcbFlags::PASSIVE) {
+                let (listener, reset) = (tcb.listener, tcb.failure == Some(Failure::Refused));
+                self.fast_open_over(listener, reset);
+                return self.settle(cx, index);
+            }
+        }
         if matches!(tcb.state, State::Closed | State::TimeWait)
             && tcb.flags.contains(TcbFlags::IN_DEMUX)
         {
@@ -668,8 +684,11 @@ impl Tcp {
     fn transmit_syn_ack(&mut self, cx: &mut Context<'_>, index: u32) -> Option<Outgoing> {
         let half_open = self.half_open.get_mut(index)?;
         let profile = self.listeners.get(half_open.listener).map(|l| l.profile);
+        let cookie = half_open
+            .wants_cookie()
+            .then(|| self.shared.fast_open.cookie(cx, &half_open.key));
         let settings = self.shared.profiles.get(profile.unwrap_or_default());
-        let outgoing = half_open.syn_ack(cx, settings);
+        let outgoing = half_open.syn_ack(cx, settings, cookie);
         let user = self.first_half_open + index;
         if let Some(tick) = half_open.retransmit_at.number() {
             self.wheel.schedule(user, tick);

@@ -34,6 +34,11 @@ impl Tcb {
     ) -> Option<Outgoing> {
         match self.state {
             State::Closed | State::Listen | State::TimeWait => return None,
+            State::SynReceived if self.answers_early() => {
+                if self.flags.contains(TcbFlags::SEND_SYN) {
+                    return self.syn_segment(shared, cx);
+                }
+            }
             State::SynSent | State::SynReceived => return self.syn_segment(shared, cx),
             State::Established
             | State::FinWait1
@@ -164,13 +169,21 @@ impl Tcb {
             window_scale: with_scale.then_some(shared.params.window_scale),
             timestamps: with_timestamps.then_some((clock, recent)),
             sack_permitted: with_sack,
+            fast_open: self.fast_open_option(shared, cx),
             ..TcpOptions::default()
         };
         // Also if the pool is empty: then the timer tries again.
         if !self.rtx_at.is_set() {
             self.start_retransmission_timer(cx.now);
         }
-        let outgoing = head.segment(&options, cx)?;
+        let outgoing = match self.syn_with_data(shared, cx, &head, &options) {
+            Some(outgoing) => outgoing,
+            None => head.segment(&options, cx)?,
+        };
+        if self.answers_early() {
+            // It acknowledges the data of the SYN.
+            self.ack_at = Tick::NEVER;
+        }
         self.flags.remove(TcbFlags::SEND_SYN | TcbFlags::ACK_NOW);
         self.last_ack_sent = self.rcv_nxt;
         self.timed_at = micros(cx.now);
@@ -708,6 +721,7 @@ mod tests {
     use crate::ip::PathMtus;
     use crate::pool::FramePool;
     use crate::rng::Rng;
+    use crate::tcp::fast_open::FastOpen;
     use crate::tcp::params::Params;
     use crate::tcp::reassembly::Reassembly;
     use crate::tcp::reply::Replies;
@@ -777,6 +791,7 @@ mod tests {
             replies: Replies::new(),
             accecn: crate::tcp::slab::Slab::new(0),
             path_mtus: PathMtus::new([1; 16]),
+            fast_open: FastOpen::new(&mut Rng::new([1; 32])),
         };
         let (mut rng, mut counters) = (Rng::new([1; 32]), Counters::default());
         let mut empty = FramePool::new(0, 1_664);

@@ -3,9 +3,11 @@
 //! `listener` has the table of limits. A SYN passes them first, then becomes a half-open connection
 //! (`half_open`), or is answered with a cookie (`syn_cookie`) and forgotten.
 
-use super::ecn::{self, EcnAgreed};
+use super::ecn::{self, EcnAgreed, EcnFeedback};
+use super::fast_open::Check;
 use super::half_open::{self, HalfOpen, Initial};
 use super::listener::{self, Listener};
+use super::params::MAX_WINDOW_SCALE;
 use super::reply::{Head, Reply, SynOptions};
 use super::segment::Segment;
 use super::seq::SeqNum;
@@ -27,8 +29,21 @@ enum Answer {
     Ignore,
     /// With a cookie.
     Cookie,
-    /// With what a half-open connection says.
-    HalfOpen,
+    /// With what a half-open connection says, and a Fast Open cookie if one is offered.
+    HalfOpen { offer: bool },
+    /// By a connection that takes the data of the SYN at once.
+    FastOpen { new_cookie: bool },
+}
+
+/// A SYN that a listener takes.
+#[derive(Clone, Copy, Debug)]
+struct Syn<'a> {
+    key: FourTuple,
+    index: u32,
+    segment: &'a Segment,
+    mtu: u16,
+    /// A number that ours must exceed.
+    after: Option<SeqNum>,
 }
 
 impl Tcp {
@@ -54,8 +69,14 @@ impl Tcp {
             .intersection(Flags::SYN | Flags::ACK | Flags::FIN);
         match listener {
             Some(index) if flags == Flags::SYN => {
-                cx.pool.free(frame);
-                self.syn(cx, key, index, &segment, mtu, time_wait);
+                let syn = Syn {
+                    key,
+                    index,
+                    segment: &segment,
+                    mtu,
+                    after: None,
+                };
+                self.syn(cx, syn, frame, time_wait);
             }
             Some(index)
                 if flags.intersection(Flags::SYN | Flags::ACK) == Flags::ACK
@@ -80,35 +101,46 @@ impl Tcp {
     fn syn(
         &mut self,
         cx: &mut Context<'_>,
-        key: FourTuple,
-        index: u32,
-        segment: &Segment,
-        mtu: u16,
+        mut syn: Syn<'_>,
+        frame: Frame,
         time_wait: Option<u32>,
     ) {
-        let answer = self.answer_to_syn(cx, index, key.remote);
+        let Syn {
+            key,
+            index,
+            segment,
+            mtu,
+            ..
+        } = syn;
+        let answer = self.answer_to_syn(cx, index, &key, segment);
         if answer == Answer::Ignore {
-            return;
+            return cx.pool.free(frame);
         }
         // RFC 9293 §3.6.1, MAY-2: beyond every number of the former connection.
-        let after = time_wait
+        syn.after = time_wait
             .and_then(|place| self.time_wait.entries.get(place))
             .map(|entry| entry.snd_nxt);
         let cookie = (answer == Answer::Cookie).then(|| self.cookie(cx, &key, index, segment, mtu));
-        if let (Some(cookie), Some(after)) = (&cookie, after)
+        if let (Some(cookie), Some(after)) = (&cookie, syn.after)
             && !cookie.head.seq.after(after)
         {
             // A cookie's number cannot be chosen: TIME-WAIT goes on.
             cx.counters.tcp_half_open_full += 1;
-            return;
+            return cx.pool.free(frame);
         }
         if let Some(place) = time_wait {
             cx.counters.tcp_time_wait_reused += 1;
             self.end_time_wait(place);
         }
         let Some(cookie) = cookie else {
-            return self.half_open_syn(cx, key, index, segment, mtu, after);
+            if let Answer::FastOpen { new_cookie } = answer {
+                return self.fast_open_syn(cx, &syn, frame, new_cookie);
+            }
+            cx.pool.free(frame);
+            let offer = matches!(answer, Answer::HalfOpen { offer: true });
+            return self.half_open_syn(cx, &syn, offer);
         };
+        cx.pool.free(frame);
         if let Some(listener) = self.listeners.get_mut(index) {
             listener.cookie_sent = Some(self.cookies.period(cx.rng, cx.now));
         }
@@ -117,7 +149,14 @@ impl Tcp {
     }
 
     /// Passes the limits, in the order of the table in `listener`.
-    fn answer_to_syn(&self, cx: &mut Context<'_>, index: u32, remote: Address) -> Answer {
+    fn answer_to_syn(
+        &mut self,
+        cx: &mut Context<'_>,
+        index: u32,
+        key: &FourTuple,
+        segment: &Segment,
+    ) -> Answer {
+        let remote = key.remote;
         let Some(listener) = self.listeners.get(index) else {
             return Answer::Ignore;
         };
@@ -137,14 +176,136 @@ impl Tcp {
         if self.connections.is_full() && self.orphaned.first().is_none() {
             return ignore(|c| &mut c.tcp_connections_full);
         }
+        let wants_fast_open = listener.fast_open_max > 0 && self.shared.fast_open.arrived.is_some();
         let share_is_full = !listener.has_room_for_half_open();
         let full = share_is_full || self.half_open.is_full();
+        if wants_fast_open && let Some(answer) = self.fast_open_answer(cx, index, key, segment) {
+            return answer;
+        }
+        let mut ignore = |counter: fn(&mut Counters) -> &mut u64| {
+            *counter(cx.counters) += 1;
+            Answer::Ignore
+        };
         match self.shared.params.syn_cookies {
             When::Always => Answer::Cookie,
             When::WhenFull if full => Answer::Cookie,
             When::Off if share_is_full => ignore(|c| &mut c.tcp_backlog_full),
             When::Off if full => ignore(|c| &mut c.tcp_half_open_full),
-            When::WhenFull | When::Off => Answer::HalfOpen,
+            When::WhenFull | When::Off => Answer::HalfOpen {
+                offer: wants_fast_open,
+            },
+        }
+    }
+
+    /// Whether a SYN with the Fast Open option is a connection at once (RFC 7413 §4.2.2).
+    fn fast_open_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        index: u32,
+        key: &FourTuple,
+        segment: &Segment,
+    ) -> Option<Answer> {
+        let cookie = self.shared.fast_open.arrived?;
+        if cookie.is_empty() {
+            return None;
+        }
+        let check = self.shared.fast_open.check(cx, key, cookie);
+        if check == Check::Bad {
+            cx.counters.tcp_fast_open_bad_cookie += 1;
+            return None;
+        }
+        if segment.len == 0 {
+            return None;
+        }
+        let listener = self.listeners.get_mut(index)?;
+        if !listener.may_fast_open(seconds(cx.now))
+            || self.connections.is_full()
+            || !self.shared.budget.may_keep(cx.pool)
+        {
+            cx.counters.tcp_fast_open_limited += 1;
+            return None;
+        }
+        Some(Answer::FastOpen {
+            new_cookie: check == Check::Old,
+        })
+    }
+
+    /// Our initial number for a connection, and the offset of its timestamps.
+    fn initial_numbers(&self, cx: &Context<'_>, syn: &Syn<'_>) -> (SeqNum, u32) {
+        let (iss, offset) = self.secrets.initial(&syn.key, cx.now);
+        match syn.after {
+            Some(after) if !iss.after(after) => (after + 0x1_0000, offset),
+            _ => (iss, offset),
+        }
+    }
+
+    /// A connection of which nothing is known but its SYN, with data, and that its peer was at this
+    /// address before (RFC 7413 §4.2.2).
+    fn fast_open_syn(
+        &mut self,
+        cx: &mut Context<'_>,
+        syn: &Syn<'_>,
+        frame: Frame,
+        new_cookie: bool,
+    ) {
+        let (iss, offset) = self.initial_numbers(cx, syn);
+        let Syn {
+            key,
+            index,
+            segment,
+            mtu,
+            ..
+        } = *syn;
+        let params = &self.shared.params;
+        let ours = params.window_scale;
+        let (snd_scale, rcv_scale) = segment
+            .window_scale
+            .map_or((0, 0), |theirs| (theirs.min(MAX_WINDOW_SCALE), ours));
+        let with_timestamps = segment.timestamps.is_some();
+        let agreed = Agreed {
+            iss,
+            irs: segment.seq,
+            rcv_wnd: u32::from(self.initial_window()),
+            smss: super::effective_mss(key.local, segment.mss, mtu, with_timestamps),
+            mtu,
+            snd_scale,
+            rcv_scale,
+            timestamps: segment.timestamps.map(|(value, _)| Timestamps {
+                recent: value,
+                recent_at: seconds(cx.now),
+                offset,
+            }),
+            sack: segment.sack_permitted,
+            ecn: early_ecn(ecn::agrees_in_listen(params.ecn, segment)),
+            syn_was_lost: false,
+        };
+        let profile = self.profile_of(index);
+        let mut tcb = Tcb::new(key, &agreed, profile, self.shared.profiles.get(profile));
+        tcb.state = State::SynReceived;
+        // The window of a SYN is not scaled.
+        tcb.snd_wnd = u32::from(segment.window);
+        tcb.max_snd_wnd = tcb.snd_wnd;
+        tcb.snd_wl1 = segment.seq;
+        tcb.flags |= TcbFlags::FAST_OPEN | TcbFlags::SEND_SYN | TcbFlags::OUTPUT;
+        tcb.flags.set(TcbFlags::NEW_COOKIE, new_cookie);
+        let Some(place) = self.enter_connection(cx, tcb, index, None) else {
+            return cx.pool.free(frame);
+        };
+        cx.counters.tcp_passive_opens += 1;
+        cx.counters.tcp_fast_opens_accepted += 1;
+        if let Some(listener) = self.listeners.get_mut(index) {
+            listener.fast_open += 1;
+        }
+        if let Some(tcb) = self.connections.get_mut(place) {
+            tcb.data_with_syn(&mut self.shared, cx, frame);
+            self.settle(cx, place);
+        }
+    }
+
+    /// A connection that has started with data is established, or has ended.
+    pub(super) fn fast_open_over(&mut self, reference: u32, reset: bool) {
+        if let Some(listener) = self.referred(reference) {
+            listener.fast_open_over(reset);
         }
     }
 
@@ -153,29 +314,26 @@ impl Tcp {
         peers.is_none_or(|peers| peers.may_connect(remote))
     }
 
-    /// Remembers a SYN and has the SYN-ACK sent.
-    fn half_open_syn(
-        &mut self,
-        cx: &mut Context<'_>,
-        key: FourTuple,
-        index: u32,
-        segment: &Segment,
-        mtu: u16,
-        after: Option<SeqNum>,
-    ) {
-        let (mut iss, timestamp_offset) = self.secrets.initial(&key, cx.now);
-        if let Some(after) = after
-            && !iss.after(after)
-        {
-            iss = after + 0x1_0000;
-        }
+    /// Remembers a SYN and has the SYN-ACK sent, with a Fast Open cookie if that is offered.
+    fn half_open_syn(&mut self, cx: &mut Context<'_>, syn: &Syn<'_>, offer: bool) {
+        let (iss, timestamp_offset) = self.initial_numbers(cx, syn);
+        let Syn {
+            key,
+            index,
+            segment,
+            mtu,
+            ..
+        } = *syn;
         let initial = Initial {
             iss,
             timestamp_offset,
             window: self.initial_window(),
         };
         let params = &self.shared.params;
-        let half_open = HalfOpen::new(key, index, segment, &initial, mtu, params, cx.now);
+        let mut half_open = HalfOpen::new(key, index, segment, &initial, mtu, params, cx.now);
+        if offer {
+            half_open.offer_cookie();
+        }
         if let Some(place) = self.half_open.insert(half_open) {
             if let Some(listener) = self.listeners.get_mut(index) {
                 listener.half_open += 1;
@@ -352,14 +510,13 @@ impl Tcp {
     fn open(
         &mut self,
         cx: &mut Context<'_>,
-        mut tcb: Tcb,
+        tcb: Tcb,
         index: u32,
         half_open: Option<u32>,
         segment: Segment,
         frame: Frame,
     ) -> bool {
         let key = tcb.key;
-        let generation = self.listeners.generation(index);
         let Some(listener) = self.listeners.get(index) else {
             cx.pool.free(frame);
             return false;
@@ -385,13 +542,33 @@ impl Tcp {
             return false;
         }
         self.make_room(cx);
-        let profile = tcb.profile;
+        let Some(place) = self.enter_connection(cx, tcb, index, half_open) else {
+            cx.pool.free(frame);
+            return false;
+        };
+        if let Some(tcb) = self.connections.get_mut(place) {
+            tcb.segment_arrives(&mut self.shared, cx, segment, frame);
+            self.settle(cx, place);
+        }
+        true
+    }
+
+    /// Enters a connection into all tables and its listener's queue, in place of a half-open one
+    /// if it was one.
+    fn enter_connection(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut tcb: Tcb,
+        index: u32,
+        half_open: Option<u32>,
+    ) -> Option<u32> {
+        let (key, profile) = (tcb.key, tcb.profile);
+        let generation = self.listeners.generation(index);
         tcb.listener = listener::reference(index, generation);
         tcb.flags |= TcbFlags::UNACCEPTED | TcbFlags::PASSIVE;
         let Some(place) = self.connections.insert(tcb) else {
             cx.counters.tcp_connections_full += 1;
-            cx.pool.free(frame);
-            return false;
+            return None;
         };
         self.shared.profiles.retain(profile);
         let new = Entry::Connection(place);
@@ -412,10 +589,8 @@ impl Tcp {
         self.queue_for_accept(index, place);
         if let Some(tcb) = self.connections.get_mut(place) {
             tcb.opened_with_ecn(&mut self.shared, cx);
-            tcb.segment_arrives(&mut self.shared, cx, segment, frame);
-            self.settle(cx, place);
         }
-        true
+        Some(place)
     }
 
     /// When all places for connections are taken, the one goes whose user has closed it longest
@@ -479,5 +654,14 @@ fn agreed_ecn(kept: &Kept) -> EcnAgreed {
         EcnAgreed::classic()
     } else {
         EcnAgreed::default()
+    }
+}
+
+/// What a connection agrees on that starts with data: not Accurate ECN, whose handshake lives in
+/// half-open connections.
+fn early_ecn(agreed: EcnAgreed) -> EcnAgreed {
+    match agreed.feedback {
+        EcnFeedback::None | EcnFeedback::Classic => agreed,
+        EcnFeedback::Accurate => EcnAgreed::default(),
     }
 }

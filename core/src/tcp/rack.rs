@@ -238,6 +238,8 @@ impl Tcb {
             | TcbFlags::TLP_DUE;
         let board = &self.send.board;
         let wanted = self.flags.contains(TcbFlags::SACK)
+            // Before the handshake is complete only the SYN-ACK is sent again.
+            && !self.answers_early()
             && !self.flags.intersects(busy)
             && board.sacked_out + board.lost_out + board.retrans_out == 0
             && self.flight() > 0

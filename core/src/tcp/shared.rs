@@ -2,6 +2,7 @@
 //! order, and the queue of segments that belong to no connection.
 
 use super::accecn::AccEcn;
+use super::fast_open::FastOpen;
 use super::params::{MIN_WINDOW_SEGMENTS, Params};
 use super::reassembly::Reassembly;
 use super::reply::Replies;
@@ -23,6 +24,7 @@ pub(super) struct Shared {
     pub(super) accecn: Slab<AccEcn>,
     /// Here because TCP can tell whether a message about the path is true; UDP asks too.
     pub(super) path_mtus: PathMtus,
+    pub(super) fast_open: FastOpen,
 }
 
 /// Who may hold how many frames.

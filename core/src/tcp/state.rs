@@ -198,6 +198,12 @@ bitflags! {
         const MTU_PROBE_LOST = 1 << 55;
         /// A listener has brought it.
         const PASSIVE = 1 << 50;
+        /// Until the handshake is complete: it uses Fast Open (RFC 7413).
+        const FAST_OPEN = 1 << 58;
+        /// This side has closed; its FIN waits until the handshake is complete.
+        const FIN_HELD = 1 << 59;
+        /// The peer's Fast Open cookie is old: its SYN-ACK brings a new one.
+        const NEW_COOKIE = 1 << 60;
     }
 }
 
@@ -563,10 +569,17 @@ impl Tcb {
         self.flags |= TcbFlags::EVENT;
     }
 
+    /// Whether it may send data before the handshake is complete (RFC 7413 §4.2.2).
+    pub(super) fn answers_early(&self) -> bool {
+        let early = TcbFlags::PASSIVE | TcbFlags::FAST_OPEN;
+        self.state == State::SynReceived && self.flags.contains(early)
+    }
+
     /// Whether the user may add to the send queue, leaving memory aside.
     pub(super) fn can_send(&self) -> bool {
-        matches!(self.state, State::Established | State::CloseWait)
-            && !self.flags.contains(TcbFlags::FIN_QUEUED)
+        let open = matches!(self.state, State::Established | State::CloseWait);
+        let ended = TcbFlags::FIN_QUEUED | TcbFlags::FIN_HELD;
+        (open || self.answers_early()) && !self.flags.intersects(ended)
     }
 
     /// What the user can do without waiting.
@@ -575,7 +588,8 @@ impl Tcb {
         let ended = self.state == State::Closed;
         let no_more_data = self.flags.contains(TcbFlags::FIN_RECEIVED) || ended;
         readiness.set(Readiness::READABLE, self.unread > 0 || no_more_data);
-        let shut_down = self.flags.contains(TcbFlags::FIN_QUEUED);
+        let ended_by_us = TcbFlags::FIN_QUEUED | TcbFlags::FIN_HELD;
+        let shut_down = self.flags.intersects(ended_by_us);
         let room = self.can_send() && self.send_room(shared) > 0;
         readiness.set(Readiness::WRITABLE, room || shut_down || ended);
         readiness.set(Readiness::ERROR, self.failure.is_some());

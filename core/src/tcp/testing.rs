@@ -2,6 +2,7 @@
 
 use super::congestion::{Ack, Congestion, CongestionControl};
 use super::ecn::EcnAgreed;
+use super::fast_open::FastOpen;
 use super::params::Params;
 use super::reassembly::Reassembly;
 use super::reply::Replies;
@@ -78,6 +79,7 @@ impl Bench {
                 reassembly: Reassembly::new(1, &[1; 16]),
                 replies: Replies::new(),
                 path_mtus: PathMtus::new([1; 16]),
+                fast_open: FastOpen::new(&mut Rng::new([2; 32])),
             },
             pool: FramePool::new(frames, 1_664),
             counters: Counters::default(),

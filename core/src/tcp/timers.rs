@@ -59,9 +59,19 @@ impl Tcb {
     /// RFC 9293 §3.8.3 (MUST-22).
     fn retransmission_timeout(&mut self, shared: &mut Shared, cx: &mut Context<'_>) {
         if matches!(self.state, State::SynSent | State::SynReceived) {
-            if self.retries >= shared.params.syn_retries {
+            let most = if self.answers_early() {
+                shared.params.syn_ack_retries
+            } else {
+                shared.params.syn_retries
+            };
+            if self.retries >= most {
                 self.time_out(shared, cx);
                 return;
+            }
+            let fast_open = self.flags.contains(TcbFlags::FAST_OPEN);
+            if self.state == State::SynSent && fast_open && self.retries == 0 {
+                cx.counters.tcp_fast_open_lost += 1;
+                shared.fast_open.failed(cx.now, self.key.remote);
             }
             self.retries += 1;
             self.rtt.back_off();
@@ -204,6 +214,10 @@ impl Tcb {
 
     /// The window is too small to send: probe it from time to time (RFC 9293 §3.8.6.1).
     pub(super) fn start_persist(&mut self, now: Instant) {
+        if self.answers_early() {
+            // The timer is that of the SYN-ACK; its acknowledgement brings a window.
+            return;
+        }
         self.flags |= TcbFlags::PERSIST;
         self.stalled_since = Tick::moment(now);
         self.rtx_at = Tick::after(now, self.persist_interval());

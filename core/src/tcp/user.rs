@@ -14,7 +14,7 @@ use super::slab::Slab;
 use super::state::{Agreed, Failure, State, Tcb, TcbFlags, Timestamps};
 use super::tick::Tick;
 use super::{Entry, Tcp};
-use crate::config::ListenOptions;
+use crate::config::{ConnectOptions, ListenOptions};
 use crate::context::Context;
 use crate::demux::FourTuple;
 use crate::error::{AcceptError, BadHandle, ConnectError, ListenError, RecvError, SendError};
@@ -147,7 +147,7 @@ impl Tcp {
     }
 
     /// OPEN, active. The stack has chosen the local address and checked both; `mtu` is that of the
-    /// way to the remote one.
+    /// way to the remote one. Returns how much of the early data was taken, too.
     pub(crate) fn connect(
         &mut self,
         cx: &mut Context<'_>,
@@ -155,7 +155,8 @@ impl Tcp {
         local_port: Option<u16>,
         remote: SocketAddr,
         mtu: usize,
-    ) -> Result<SocketId, ConnectError> {
+        options: &ConnectOptions<'_>,
+    ) -> Result<(SocketId, usize), ConnectError> {
         let same_family = local.is_ipv4() == remote.is_ipv4();
         if remote.port() == 0 || local_port == Some(0) || local == remote.ip() || !same_family {
             return Err(ConnectError::Invalid);
@@ -190,11 +191,16 @@ impl Tcp {
             .shared
             .budget
             .window(self.shared.params.receive_buffer, 0, 0);
+        let known = options
+            .fast_open
+            .then(|| self.shared.fast_open.known(cx.now, base.remote))
+            .flatten();
+        let mss = known.and_then(|known| known.mss);
         let agreed = Agreed {
             iss,
             irs: SeqNum::new(0),
             rcv_wnd: window.min(0xffff),
-            smss: super::effective_mss(base.local, None, mtu, true).max(MIN_MSS),
+            smss: super::effective_mss(base.local, mss, mtu, true).max(MIN_MSS),
             mtu,
             snd_scale: 0,
             rcv_scale: 0,
@@ -212,6 +218,7 @@ impl Tcp {
         tcb.state = State::SynSent;
         tcb.snd_una = iss;
         tcb.flags |= TcbFlags::SEND_SYN | TcbFlags::OUTPUT;
+        tcb.flags.set(TcbFlags::FAST_OPEN, known.is_some());
         let index = self
             .connections
             .insert(tcb)
@@ -219,12 +226,32 @@ impl Tcp {
         self.shared.profiles.retain(profile);
         self.enter(&key, Entry::Connection(index));
         cx.counters.tcp_active_opens += 1;
+        let taken = self.queue_early_data(cx, index, options.early_data);
         self.settle(cx, index);
-        Ok(SocketId::new(
+        let id = SocketId::new(
             SocketKind::Connection,
             index,
             self.connections.generation(index),
-        ))
+        );
+        Ok((id, taken))
+    }
+
+    /// Queues what one segment carries of the data that a connection starts with.
+    fn queue_early_data(&mut self, cx: &mut Context<'_>, index: u32, data: &[u8]) -> usize {
+        let budget = &mut self.shared.budget;
+        let Some(tcb) = self.connections.get_mut(index).filter(|_| !data.is_empty()) else {
+            return 0;
+        };
+        if !budget.may_queue_to_send(0) || !budget.may_allocate(cx.pool) {
+            return 0;
+        }
+        let Some(frame) = cx.pool.allocate() else {
+            return 0;
+        };
+        budget.tx_used += 1;
+        tcb.progress_at = Tick::moment(cx.now);
+        tcb.send.push_empty(cx.pool, frame);
+        tcb.send.fill_last(cx.pool, tcb.snd_max, tcb.smss, data)
     }
 
     fn ephemeral_port(&mut self, base: FourTuple) -> Option<u16> {
@@ -260,12 +287,16 @@ impl Tcp {
             return Err(failure.into());
         }
         match tcb.state {
-            State::SynSent | State::SynReceived if !tcb.flags.contains(TcbFlags::FIN_QUEUED) => {
+            _ if tcb.can_send() => {}
+            State::SynSent | State::SynReceived
+                if !tcb
+                    .flags
+                    .intersects(TcbFlags::FIN_QUEUED | TcbFlags::FIN_HELD) =>
+            {
                 tcb.flags |= TcbFlags::SEND_BLOCKED;
                 return Err(SendError::WouldBlock);
             }
-            _ if !tcb.can_send() => return Err(SendError::Shutdown),
-            _ => {}
+            _ => return Err(SendError::Shutdown),
         }
         let shared = &mut self.shared;
         if tcb.send.frames.is_empty() {
@@ -592,8 +623,12 @@ impl Tcp {
 
 impl Tcb {
     /// This side sends no more: a FIN follows what is queued.
-    fn queue_fin(&mut self) {
+    pub(super) fn queue_fin(&mut self) {
         if self.flags.contains(TcbFlags::FIN_QUEUED) {
+            return;
+        }
+        if self.answers_early() {
+            self.flags |= TcbFlags::FIN_HELD;
             return;
         }
         self.state = match self.state {

@@ -1,4 +1,4 @@
-//! TCP headers and options (RFC 9293 §3.1 and §3.2, RFC 7323, RFC 2018, RFC 9768).
+//! TCP headers and options (RFC 9293 §3.1 and §3.2, RFC 7323, RFC 2018, RFC 9768, RFC 7413).
 
 use bitflags::bitflags;
 use core::fmt;
@@ -136,7 +136,7 @@ pub fn parse(segment: &[u8]) -> Result<(&TcpHeader, &[u8], Range<usize>), TcpErr
     Ok((header, options, len..segment.len()))
 }
 
-/// The option kinds that are understood (RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 9768).
+/// The option kinds that are understood (RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 9768, RFC 7413).
 mod kind {
     pub(super) const END: u8 = 0;
     pub(super) const NOP: u8 = 1;
@@ -147,6 +147,52 @@ mod kind {
     pub(super) const TIMESTAMPS: u8 = 8;
     pub(super) const ACCECN0: u8 = 172;
     pub(super) const ACCECN1: u8 = 174;
+    pub(super) const FAST_OPEN: u8 = 34;
+}
+
+/// Most bytes of a Fast Open cookie (RFC 7413 §2).
+const MAX_COOKIE_LEN: usize = 16;
+
+/// A Fast Open cookie: an even number of bytes from 4 to 16, or none, which asks for one
+/// (RFC 7413 §2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FastOpenCookie {
+    len: u8,
+    bytes: [u8; MAX_COOKIE_LEN],
+}
+
+impl FastOpenCookie {
+    /// A cookie with these bytes; `None` if their number is not right.
+    #[must_use]
+    pub fn new(cookie: &[u8]) -> Option<Self> {
+        let len = u8::try_from(cookie.len()).ok()?;
+        if !matches!(len, 0 | 4..=16) || !len.is_multiple_of(2) {
+            return None;
+        }
+        let mut bytes = [0; MAX_COOKIE_LEN];
+        bytes.get_mut(..cookie.len())?.copy_from_slice(cookie);
+        Some(Self { len, bytes })
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Whether it asks for a cookie instead of being one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl From<[u8; 8]> for FastOpenCookie {
+    fn from(cookie: [u8; 8]) -> Self {
+        let mut bytes = [0; MAX_COOKIE_LEN];
+        bytes[..8].copy_from_slice(&cookie);
+        Self { len: 8, bytes }
+    }
 }
 
 /// Bytes of a timestamps option with the two NOPs that align it, the layout of RFC 7323 appendix A.
@@ -230,6 +276,8 @@ pub struct TcpOptions {
     pub timestamps: Option<(u32, u32)>,
     /// Accurate ECN (RFC 9768 §3.2.3).
     pub accecn: Option<AccEcnOption>,
+    /// Fast Open (RFC 7413 §2).
+    pub fast_open: Option<FastOpenCookie>,
 }
 
 impl TcpOptions {
@@ -304,6 +352,9 @@ impl TcpOptions {
                     })
                     .collect();
             }
+            (kind::FAST_OPEN, cookie) => {
+                self.fast_open = FastOpenCookie::new(cookie).or(self.fast_open);
+            }
             _ => {}
         }
     }
@@ -318,13 +369,21 @@ impl TcpOptions {
             0
         };
         let scale = if self.window_scale.is_some() { 4 } else { 0 };
-        let permitted = if self.sack_permitted { 4 } else { 0 };
+        // In front of timestamps it takes the place of padding.
+        let permitted = if self.sack_permitted && self.timestamps.is_none() {
+            4
+        } else {
+            0
+        };
         let sack = if self.sack_blocks.is_empty() {
             0
         } else {
             4 + 8 * self.sack_blocks.len()
         };
-        mss + timestamps + scale + permitted + self.accecn_len() + sack
+        let fast_open = self.fast_open.map_or(0, |cookie| {
+            (2 + cookie.as_bytes().len()).next_multiple_of(4)
+        });
+        mss + timestamps + scale + permitted + self.accecn_len() + sack + fast_open
     }
 
     /// Bytes that the Accurate ECN option takes, with its NOPs.
@@ -346,7 +405,7 @@ impl TcpOptions {
     /// RFC 9293 §3.1 (MUST-68, MUST-69: nothing is left to pad).
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "at most 4 blocks of 8 bytes, or 3 fields of 3"
+        reason = "at most 4 blocks of 8 bytes, 3 fields of 3, or 16 of a cookie"
     )]
     pub fn emit(&self, out: &mut [u8]) -> usize {
         let mut at = 0;
@@ -360,7 +419,7 @@ impl TcpOptions {
             let [a, b] = mss.to_be_bytes();
             put(&[kind::MSS, 4, a, b]);
         }
-        if self.sack_permitted {
+        if self.sack_permitted && self.timestamps.is_none() {
             put(&[kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2]);
         }
         if let Some((value, echo)) = self.timestamps {
@@ -378,6 +437,9 @@ impl TcpOptions {
                 0,
                 0,
             ];
+            if self.sack_permitted {
+                piece[..2].copy_from_slice(&[kind::SACK_PERMITTED, 2]);
+            }
             piece[4..8].copy_from_slice(&value.to_be_bytes());
             piece[8..12].copy_from_slice(&echo.to_be_bytes());
             put(&piece);
@@ -407,6 +469,15 @@ impl TcpOptions {
             }
             put(&piece[..total]);
         }
+        if let Some(cookie) = &self.fast_open {
+            let cookie = cookie.as_bytes();
+            let len = (2 + cookie.len()).next_multiple_of(4);
+            let mut piece = [kind::NOP; 2 + MAX_COOKIE_LEN + 2];
+            let at = len - 2 - cookie.len();
+            piece[at..at + 2].copy_from_slice(&[kind::FAST_OPEN, 2 + cookie.len() as u8]);
+            piece[at + 2..len].copy_from_slice(cookie);
+            put(&piece[..len]);
+        }
         if !self.sack_blocks.is_empty() {
             let mut piece = [0; 4 + 8 * MAX_SACK_BLOCKS];
             let len = 8 * self.sack_blocks.len();
@@ -433,6 +504,27 @@ mod tests {
             sack_blocks: [(0xffff_fff0, 16)].into_iter().collect(),
             timestamps: Some((0x0102_0304, 0xa0b0_c0d0)),
             accecn: None,
+            fast_open: None,
+        }
+    }
+
+    #[test]
+    fn fast_open_cookies_of_every_length_survive_and_fit_with_all_options_of_a_syn() {
+        for len in [0, 4, 6, 8, 10, 12, 14, 16] {
+            let options = TcpOptions {
+                sack_blocks: heapless::Vec::new(),
+                fast_open: Some(FastOpenCookie::new(&[0xab; 16][..len]).unwrap()),
+                ..all_options()
+            };
+            let mut bytes = [0xee; 40];
+            let emitted = options.emit(&mut bytes);
+            assert_eq!((emitted, emitted % 4), (options.len(), 0));
+            assert_eq!(TcpOptions::parse(&bytes[..emitted]), Ok(options));
+        }
+        for len in [1, 2, 3, 5, 15, 17, 38] {
+            assert_eq!(FastOpenCookie::new(&[0; 38][..len]), None);
+            let option = [&[34, 2 + u8::try_from(len).unwrap()][..], &[0; 38][..len]].concat();
+            assert_eq!(TcpOptions::parse(&option), Ok(TcpOptions::default()));
         }
     }
 

@@ -3,9 +3,11 @@
 //! Three are for everybody: `demo` shows the stack at work, `test` runs what CI runs, `dist`
 //! installs what a C project needs. The others are single steps of these.
 
+mod archive;
 mod cargo;
 mod demo;
 mod dist;
+mod machines;
 mod needs;
 mod report;
 mod rules;

@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use crate::cargo::{cargo, generators, metadata, workspace};
 use crate::report::{self, Outcome};
-use crate::{dist, needs, rules, spec};
+use crate::{dist, machines, needs, rules, spec};
 
 /// One line of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand, clap::ValueEnum)]
@@ -41,6 +41,8 @@ pub(crate) enum Suite {
     Docs,
     /// Whole images against Linux, bad input, and every command of the README.
     Images,
+    /// Guests of hvt under KVM with AMD's virtualisation, emulated by QEMU, if it is installed.
+    Machines,
 }
 
 /// All of them, quick ones first.
@@ -58,6 +60,7 @@ const ALL: &[Suite] = &[
     Suite::Instructions,
     Suite::Docs,
     Suite::Images,
+    Suite::Machines,
 ];
 
 /// What is linted: everything, and then what only images are built with.
@@ -107,6 +110,7 @@ impl Suite {
             Self::Instructions => "instructions",
             Self::Docs => "docs",
             Self::Images => "images",
+            Self::Machines => "machines",
         }
     }
 
@@ -156,6 +160,7 @@ impl Suite {
                     .env("RUSTDOCFLAGS", "-D warnings"),
             ),
             Self::Images => images(),
+            Self::Machines => machines::run(),
         }
     }
 }

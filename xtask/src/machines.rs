@@ -1,0 +1,319 @@
+//! Guests of hvt under KVM as real processors have it: in a virtual machine whose processor, with AMD's
+//! virtualisation, QEMU emulates.
+//!
+//! Where this machine has a KVM of its own, it may be one that interprets ring 0 or leaves out what
+//! processors do. This suite needs none. It boots a kernel of Debian's with an archive of files as
+//! its only disk, runs guests there one after the other, and compares how each ended.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use mnet_tests::prefix::{Prefix, succeed};
+
+use crate::cargo::workspace;
+use crate::needs::find_program;
+use crate::report::Outcome;
+use crate::{archive, dist};
+
+/// Seconds for everything: about a hundred on a busy machine.
+const PATIENCE: &str = "600";
+
+/// Modules of the kernel, in the order in which they are loaded.
+const MODULES: [&str; 3] = ["irqbypass", "kvm", "kvm-amd"];
+
+/// A guest and how it has to end: its source, options of the tender, its argument, the exit status,
+/// and something that it or the tender prints.
+type Case = (&'static str, &'static str, &'static str, i32, &'static str);
+
+/// Guests in ring 3 and in ring 0.
+const CASES: &[Case] = &[
+    ("cmdline", "", "x", 0, "[x]"),
+    ("globals", "", "", 0, "SUCCESS"),
+    ("tls", "", "", 0, "SUCCESS"),
+    ("fpu", "", "", 0, "SUCCESS"),
+    ("avx", "", "", 0, "AVX"),
+    ("time", "", "", 0, "SUCCESS"),
+    ("start", "", "", 0, "SUCCESS"),
+    ("notls", "", "", 255, "trap: cr2=0x28"),
+    ("fault", "", "unmapped", 255, "trap: cr2=0x400000000"),
+    ("fault", "", "zero", 255, "trap: type=#PF ec=0x6 "),
+    ("fault", "", "zero-call", 255, "ec=0x14 rip=0x0 "),
+    ("fault", "", "beyond", 255, "trap: cr2=0x400000"),
+    ("fault", "", "text", 1, "translation fault"),
+    ("fault", "", "rodata", 1, "translation fault"),
+    ("fault", "", "boot-info", 1, "trap: cr2=0x10000"),
+    ("fault", "", "data-call", 1, "ec=0x15 "),
+    ("fault", "", "rodata-call", 1, "ec=0x15 "),
+    ("fault", "", "heap-call", 1, "ec=0x15 "),
+    ("fault", "", "stack-call", 1, "ec=0x15 "),
+    ("fault", "", "page-tables", 255, "trap: cr2=0x2000"),
+    ("fault", "", "monitor", 1, "trap: cr2=0x100000000"),
+    ("fault", "", "illegal", 255, "trap: type=#UD"),
+    ("fault", "", "divide", 255, "trap: type=#DE"),
+    ("fault", "", "breakpoint", 255, "trap: type=#BP"),
+    ("fault", "", "halt", 255, "trap: type=#GP"),
+    ("fault", "", "cr3", 255, "trap: type=#GP"),
+    (
+        "fault",
+        "",
+        "port",
+        1,
+        "Invalid guest port access: port=0x80",
+    ),
+    (
+        "fault",
+        "",
+        "handler-port",
+        1,
+        "Invalid guest port access: port=0xce",
+    ),
+    ("fault", "", "call-0", 1, "Invalid guest hypercall: num=0"),
+    (
+        "fault",
+        "",
+        "pointer",
+        1,
+        "Invalid guest access: gpa=0xfffffff8",
+    ),
+    ("fault", "--stack=64", "stack", 255, "trap: cr2=0x3ef"),
+    ("cmdline", "--ring0", "x", 0, "[x]"),
+    ("globals", "--ring0", "", 0, "SUCCESS"),
+    ("tls", "--ring0", "", 0, "SUCCESS"),
+    ("fpu", "--ring0", "", 0, "SUCCESS"),
+    ("time", "--ring0", "", 0, "SUCCESS"),
+    ("notls", "--ring0", "", 255, "trap: cr2=0x28"),
+    (
+        "fault",
+        "--ring0",
+        "unmapped",
+        255,
+        "Solo5: trap: cr2=0x400000000",
+    ),
+    ("fault", "--ring0", "zero", 255, "Solo5: ABORT: Fatal trap"),
+    ("fault", "--ring0", "text", 1, "translation fault"),
+    ("fault", "--ring0", "rodata", 1, "translation fault"),
+    ("fault", "--ring0", "illegal", 255, "Solo5: trap: type=#UD"),
+    (
+        "fault",
+        "--ring0",
+        "port",
+        1,
+        "Invalid guest port access: port=0x80",
+    ),
+];
+
+/// Runs all guests. Skipped where something is missing that is not installed for this alone.
+pub(crate) fn run() -> Result<Outcome> {
+    for (program, package) in [
+        ("qemu-system-x86_64", "qemu-system-x86"),
+        ("busybox", "busybox-static"),
+        ("timeout", "coreutils"),
+    ] {
+        if find_program(program).is_none() {
+            let reason = format!("{program} is not installed (apt-get install {package})");
+            return Ok(Outcome::skip(&reason));
+        }
+    }
+    let directory = workspace().target_dir().join("machines");
+    fs::create_dir_all(&directory)?;
+    let kernel = match kernel(&directory) {
+        Ok(kernel) => kernel,
+        Err(error) => return Ok(Outcome::skip(&format!("no kernel: {error:#}"))),
+    };
+    let disk = directory.join("disk.cpio");
+    fs::write(&disk, files(&directory, &kernel)?)?;
+    let log = boot(&kernel, &disk)?;
+    Ok(judge(&log))
+}
+
+/// A kernel of Debian's and its modules, below `directory`; fetched once.
+fn kernel(directory: &Path) -> Result<PathBuf> {
+    let unpacked = directory.join("kernel");
+    if !unpacked.is_dir() {
+        let depends =
+            succeed(Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]))?;
+        let package = depends
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("Depends: linux-image-"))
+            .context("Debian's package lists have none")?;
+        let package = format!("linux-image-{package}");
+        let mut fetch = Command::new("apt-get");
+        fetch.args(["download", "--quiet", &package]);
+        succeed(fetch.current_dir(directory))?;
+        let archive = fs::read_dir(directory)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+            .context("the package is not where it was fetched to")?;
+        // In one step, so that a run that is interrupted leaves nothing half done.
+        let part = directory.join("kernel.part");
+        let _ = fs::remove_dir_all(&part);
+        succeed(Command::new("dpkg").arg("-x").args([&archive, &part]))?;
+        fs::rename(&part, &unpacked)?;
+        fs::remove_file(archive)?;
+    }
+    Ok(unpacked)
+}
+
+/// A file below `directory` whose name starts like this.
+fn find(directory: &Path, start: &str) -> Result<PathBuf> {
+    let mut open = vec![directory.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if path.is_dir() {
+                open.push(path);
+            } else if name.starts_with(start) {
+                return Ok(path);
+            }
+        }
+    }
+    bail!("{} has no {start}", directory.display())
+}
+
+/// Everything that the machine has to run, as an archive.
+fn files(directory: &Path, kernel: &Path) -> Result<Vec<u8>> {
+    let prefix = workspace().target_dir().join("dist");
+    dist::install(&prefix)?;
+    let prefix = Prefix::new(prefix);
+    let tender = prefix.bin().join("solo5-hvt");
+    let busybox = find_program("busybox").context("busybox is gone")?;
+
+    let mut archive = archive::Archive::new();
+    for folder in [
+        "bin", "dev", "guests", "lib", "lib64", "modules", "proc", "sys",
+    ] {
+        archive.directory(folder);
+    }
+    archive.file("bin/busybox", &fs::read(busybox)?);
+    archive.file("bin/solo5-hvt", &fs::read(&tender)?);
+    archive.file("init", script().as_bytes());
+    for library in libraries(&tender)? {
+        archive.file_in_folders(&library, &fs::read(&library)?);
+    }
+    for module in MODULES {
+        let file = find(kernel, &format!("{module}.ko"))?;
+        archive.file(&format!("modules/{module}.ko"), &fs::read(file)?);
+    }
+    let mut built: Vec<&str> = CASES.iter().map(|case| case.0).collect();
+    built.sort_unstable();
+    built.dedup();
+    for name in built {
+        let image = guest(&prefix, directory, name)?;
+        archive.file(&format!("guests/{name}"), &fs::read(image)?);
+    }
+    Ok(archive.finish())
+}
+
+/// Shared libraries that a program needs.
+fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
+    let list = succeed(Command::new("ldd").arg(program))?;
+    let paths = list.split_whitespace().filter(|word| word.starts_with('/'));
+    Ok(paths.map(PathBuf::from).collect())
+}
+
+/// Builds a guest of the bindings' tests.
+fn guest(prefix: &Prefix, directory: &Path, name: &str) -> Result<PathBuf> {
+    let (json, manifest) = (
+        directory.join("manifest.json"),
+        directory.join("manifest.c"),
+    );
+    fs::write(
+        &json,
+        r#"{ "type": "solo5.manifest", "version": 1, "devices": [] }"#,
+    )?;
+    let mut generate = prefix.tool("solo5-elftool");
+    succeed(generate.arg("gen-manifest").args([&json, &manifest]))?;
+    let source = workspace()
+        .root()
+        .join("solo5-toolchain/guest/tests/guests")
+        .join(name)
+        .with_extension("c");
+    let image = directory.join(name).with_extension("hvt");
+    let mut compile = prefix.tool("x86_64-solo5-none-static-cc");
+    compile.args(["-z", "solo5-abi=hvt", "-std=c11", "-O1", "-DHVT"]);
+    compile.args([
+        "-DINITIALISED",
+        "-Wno-array-bounds",
+        "-Wno-stringop-overflow",
+    ]);
+    succeed(compile.arg("-o").args([&image, &source, &manifest]))?;
+    Ok(image)
+}
+
+/// What the machine does: it runs each guest between two marks, and ends.
+fn script() -> String {
+    let mut script = String::from(
+        "#!/bin/busybox sh\n\
+         /bin/busybox --install -s /bin\n\
+         mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev\n",
+    );
+    for module in MODULES {
+        script += &format!("insmod /modules/{module}.ko\n");
+    }
+    for (number, (name, options, argument, ..)) in CASES.iter().enumerate() {
+        script += &format!(
+            "echo; echo \"<<< {number}\"\n\
+             timeout 60 solo5-hvt --mem=4 {options} -- /guests/{name} {argument} 2>&1\n\
+             status=$?; echo; echo \">>> {number} $status\"\n"
+        );
+    }
+    script + "poweroff -f\n"
+}
+
+/// Runs the machine to its end; what it printed.
+fn boot(kernel: &Path, disk: &Path) -> Result<String> {
+    let output = Command::new("timeout")
+        .args([PATIENCE, "qemu-system-x86_64", "-accel", "tcg"])
+        // One processor: with more, emulation has been seen to stand still.
+        .args(["-machine", "q35", "-cpu", "max", "-smp", "1", "-m", "512"])
+        .args(["-nodefaults", "-no-user-config", "-display", "none"])
+        .args(["-serial", "stdio", "-no-reboot"])
+        .arg("-kernel")
+        .arg(find(kernel, "vmlinuz")?)
+        .arg("-initrd")
+        .arg(disk)
+        .args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off"])
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run qemu-system-x86_64")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(
+        text.contains("<<< 0"),
+        "the machine did not start: {}\n{text}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(text)
+}
+
+/// Compares what was printed with what has to be.
+fn judge(log: &str) -> Outcome {
+    let log = log.replace('\r', "");
+    let mut outcome = Outcome::default();
+    for (number, (name, options, argument, status, text)) in CASES.iter().enumerate() {
+        let (start, end) = (format!("<<< {number}\n"), format!("\n>>> {number} "));
+        let printed = log
+            .split_once(&start)
+            .and_then(|(_, rest)| rest.split_once(&end));
+        let ended = printed.map(|(printed, rest)| {
+            let status = rest.lines().next().unwrap_or_default();
+            (printed, status.parse::<i32>().ok())
+        });
+        match ended {
+            Some((printed, got)) if got == Some(*status) && printed.contains(text) => {
+                outcome.passed += 1;
+            }
+            ended => {
+                let (printed, got) = ended.unwrap_or(("nothing", None));
+                outcome.failed += 1;
+                outcome.notes += &format!(
+                    "{name} {options} {argument}: status {got:?}, not {status}, or no {text:?} in:\n\
+                     {printed}\n"
+                );
+            }
+        }
+    }
+    outcome
+}

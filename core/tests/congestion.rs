@@ -140,7 +140,10 @@ fn shares_fairly(mut path: Bulk) {
 fn marks_instead_of_losses(ecn: EcnMode, algorithm: CongestionAlgorithm) {
     let mut config = Bulk::large(algorithm);
     config.tcp.ecn = ecn;
-    let mut path = long_and_fast(&config);
+    marks_instead_of_losses_on(long_and_fast(&config));
+}
+
+fn marks_instead_of_losses_on(mut path: Bulk) {
     // Room for what slow start sends until the first mark has come back.
     path.world.path[CLIENT].conditions.rate = Some((100_000_000, 5_000_000));
     path.world.path[CLIENT].conditions.mark = Some(400_000);
@@ -174,6 +177,18 @@ fn marks_take_the_place_of_losses_with_classic_ecn() {
 #[test]
 fn marks_take_the_place_of_losses_with_accurate_ecn() {
     marks_instead_of_losses(EcnMode::Accurate, CongestionAlgorithm::Cubic);
+}
+
+/// RFC 9768 §3.2.3: the option is no more than a help.
+#[test]
+fn marks_take_the_place_of_losses_where_a_box_takes_the_accurate_ecn_option_away() {
+    let mut config = Bulk::large(CongestionAlgorithm::Cubic);
+    config.tcp.ecn = EcnMode::Accurate;
+    let mut path = long_and_fast(&config);
+    for direction in &mut path.world.path {
+        direction.conditions.middlebox.no_accecn_option = true;
+    }
+    marks_instead_of_losses_on(path);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Images across paths that lose, reorder, damage, and limit. How fast they are is for `bench` to
 //! say; what is asked here holds on a machine with other things to do.
 
+use std::fs;
 use std::net::SocketAddrV4;
 use std::thread;
 use std::time::Duration;
@@ -12,14 +13,19 @@ use mnet_tests::impair::Impairment;
 use mnet_tests::path::{IMAGE, LINUX, Path};
 use mnet_tests::process::Process;
 use mnet_tests::soak;
+use mnet_tests::statistics;
 
 use crate::Test;
-use crate::fixture::{Fixture, SERVICE};
+use crate::fixture::{Fixture, SERVICE, STATISTICS};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     (
         "returns_what_came_over_a_path_that_loses_and_damages",
         returns_over_a_bad_path,
+    ),
+    (
+        "and_linux_slow_down_for_marks_before_anything_is_lost",
+        slows_down_for_marks,
     ),
     ("fills_a_path_of_limited_rate", fills_a_path),
     ("leaves_linux_its_share_of_a_path", shares_a_path),
@@ -83,6 +89,36 @@ fn returns_over_a_bad_path(fixture: &Fixture) -> Result<()> {
         ];
         ensure!(happened.iter().all(|count| *count > 0), "{stats}");
     }
+    Ok(())
+}
+
+/// The queue marks long before it is full, in both directions: classic ECN (RFC 3168), which Linux
+/// asks for.
+fn slows_down_for_marks(fixture: &Fixture) -> Result<()> {
+    let marks = "rate=20mbit,delay=10ms,queue=1m,mark=30k".parse()?;
+    let path = Path::new(&marks, &marks, 1)?;
+    path.client
+        .within(|| fs::write("/proc/sys/net/ipv4/tcp_ecn", "1").context("net.ipv4.tcp_ecn"))?;
+    let unikernel = fixture.echo_unikernel();
+    let process = path.server.within(|| unikernel.start())?;
+    process.wait_for("listening", Duration::from_secs(10))?;
+    path.client
+        .within(|| tcp_echo_checked(SERVICE, 1, 4 << 20))
+        .with_context(|| format!("the image printed {}", process.text()))?;
+    let statistics = path.client.within(|| statistics::ask(STATISTICS))?;
+    let [forth, back] = path.forwarder.stop()?;
+    let counter = |name: &str| statistics.get(name).copied().context(name.to_owned());
+    ensure!(forth.marked > 0 && back.marked > 0, "{forth}; {back}");
+    ensure!(counter("tcp_ecn_agreed")? == 1);
+    let received = counter("tcp_ecn_marks_received")?;
+    ensure!(received == forth.marked, "{received} of {forth}");
+    let reductions = counter("tcp_ecn_reductions")?;
+    ensure!(
+        (1..=back.marked).contains(&reductions),
+        "{reductions} for {back}"
+    );
+    let repairs = counter("tcp_fast_retransmits")?;
+    ensure!(repairs == 0, "{repairs} recoveries: {forth}; {back}");
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Two stacks joined by a path that loses, delays, reorders, repeats, corrupts and queues frames,
-//! that goes away for seconds, comes back another, and is not the same in both directions.
+//! that goes away for seconds, comes back another, carries less than the links at its ends, and is
+//! not the same in both directions.
 //!
 //! Whatever the path does: every byte arrives once, in order and unchanged; both sides end in
 //! CLOSED; all frames return to their pools; no timer is left. The clocks of both sides are set so
@@ -29,7 +30,7 @@ struct Scenario {
     configs: [Config; 2],
     stack_seeds: [u8; 2],
     conditions: [Conditions; 2],
-    weather: Vec<(Instant, [Conditions; 2])>,
+    weather: Weather,
     /// What each client sends, and each server.
     plans: Vec<(usize, usize)>,
     /// How often readers do not read, in thousandths.
@@ -37,6 +38,9 @@ struct Scenario {
     clocks: [Clock; 2],
     random: Random,
 }
+
+/// What becomes of the path, and when.
+type Weather = Vec<(Instant, [Conditions; 2])>;
 
 /// What is about to wrap on a side.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +55,9 @@ impl Scenario {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
         let [s, c, ..] = seed.to_le_bytes();
-        let conditions = conditions(&mut random);
-        let weather = weather(&mut random, conditions);
+        let mut conditions = conditions(&mut random);
+        let mut weather = weather(&mut random, conditions);
+        narrow(&mut Random(!seed), &mut conditions, &mut weather);
         let configs = [config(&mut random), config(&mut random)];
         let most = random.pick(&[0, 1, 3_000, 20_000, 80_000]);
         let plans: Vec<_> = (0..random.pick(&[1, 1, 2, 3, 5]))
@@ -207,8 +212,8 @@ fn middlebox(random: &mut Random) -> Middlebox {
 
 /// The route flaps in a third of the runs: away for a while, then back with another delay, and
 /// perhaps the other way round.
-fn weather(random: &mut Random, conditions: [Conditions; 2]) -> Vec<(Instant, [Conditions; 2])> {
-    let mut weather = Vec::new();
+fn weather(random: &mut Random, conditions: [Conditions; 2]) -> Weather {
+    let mut weather = Weather::new();
     let mut at = Instant::ZERO;
     let mut now = conditions;
     for _ in 0..random.pick(&[0, 0, 1, 3]) {
@@ -229,6 +234,51 @@ fn weather(random: &mut Random, conditions: [Conditions; 2]) -> Vec<(Instant, [C
         weather.push((at, now));
     }
     weather
+}
+
+/// In two of five runs the path carries less than the links at its ends, and whoever sends too much
+/// is told, or not. In half of these, that changes on the way.
+fn narrow(random: &mut Random, conditions: &mut [Conditions; 2], weather: &mut Weather) {
+    if !random.per_mille(400) {
+        return;
+    }
+    let draw = |random: &mut Random| {
+        let mtu = random.pick(&[1_499, 1_400, 1_280, 1_006, 576]);
+        [(mtu, random.per_mille(500)), (mtu, random.per_mille(500))]
+    };
+    let set = |conditions: &mut [Conditions; 2], limits: [(usize, bool); 2]| {
+        for (direction, (mtu, icmp)) in conditions.iter_mut().zip(limits) {
+            (direction.mtu, direction.icmp) = (mtu, icmp);
+        }
+    };
+    let open = [(usize::MAX, true); 2];
+    let mut limits = if random.per_mille(700) {
+        draw(random)
+    } else {
+        open
+    };
+    let before = *conditions;
+    set(conditions, limits);
+    let mut changes: Vec<_> = (0..random.pick(&[0, 0, 1, 4]))
+        .map(|_| Instant::from_millis(random.next() % 3_000))
+        .collect();
+    for at in &changes {
+        let place = weather.partition_point(|(then, _)| then <= at);
+        let now = place.checked_sub(1).map_or(before, |last| weather[last].1);
+        weather.insert(place, (*at, now));
+    }
+    changes.sort();
+    let mut changes = changes.into_iter().peekable();
+    for (at, conditions) in weather {
+        while changes.next_if(|change| change <= at).is_some() {
+            limits = if random.per_mille(800) {
+                draw(random)
+            } else {
+                open
+            };
+        }
+        set(conditions, limits);
+    }
 }
 
 fn config(random: &mut Random) -> Config {
@@ -418,7 +468,7 @@ fn the_first_connections_numbers_are_where_the_scenario_wants_them() {
 /// The path does all that it is meant to do, and the stacks notice.
 #[test]
 fn every_kind_of_trouble_occurs() {
-    let mut fates = [0; 6];
+    let mut fates = [0; 7];
     let mut counters = BTreeMap::new();
     for seed in 0..300 {
         let world = play(seed, None);
@@ -430,6 +480,7 @@ fn every_kind_of_trouble_occurs() {
                 f.corrupted,
                 f.queue_full,
                 f.marked,
+                f.too_big,
                 f.down,
             ];
             fates.iter_mut().zip(kinds).for_each(|(sum, n)| *sum += n);
@@ -447,6 +498,11 @@ fn every_kind_of_trouble_occurs() {
         "tcp_timeouts",
         "tcp_rack_losses",
         "tcp_zero_window_probes",
+        "tcp_path_mtu_lowered",
+        "tcp_path_mtu_doubted",
+        "tcp_black_holes",
+        "tcp_mtu_probes_lost",
+        "tcp_path_mtu_raised",
         "tcp_ecn_accurate",
         "tcp_ecn_fallbacks",
         "tcp_ecn_marks_received",

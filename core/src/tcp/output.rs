@@ -218,8 +218,8 @@ impl Tcb {
         len: u16,
         with_accecn: bool,
     ) {
-        let full = super::announced_mss(self.key.local, self.mtu);
-        let segment = usize::from(full.saturating_sub(len + self.option_bytes()));
+        // What the peer and the path take counts, not what our link does (RFC 6691 §3).
+        let segment = usize::from(self.smss.saturating_sub(len));
         let header = MAX_HEADER_LEN - HEADER_LEN - options.len();
         let mut room = segment.min(header);
         if with_accecn {

@@ -64,10 +64,10 @@ pub(super) const PACING_MIN_RTT: u32 = 4_000;
 /// much that its owner may be late.
 pub(super) const PACING_CREDIT: Duration = Duration::from_millis(2);
 
-/// The sizes of segments that a path is tried with which swallows full ones: what RFC 4821 §7.2
-/// recommends, and what every path carries (RFC 9293 §3.7.1).
+/// The sizes that a path is tried with which swallows full segments: a payload that RFC 4821 §7.2
+/// recommends, and a packet that every path carries (RFC 9293 §3.7.1), options included.
 pub(super) const BASE_MSS: u16 = 1_024;
-pub(super) const SMALLEST_MSS: u16 = 536;
+pub(super) const SMALLEST_MTU: u16 = 576;
 /// After how long a larger size is tried (RFC 1191 §6.3, RFC 8899 §5.1.1).
 pub(super) const MTU_RAISE_AFTER: Duration = crate::ip::PATH_MTU_LIFETIME;
 /// The search for the largest size ends when it is known to so many bytes.

@@ -5,7 +5,7 @@
 //! | ICMP says so about a segment on its way, and none of full size has arrived yet | believed at once (RFC 5927 §7.2) |
 //! | the same, but segments of full size have arrived | believed when that segment times out |
 //! | another connection to the same address has learned it | adopted with the next segment |
-//! | full segments time out twice in a row, and nobody says why: a black hole | 1024 bytes, then 536 (RFC 4821 §7.7) |
+//! | full segments time out twice in a row, and nobody says why: a black hole | 1024 bytes, then what a packet of 576 holds (RFC 4821 §7.7) |
 //! | ten minutes later, or at once after a black hole | a probe of larger size (RFC 4821 §7.3) |
 //!
 //! What is too large is taken for lost and sent again in pieces, at once. That says nothing of
@@ -14,7 +14,7 @@
 //! probe is missing.
 
 use super::frto::Frto;
-use super::params::{BASE_MSS, MTU_RAISE_AFTER, MTU_SEARCH_STEP, SMALLEST_MSS};
+use super::params::{BASE_MSS, MTU_RAISE_AFTER, MTU_SEARCH_STEP, SMALLEST_MTU};
 use super::scoreboard::Marks;
 use super::seq::SeqNum;
 use super::shared::Shared;
@@ -164,7 +164,7 @@ impl Tcb {
         let smaller = if size > BASE_MSS {
             BASE_MSS
         } else {
-            SMALLEST_MSS
+            self.smss_for(SMALLEST_MTU)
         };
         if shared.params.mtu_probing && self.rtt.backoff() >= 2 && size > smaller {
             cx.counters.tcp_black_holes += 1;

@@ -8,6 +8,9 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use zerocopy::IntoBytes;
 
+/// The router that complains about packets.
+pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
+
 /// A TCP segment with its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
@@ -233,6 +236,26 @@ pub fn frame_with_class(
     let sum = checksum(&frame[14..34], 0).to_be_bytes();
     frame[24..26].copy_from_slice(&sum);
     frame.extend_from_slice(segment);
+    frame
+}
+
+/// An ICMP error of this type and code about a frame, to its sender, as a router sends it: with as
+/// much of the packet as RFC 792 promises. `mtu` goes into the last two bytes of the header.
+pub fn icmp_error(about: &[u8], (kind, code): (u8, u8), mtu: u16) -> Vec<u8> {
+    let quoted = &about[14..about.len().min(14 + 20 + 8)];
+    let [high, low] = mtu.to_be_bytes();
+    let mut message = vec![kind, code, 0, 0, 0, 0, high, low];
+    message.extend_from_slice(quoted);
+    let sum = checksum(&message, 0).to_be_bytes();
+    message[2..4].copy_from_slice(&sum);
+    let mut frame = [&about[6..12], &about[..6], &[8, 0]].concat();
+    let total = u16::try_from(20 + message.len()).unwrap().to_be_bytes();
+    frame.extend([0x45, 0, total[0], total[1], 0, 0, 0x40, 0, 64, 1, 0, 0]);
+    frame.extend(ROUTER.octets());
+    frame.extend(&about[26..30]);
+    let sum = checksum(&frame[14..34], 0).to_be_bytes();
+    frame[24..26].copy_from_slice(&sum);
+    frame.extend(message);
     frame
 }
 

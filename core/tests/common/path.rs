@@ -1,17 +1,14 @@
 //! One direction of a simulated path: what it does to the frames that go into it.
 
 use super::middlebox::{Middlebox, set_ecn};
-use super::packet::{checksum, frame_is_sound};
+use super::packet::{frame_is_sound, icmp_error};
 use super::random::Random;
 use mnet_core::Instant;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
-/// The router that complains about packets that are too big.
-pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
-
 /// Losses that come in bursts, after Gilbert and Elliott: a good state without losses, and a bad
-/// one. Chances are thousandths for each frame.
+/// one. Chances are thousandths for each frame. A bad state is over after [`LONGEST_BURST`], however
+/// few frames have met it: retransmissions that back off would otherwise all fall into one.
 #[derive(Clone, Copy, Debug)]
 pub struct Bursts {
     /// From good to bad, and back.
@@ -20,6 +17,8 @@ pub struct Bursts {
     /// Loss in the bad state.
     pub loss: u32,
 }
+
+const LONGEST_BURST: Duration = Duration::from_secs(2);
 
 /// How a direction of a path is at the moment. Chances are thousandths for each frame.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +42,11 @@ pub struct Conditions {
     pub mark: Option<usize>,
     /// What else happens to explicit congestion notification.
     pub middlebox: Middlebox,
+    /// How often a frame of somebody else's, of any size, takes the queue's place before. Without
+    /// that, frames come in step with those that leave, and it is chance of the first seconds which
+    /// connection finds the queue full, again and again (Floyd and Jacobson, "On Traffic Phase
+    /// Effects in Packet-Switched Gateways").
+    pub others: u32,
     /// Larger IP packets do not pass.
     pub mtu: usize,
     /// Whether their sender is told.
@@ -66,6 +70,7 @@ impl Conditions {
             rate: None,
             mark: None,
             middlebox: Middlebox::default(),
+            others: 0,
             mtu: usize::MAX,
             icmp: true,
             down: false,
@@ -90,8 +95,8 @@ pub struct Fates {
 pub struct Direction {
     pub conditions: Conditions,
     pub fates: Fates,
-    /// The bad state of [`Bursts`].
-    bad: bool,
+    /// Since when the bad state of [`Bursts`] lasts.
+    bad_since: Option<Instant>,
     /// When the bottleneck has sent all that is in its queue.
     idle_at: Instant,
 }
@@ -108,7 +113,7 @@ impl Direction {
         Self {
             conditions,
             fates: Fates::default(),
-            bad: false,
+            bad_since: None,
             idle_at: Instant::ZERO,
         }
     }
@@ -130,16 +135,20 @@ impl Direction {
             self.fates.too_big += 1;
             if conditions.icmp {
                 let at = now + conditions.delay;
-                outcome.error = Some((at, fragmentation_needed(&frame, conditions.mtu)));
+                let mtu = u16::try_from(conditions.mtu).unwrap();
+                outcome.error = Some((at, icmp_error(&frame, (3, 4), mtu)));
             }
             return outcome;
         }
-        if self.is_lost(random) {
+        if self.is_lost(now, random) {
             self.fates.lost += 1;
             return outcome;
         }
         let marked = conditions.middlebox.pass(&mut frame, random);
         self.fates.marked += u64::from(marked);
+        if conditions.others > 0 && random.per_mille(conditions.others) {
+            self.through_the_queue(now, 60 + random.below(1_455));
+        }
         self.mark(now, &mut frame);
         let Some(sent) = self.through_the_queue(now, frame.len()) else {
             self.fates.queue_full += 1;
@@ -166,12 +175,15 @@ impl Direction {
         outcome
     }
 
-    fn is_lost(&mut self, random: &mut Random) -> bool {
+    fn is_lost(&mut self, now: Instant, random: &mut Random) -> bool {
         let mut chance = self.conditions.loss;
         if let Some(bursts) = self.conditions.bursts {
-            let change = if self.bad { bursts.end } else { bursts.begin };
-            self.bad ^= random.per_mille(change);
-            if self.bad {
+            let in_time = |since: &Instant| now.saturating_since(*since) < LONGEST_BURST;
+            self.bad_since = match self.bad_since.filter(in_time) {
+                Some(since) => (!random.per_mille(bursts.end)).then_some(since),
+                None => random.per_mille(bursts.begin).then_some(now),
+            };
+            if self.bad_since.is_some() {
                 chance = chance.max(bursts.loss);
             }
         }
@@ -243,23 +255,4 @@ fn corrupt(frame: &mut Vec<u8>, random: &mut Random) {
         }
     }
     frame.clone_from(&original);
-}
-
-/// ICMP "fragmentation needed" about a frame, to its sender.
-fn fragmentation_needed(about: &[u8], mtu: usize) -> Vec<u8> {
-    let quoted = &about[14..about.len().min(14 + 20 + 8)];
-    let [high, low] = u16::try_from(mtu).unwrap().to_be_bytes();
-    let mut message = vec![3, 4, 0, 0, 0, 0, high, low];
-    message.extend_from_slice(quoted);
-    let sum = checksum(&message, 0).to_be_bytes();
-    message[2..4].copy_from_slice(&sum);
-    let mut frame = [&about[6..12], &about[..6], &[8, 0]].concat();
-    let total = u16::try_from(20 + message.len()).unwrap().to_be_bytes();
-    frame.extend([0x45, 0, total[0], total[1], 0, 0, 0x40, 0, 64, 1, 0, 0]);
-    frame.extend(ROUTER.octets());
-    frame.extend(&about[26..30]);
-    let sum = checksum(&frame[14..34], 0).to_be_bytes();
-    frame[24..26].copy_from_slice(&sum);
-    frame.extend(message);
-    frame
 }

@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::packet::{Packet, flags_to_string};
+use common::packet::{Packet, flags_to_string, icmp_error};
 use common::{Host, OURS, PEER, pattern_at, small_config};
 use mnet_core::config::{
     Config, CongestionAlgorithm, ConnectOptions, EcnMode, Keepalive, ListenOptions, SynCookies,
@@ -309,6 +309,38 @@ impl Script {
         }
     }
 
+    /// `icmp`: a router complains about a segment with so many bytes of data.
+    fn router_complains(&mut self, line: &mut Line<'_>) {
+        let number = line.number;
+        let (error, mtu) = match line.next() {
+            "too-big" => ((3, 4), u16::try_from(line.number()).unwrap()),
+            "host-unreachable" => ((3, 1), 0),
+            "protocol-unreachable" => ((3, 2), 0),
+            "port-unreachable" => ((3, 3), 0),
+            "time-exceeded" => ((11, 0), 0),
+            other => panic!("line {number}: what is {other}?"),
+        };
+        line.words.push_front("ACK");
+        let described = describe(line);
+        let seq = self.our_isn.unwrap_or(0).wrapping_add(described.seq);
+        let mut packet = Packet::to_us(
+            self.our_port,
+            described.from.unwrap_or(self.peer_port),
+            described.flags,
+            seq,
+            self.peer_isn,
+        );
+        (packet.source, packet.destination) = (OURS, PEER);
+        packet.payload = vec![0; described.data];
+        packet.options.timestamps = self.peer_clock.map(|_| (self.our_timestamp, 0));
+        let now = self.host.now;
+        let _ = writeln!(self.log, "{number:>4}  {now} icmp {error:?} {mtu}: {seq}");
+        let frame = icmp_error(&packet.to_frame(), error, mtu);
+        let host = &mut self.host;
+        host.stack.receive_copy(now, host.interface, &frame);
+        self.unflushed = true;
+    }
+
     fn flush(&mut self) {
         if self.unflushed {
             self.host.flush();
@@ -604,6 +636,10 @@ impl Script {
                 self.peer_sends(line);
             }
             "<--" => self.stack_sent(line),
+            "icmp" => {
+                self.nothing_sent(number);
+                self.router_complains(line);
+            }
             "call" => {
                 if self.unflushed
                     && self
@@ -850,7 +886,7 @@ fn mentioned(text: &str) -> [BTreeSet<u32>; 2] {
         let line = line.split('#').next().unwrap_or("");
         let words: Vec<&str> = line.split_whitespace().collect();
         let sender = match words.first() {
-            Some(&"<--") => 0,
+            Some(&("<--" | "icmp")) => 0,
             Some(&"-->") => 1,
             _ => continue,
         };
@@ -1001,6 +1037,9 @@ scripts! {
     handshake_syn_received_segments,
     handshake_syn_repeated,
     handshake_without_options,
+    icmp_about_a_connection_is_noted,
+    icmp_about_a_syn,
+    icmp_of_others_is_ignored,
     keepalive_after_shutdown,
     keepalive_and_user_timeout,
     keepalive_not_with_data_in_flight,
@@ -1045,6 +1084,8 @@ scripts! {
     neighbour_is_silent_for_a_while,
     neighbour_is_silent_for_ever,
     options_in_any_segment,
+    path_mtu_doubted_until_a_timeout,
+    path_mtu_lowered_at_once,
     paws,
     paws_after_a_month,
     reset_at_a_closed_window,
@@ -1056,6 +1097,7 @@ scripts! {
     rto_sends_everything_again,
     sack_active,
     sack_blocks_latest_first,
+    sack_blocks_only_where_room_is,
     sack_duplicates,
     sack_not_agreed,
     sack_with_timestamps,

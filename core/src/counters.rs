@@ -203,6 +203,8 @@ counters! {
     udp_queue_full,
     /// Dropped: the frame pool runs low.
     udp_pool_low,
+    /// Times that ICMP has told of a path that carries smaller datagrams (RFC 8085 §3.2).
+    udp_path_mtu_lowered,
 
     /// TCP segments that were looked at.
     tcp_received,

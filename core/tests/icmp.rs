@@ -4,7 +4,7 @@ mod common;
 
 use common::link::*;
 use mnet_core::Config;
-use mnet_core::error::RecvFromError;
+use mnet_core::error::{RecvFromError, SendToError};
 use mnet_core::wire::ethernet::ether_type;
 use mnet_core::wire::icmpv4::Message;
 use mnet_core::wire::ipv4::protocol;
@@ -289,4 +289,50 @@ fn errors_about_packets_that_we_did_not_send_reach_nobody() {
     }
     let result = host.stack.udp_recv_from(host.now, id, &mut [0; 10]);
     assert_eq!(result.unwrap_err(), RecvFromError::WouldBlock);
+}
+
+/// RFC 8085 §3.2, RFC 1191 §6.3: "fragmentation needed" about a datagram of ours holds for its
+/// destination, for ten minutes. TCP does not believe it: ports are easily guessed.
+#[test]
+fn datagrams_learn_the_path_mtu() {
+    let mut host = Host::with_peer();
+    let id = host.stack.udp_bind(at(OURS, 5_000)).unwrap();
+    let send = |host: &mut Host, to, len: usize| {
+        let result = host
+            .stack
+            .udp_send_to(host.now, id, &vec![0; len - 28], at(to, 53));
+        result.map(|()| host.transmit()[0][14..42].to_vec())
+    };
+    let too_big = |mtu: u16, quoted: &[u8]| {
+        let [high, low] = mtu.to_be_bytes();
+        error(3, 4, [0, 0, high, low], quoted)
+    };
+    let quoted = send(&mut host, REMOTE, 1_500).unwrap();
+    let lowered = |host: &Host| host.stack.counters().udp_path_mtu_lowered;
+    // Another port than any that it has sent to; less than any path has; no less than was sent.
+    let mut forged = quoted.clone();
+    forged[23] = 54;
+    host.receive(&too_big(1_400, &forged));
+    host.receive(&too_big(575, &quoted));
+    host.receive(&too_big(1_500, &quoted));
+    assert_eq!(lowered(&host), 0);
+    host.receive(&too_big(1_400, &quoted));
+    assert_eq!(lowered(&host), 1);
+    let refused = Err(SendToError::MessageTooLong);
+    assert_eq!(send(&mut host, REMOTE, 1_401), refused);
+    assert!(send(&mut host, REMOTE, 1_400).is_ok());
+    assert!(send(&mut host, PEER, 1_500).is_ok(), "another destination");
+    // A message that says more says nothing new.
+    host.receive(&too_big(1_450, &quoted));
+    assert_eq!(lowered(&host), 1);
+    assert_eq!(send(&mut host, REMOTE, 1_401), refused);
+    host.advance(600_000);
+    host.meet(PEER_HW, PEER);
+    assert!(send(&mut host, REMOTE, 1_500).is_ok());
+    let connection = host.stack.tcp_connect(host.now, at(REMOTE, 80), None);
+    let quoted = send(&mut host, REMOTE, 1_500).unwrap();
+    host.receive(&too_big(600, &quoted));
+    assert_eq!(send(&mut host, REMOTE, 601), refused);
+    let info = host.stack.tcp_info(connection.unwrap()).unwrap();
+    assert_eq!(info.path_mtu, 1_500);
 }

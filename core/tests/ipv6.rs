@@ -589,8 +589,24 @@ fn a_datagram_and_its_answer_over_link_local_addresses() {
         (answer.ip.source(), answer.ip.destination()),
         (ours, PEER_LOCAL)
     );
-    // To a port that nobody has: the error comes back to the socket.
+    // RFC 8201 §4: too big for the path. Less than 1280 is not believed.
     let quoted = sent[0][14..].to_vec();
+    for (mtu, largest) in [(1_279u16, 1_452), (1_400, 1_352), (1_280, 1_232)] {
+        let [high, low] = mtu.to_be_bytes();
+        let error = [&[2, 0, 0, 0, 0, 0, high, low][..], &quoted].concat();
+        host.receive(&icmp(PEER_HW, (PEER_LOCAL, ours, 64), &error));
+        let mut send = |len| {
+            let result = host
+                .stack
+                .udp_send_to(host.now, id, &vec![0; len], received.remote);
+            host.transmit();
+            result
+        };
+        assert_eq!(send(largest), Ok(()));
+        assert_eq!(send(largest + 1), Err(SendToError::MessageTooLong));
+    }
+    assert_eq!(host.stack.counters().udp_path_mtu_lowered, 2);
+    // To a port that nobody has: the error comes back to the socket.
     let error = [&[1, 4, 0, 0, 0, 0, 0, 0][..], &quoted].concat();
     host.receive(&icmp(PEER_HW, (PEER_LOCAL, ours, 64), &error));
     let refused = host.stack.udp_recv_from(host.now, id, &mut buffer);

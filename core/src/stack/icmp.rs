@@ -118,7 +118,11 @@ impl Stack {
                 self.tcp
                     .icmp_error(&mut context!(self), local, remote, seq, error);
             }
-            protocol::UDP if self.udp.icmp_error(local, remote, error) => {
+            protocol::UDP
+                if self
+                    .udp
+                    .icmp_error(&mut context!(self), local, remote, error) =>
+            {
                 self.counters.icmp_error_delivered += 1;
             }
             _ => self.counters.icmp_error_unrelated += 1,
@@ -147,7 +151,9 @@ impl Stack {
             }
             Some((protocol::UDP, local, remote, _)) => {
                 let (local, remote) = ((local.ip(), local.port()), (remote.ip(), remote.port()));
-                self.udp.icmp_error(local, remote, IcmpError::Unreachable);
+                let error = IcmpError::Unreachable;
+                self.udp
+                    .icmp_error(&mut context!(self), local, remote, error);
             }
             _ => {}
         }

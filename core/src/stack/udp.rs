@@ -96,8 +96,11 @@ impl Stack {
             local_address
         };
         let len = udp::HEADER_LEN + data.len();
-        let path_mtu = self.tcp.path_mtu(self.now, destination);
-        let mtu = path_mtu.map_or(route.mtu, |mtu| mtu.min(route.mtu));
+        let learned = [
+            self.tcp.path_mtu(self.now, destination),
+            self.udp.path_mtu(self.now, destination),
+        ];
+        let mtu = learned.into_iter().flatten().fold(route.mtu, usize::min);
         if len + ip_header_len(destination) > mtu {
             return Err(SendToError::MessageTooLong);
         }

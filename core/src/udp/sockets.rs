@@ -4,9 +4,11 @@ use crate::config::{Config, Limits};
 use crate::context::{Context, IcmpError};
 use crate::demux::Demux;
 use crate::error::{BadHandle, BindError, RecvFromError};
+use crate::ip::PathMtus;
 use crate::pool::{Frame, FramePool, FrameQueue};
 use crate::rng::Rng;
 use crate::socket::{Event, Readiness, SocketId, SocketKind, unspecified_like};
+use crate::time::Instant;
 use crate::wire::{ipv4, ipv6};
 use alloc::boxed::Box;
 use core::hash::Hasher;
@@ -58,6 +60,9 @@ pub(crate) struct Udp {
     places: Box<[Place]>,
     demux: Demux,
     key: [u8; 16],
+    /// What errors about datagrams have told. TCP, which asks for a number that is hard to guess,
+    /// does not believe it.
+    path_mtus: PathMtus,
     used: usize,
     /// Places with an event to report: a ring with room for each of them once.
     events: Box<[u32]>,
@@ -75,6 +80,7 @@ pub(crate) struct Udp {
 impl Udp {
     pub(crate) fn new(config: &Config, limits: &Limits, rng: &mut Rng) -> Self {
         let count = config.max_udp_sockets;
+        let key = rng.key();
         Self {
             places: (0..count)
                 .map(|_| Place {
@@ -84,7 +90,8 @@ impl Udp {
                 })
                 .collect(),
             demux: Demux::new(count),
-            key: rng.key(),
+            key,
+            path_mtus: PathMtus::new(key),
             used: 0,
             events: (0..count).map(|_| 0).collect(),
             first_event: 0,
@@ -303,9 +310,15 @@ impl Udp {
         }
     }
 
+    /// The largest packet that the path to an address carries, as far as datagrams have found out.
+    pub(crate) fn path_mtu(&mut self, now: Instant, address: IpAddr) -> Option<usize> {
+        self.path_mtus.get(now, address).map(usize::from)
+    }
+
     /// An ICMP error about a datagram from `local` to `remote`: whether a socket sent such a one.
     pub(crate) fn icmp_error(
         &mut self,
+        cx: &mut Context<'_>,
         local: (IpAddr, u16),
         remote: (IpAddr, u16),
         error: IcmpError,
@@ -324,10 +337,17 @@ impl Udp {
                 Some(RecvFromError::Refused)
             }
             IcmpError::Unreachable => Some(RecvFromError::Unreachable),
+            // RFC 8085 §3.2: the next datagram of that size is refused.
+            IcmpError::FragmentationNeeded { mtu } => {
+                let known = self.path_mtus.get(cx.now, remote.0);
+                if known.is_none_or(|known| mtu < known) {
+                    self.path_mtus.lower(cx.now, remote.0, mtu);
+                    cx.counters.udp_path_mtu_lowered += 1;
+                }
+                return true;
+            }
             // Passing troubles of the network, not of the peer.
-            IcmpError::FragmentationNeeded { .. }
-            | IcmpError::TimeExceeded
-            | IcmpError::ParameterProblem => return true,
+            IcmpError::TimeExceeded | IcmpError::ParameterProblem => return true,
         };
         self.raise(index);
         true
@@ -476,6 +496,17 @@ mod tests {
             }
         }
 
+        /// An error about a datagram from port 53; whether it is ours.
+        fn error(&mut self, remote: (IpAddr, u16), error: IcmpError) -> bool {
+            let mut cx = Context {
+                now: Instant::ZERO,
+                pool: &mut self.pool,
+                rng: &mut self.rng,
+                counters: &mut self.counters,
+            };
+            self.udp.icmp_error(&mut cx, (OURS, 53), remote, error)
+        }
+
         fn read(&mut self, id: SocketId) -> Result<(u8, SocketAddr), RecvFromError> {
             let Received { frame, remote, .. } = self.udp.receive_from(id, &mut self.pool)?;
             let mark = self.pool.content(&frame)[0];
@@ -616,20 +647,21 @@ mod tests {
     fn icmp_errors_reach_only_who_sent_to_that_destination() {
         let mut bench = Bench::new();
         let id = bench.bind(ANY, 53).unwrap();
-        let mut error = |remote, error| bench.udp.icmp_error((OURS, 53), remote, error);
-        assert!(!error(PEER, IcmpError::PortUnreachable), "nothing was sent");
-        bench.udp.sent(id, PEER.0, PEER.1);
-        let mut error = |remote, error| bench.udp.icmp_error((OURS, 53), remote, error);
         assert!(
-            !error((PEER.0, 1), IcmpError::PortUnreachable),
+            !bench.error(PEER, IcmpError::PortUnreachable),
+            "nothing was sent"
+        );
+        bench.udp.sent(id, PEER.0, PEER.1);
+        assert!(
+            !bench.error((PEER.0, 1), IcmpError::PortUnreachable),
             "another port"
         );
         assert!(
-            !error((OURS, PEER.1), IcmpError::PortUnreachable),
+            !bench.error((OURS, PEER.1), IcmpError::PortUnreachable),
             "another host"
         );
-        assert!(error(PEER, IcmpError::TimeExceeded));
-        assert!(error(PEER, IcmpError::PortUnreachable));
+        assert!(bench.error(PEER, IcmpError::TimeExceeded));
+        assert!(bench.error(PEER, IcmpError::PortUnreachable));
         let readiness = Readiness::READABLE | Readiness::WRITABLE | Readiness::ERROR;
         assert_eq!(
             bench.events(),
@@ -647,17 +679,8 @@ mod tests {
         for port in 1..=4 {
             bench.udp.sent(id, PEER.0, port);
         }
-        assert!(
-            !bench
-                .udp
-                .icmp_error((OURS, 53), PEER, IcmpError::Unreachable),
-            "forgotten"
-        );
-        assert!(
-            bench
-                .udp
-                .icmp_error((OURS, 53), (PEER.0, 4), IcmpError::Unreachable)
-        );
+        assert!(!bench.error(PEER, IcmpError::Unreachable), "forgotten");
+        assert!(bench.error((PEER.0, 4), IcmpError::Unreachable));
         assert_eq!(bench.read(id), Err(RecvFromError::Unreachable));
     }
 }

@@ -373,12 +373,12 @@ fn every_kind_of_mischief_occurs() {
         "tcp_no_ack",
         "tcp_old_segment",
         "tcp_out_of_order",
+        "tcp_out_of_order_memory",
         "tcp_out_of_window",
         "tcp_paws",
         "tcp_retransmits",
         "tcp_sack_bad",
         "tcp_sack_reneged",
-        "tcp_too_many_ranges",
         "tcp_unexpected_syn",
         "tcp_zero_window_probes",
     ] {

@@ -90,9 +90,20 @@ impl Route {
 }
 
 /// The table, best routes first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Routes {
     routes: heapless::Vec<Route, MAX_ROUTES>,
+    /// When the first of them ends.
+    ends_at: Instant,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self {
+            routes: heapless::Vec::new(),
+            ends_at: Instant::FAR_FUTURE,
+        }
+    }
 }
 
 impl Routes {
@@ -122,7 +133,9 @@ impl Routes {
             },
             None => route,
         };
-        self.insert(route)
+        let added = self.insert(route);
+        self.note_end();
+        added
     }
 
     fn insert(&mut self, route: Route) -> Result<(), ConfigError> {
@@ -165,13 +178,19 @@ impl Routes {
     fn remove(&mut self, which: impl Fn(&Route) -> bool) -> bool {
         let before = self.routes.len();
         self.routes.retain(|route| !which(route));
+        self.note_end();
         self.routes.len() < before
     }
 
-    /// When [`Routes::expire`] has something to do.
-    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+    fn note_end(&mut self) {
         let until = self.routes.iter().map(Route::until);
-        until.min().filter(|until| *until != Instant::FAR_FUTURE)
+        self.ends_at = until.min().unwrap_or(Instant::FAR_FUTURE);
+    }
+
+    /// When [`Routes::expire`] has something to do.
+    #[inline]
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        Some(self.ends_at).filter(|until| *until != Instant::FAR_FUTURE)
     }
 
     /// Notes whether a gateway answers. Whether that changes a route.

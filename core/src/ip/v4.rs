@@ -138,6 +138,12 @@ impl Ipv4Addresses {
         left.map(|local| local.announce_at).min()
     }
 
+    /// Whether an address may be to be announced, now or later.
+    #[inline]
+    pub(crate) fn may_announce(&self) -> bool {
+        self.announcing
+    }
+
     /// An address that is to be announced now.
     #[inline]
     pub(crate) fn take_announcement(&mut self, now: Instant) -> Option<Ipv4Addr> {

@@ -230,6 +230,15 @@ impl Neighbours {
         incomplete.into_iter().chain(probing).min()
     }
 
+    /// Whether nobody is being asked, so that neither [`Neighbours::next_request`] nor
+    /// [`Neighbours::take_undeliverable`] has anything.
+    #[inline]
+    pub(crate) fn are_quiet(&self) -> bool {
+        self.incomplete.first().is_none()
+            && self.probing.first().is_none()
+            && self.undeliverable.is_empty()
+    }
+
     fn hash(&self, interface: u8, address: IpAddr) -> u64 {
         let mut hasher = SipHasher13::new_with_key(&self.key);
         match address {

@@ -105,6 +105,8 @@ pub struct Stack {
     routes_generation: u32,
     destinations: Destinations,
     neighbours: Neighbours,
+    /// When an interface has something to do for IPv6; not known if it is [`Instant::ZERO`].
+    ipv6_due: Instant,
     icmp_limit: IcmpLimit,
     udp: Udp,
     tcp: Tcp,
@@ -155,6 +157,7 @@ impl Stack {
             routes_generation: 0,
             destinations: Destinations::new(),
             neighbours: Neighbours::new(rng.key(), neighbours(config), max_pending),
+            ipv6_due: Instant::FAR_FUTURE,
             icmp_limit: IcmpLimit::new(rng.key()),
             udp: Udp::new(config, &limits, &mut rng),
             tcp: Tcp::new(
@@ -339,7 +342,7 @@ impl Stack {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
         // Whoever waits for a neighbour that does not answer must hear of it before the next sleep.
-        while self.send_due_arp() {}
+        while !self.links_are_quiet() && self.send_due_arp() {}
         self.tcp.handle_timeout(&mut context!(self));
     }
 
@@ -347,6 +350,9 @@ impl Stack {
     /// before; `None`: nothing is going to happen by itself. May be in the past.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
+        if self.links_are_idle() {
+            return self.tcp.next_timeout();
+        }
         let announcements = self
             .interfaces
             .iter()
@@ -357,6 +363,27 @@ impl Stack {
             .chain(neighbours)
             .chain(self.tcp.next_timeout())
             .min()
+    }
+
+    /// Whether the protocols of the links themselves, those of addresses, neighbours, routers and
+    /// groups, have nothing to do now. This is asked for each frame.
+    #[inline(always)]
+    fn links_are_quiet(&self) -> bool {
+        let due = self.routes.next_timeout().unwrap_or(Instant::FAR_FUTURE);
+        self.now < due.min(self.ipv6_due) && self.links_ask_nobody()
+    }
+
+    /// Whether they have nothing to do at any time.
+    #[inline(always)]
+    fn links_are_idle(&self) -> bool {
+        self.ipv6_due == Instant::FAR_FUTURE
+            && self.routes.next_timeout().is_none()
+            && self.links_ask_nobody()
+    }
+
+    #[inline(always)]
+    fn links_ask_nobody(&self) -> bool {
+        self.neighbours.are_quiet() && !self.interfaces.iter().any(|i| i.v4.may_announce())
     }
 
     /// What happened so far.

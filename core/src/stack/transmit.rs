@@ -94,7 +94,7 @@ impl Stack {
                 self.sent = Some(frame);
                 return Some(place);
             }
-            if self.send_due_arp() || self.send_due_ipv6() {
+            if !self.links_are_quiet() && (self.send_due_arp() || self.send_due_ipv6()) {
                 continue;
             }
             let outgoing = self.tcp.transmit(&mut context!(self))?;

@@ -86,6 +86,7 @@ use crate::time::Instant;
 use crate::timer_wheel::TimerWheel;
 use crate::wire::ip_header_len;
 use crate::wire::tcp::{self as wire, ALIGNED_TIMESTAMPS_LEN, Flags, HEADER_LEN, TcpOptions};
+use core::net::Ipv4Addr;
 use core::time::Duration;
 use fast_open::FastOpen;
 use half_open::HalfOpen;
@@ -200,6 +201,11 @@ pub(crate) struct Tcp {
     listeners: Slab<Listener>,
     demux: Demux,
     demux_secret: [u8; 16],
+    /// The key that was hashed last, and its hash: opening and closing a connection asks for it
+    /// several times.
+    hashed: (FourTuple, u64),
+    /// The listener that was found last, and for what; nothing for port 0.
+    listened: (Address, u16, u32),
     /// The connection whose segment came last: often the next one's too.
     latest: u32,
     secrets: Secrets,
@@ -242,6 +248,7 @@ impl Tcp {
             ..
         } = *limits;
         let demux_secret = rng.key();
+        let nothing = FourTuple::listener(Ipv4Addr::UNSPECIFIED.into(), 0);
         let payload = frame_size.saturating_sub(HEADROOM + 40);
         let profile = Profile::new(config).map_err(|_| ConfigError::LimitOutOfRange)?;
         Ok(Self {
@@ -262,6 +269,8 @@ impl Tcp {
             listeners: Slab::new(max_listeners),
             demux: Demux::new(connections + half_open + time_wait + max_listeners),
             demux_secret,
+            hashed: (nothing, nothing.hash(&demux_secret)),
+            listened: (nothing.local, 0, 0),
             latest: u32::MAX,
             secrets: Secrets::new(rng),
             cookies: SynCookies::new(rng),
@@ -288,12 +297,20 @@ impl Tcp {
         }
     }
 
-    fn hash(&self, key: &FourTuple) -> u64 {
-        key.hash(&self.demux_secret)
+    /// The hash of a key.
+    fn hash(&mut self, key: &FourTuple) -> u64 {
+        if self.hashed.0 != *key {
+            self.hashed = (*key, key.hash(&self.demux_secret));
+        }
+        self.hashed.1
     }
 
     fn find(&self, key: &FourTuple) -> Option<Entry> {
-        let found = self.demux.find(self.hash(key), |bits| {
+        self.find_hashed(key.hash(&self.demux_secret), key)
+    }
+
+    fn find_hashed(&self, hash: u64, key: &FourTuple) -> Option<Entry> {
+        let found = self.demux.find(hash, |bits| {
             let candidate = match Entry::from_bits(bits) {
                 Entry::Connection(index) => self.connections.get(index).map(|tcb| &tcb.key),
                 Entry::HalfOpen(index) => self.half_open.get(index).map(|half_open| &half_open.key),
@@ -313,7 +330,8 @@ impl Tcp {
         {
             return Some(Entry::Connection(self.latest));
         }
-        let found = self.find(key);
+        let hash = self.hash(key);
+        let found = self.find_hashed(hash, key);
         if let Some(Entry::Connection(index)) = found {
             self.latest = index;
         }
@@ -329,6 +347,21 @@ impl Tcp {
                 _ => None,
             }
         })
+    }
+
+    /// [`Tcp::find_listener`], with a look at the last one first.
+    fn listener_for_segment(&mut self, local: Address, port: u16) -> Option<u32> {
+        if (self.listened.0, self.listened.1) == (local, port) {
+            return Some(self.listened.2);
+        }
+        let found = self.find_listener(local, port)?;
+        self.listened = (local, port, found);
+        Some(found)
+    }
+
+    /// There is a listener more, or one less.
+    fn listeners_changed(&mut self) {
+        self.listened.1 = 0;
     }
 
     fn enter(&mut self, key: &FourTuple, entry: Entry) {
@@ -513,9 +546,6 @@ impl Tcp {
             .contains(TcbFlags::PASSIVE)
             .then_some(tcb.listener);
         tcb.stop_timers();
-        self.shared
-            .accecn
-            .remove(core::mem::replace(&mut tcb.accecn, u32::MAX));
         self.shared
             .accecn
             .remove(core::mem::replace(&mut tcb.accecn, u32::MAX));

@@ -62,7 +62,7 @@ impl Tcp {
             cx.counters.tcp_stray_reset += 1;
             return cx.pool.free(frame);
         }
-        let listener = self.find_listener(key.local, key.local_port);
+        let listener = self.listener_for_segment(key.local, key.local_port);
         let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
         let flags = segment
             .flags
@@ -575,8 +575,8 @@ impl Tcp {
         if let Some(half_open) = half_open {
             self.remove_half_open(half_open);
             let old = Entry::HalfOpen(half_open);
-            self.demux
-                .replace(self.hash(&key), old.to_bits(), new.to_bits());
+            let hash = self.hash(&key);
+            self.demux.replace(hash, old.to_bits(), new.to_bits());
         } else {
             self.enter(&key, new);
         }

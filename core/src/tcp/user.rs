@@ -91,6 +91,7 @@ impl Tcp {
             .ok_or(ListenError::LimitReached)?;
         self.shared.profiles.retain(ProfileId::DEFAULT);
         self.enter(&key, Entry::Listener(index));
+        self.listeners_changed();
         Ok(SocketId::new(
             SocketKind::Listener,
             index,
@@ -573,6 +574,7 @@ impl Tcp {
             self.forget_half_open(place);
         }
         self.leave(&key, Entry::Listener(index));
+        self.listeners_changed();
         self.events.remove(self.first_half_open + index);
         self.listeners.remove(index);
         self.shared.profiles.release(profile);

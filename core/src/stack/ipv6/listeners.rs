@@ -4,6 +4,7 @@ use super::super::Stack;
 use super::super::receive::Packet;
 use super::Arrival;
 use crate::pool::Frame;
+use crate::time::Instant;
 use crate::wire::mld::{self, Record, RecordType};
 use core::net::{IpAddr, Ipv6Addr};
 use zerocopy::IntoBytes;
@@ -20,6 +21,7 @@ impl Stack {
             return self.discard(frame, |c| &mut c.mld_malformed);
         };
         self.counters.mld_queries += 1;
+        self.ipv6_due = Instant::ZERO;
         self.pool.free(frame);
         let Self {
             interfaces, rng, ..

@@ -57,6 +57,7 @@ impl Stack {
         }
         let accepts_routers = config.accept_router_advertisements;
         let (hardware, rng) = (entry.hardware, &mut self.rng);
+        self.ipv6_due = Instant::ZERO;
         entry.v6 = Some(Ipv6 {
             addresses: v6::Ipv6Addresses::new(config, hardware, interface.0, self.now, rng),
             groups: Groups::new(),
@@ -93,6 +94,7 @@ impl Stack {
         }
         v6.addresses
             .add_static(self.now, address, prefix_len, &mut self.rng)?;
+        self.ipv6_due = Instant::ZERO;
         self.routes.add(route)?;
         self.routes_changed();
         Ok(())
@@ -287,11 +289,22 @@ impl Stack {
         {
             self.routes_changed();
         }
+        self.ipv6_due = self.next_ipv6_event().unwrap_or(Instant::FAR_FUTURE);
         false
     }
 
     /// When [`Stack::send_due_ipv6`] has something to do.
     pub(super) fn next_ipv6_timeout(&self) -> Option<Instant> {
+        let event = match self.ipv6_due {
+            Instant::ZERO => self.next_ipv6_event(),
+            Instant::FAR_FUTURE => None,
+            at => Some(at),
+        };
+        event.into_iter().chain(self.routes.next_timeout()).min()
+    }
+
+    /// When an interface has something to do for IPv6.
+    fn next_ipv6_event(&self) -> Option<Instant> {
         let interfaces = self.interfaces.iter().filter_map(|i| i.v6.as_ref());
         let timeouts = interfaces.flat_map(|v6| {
             let solicitation = v6.solicitation.next_timeout();
@@ -299,7 +312,7 @@ impl Stack {
             let groups = v6.groups.next_timeout();
             solicitation.into_iter().chain(addresses).chain(groups)
         });
-        timeouts.chain(self.routes.next_timeout()).min()
+        timeouts.min()
     }
 
     /// A frame for a message of the link, with room in front of it; `None` if there is none.

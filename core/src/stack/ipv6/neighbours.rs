@@ -12,6 +12,7 @@ use super::Arrival;
 use crate::ip::{ALL_NODES, ALL_ROUTERS, v6::AddressEvent, v6::Conflict};
 use crate::neigh::{Evidence, Learned};
 use crate::pool::Frame;
+use crate::time::Instant;
 use crate::wire::ethernet::{EthernetAddress, ether_type};
 use crate::wire::icmpv6::{Icmpv6Header, message_type};
 use crate::wire::ndp::{self, NdpOption, TargetMessage, advertisement_flags, solicited_node};
@@ -233,6 +234,7 @@ impl Stack {
     /// An address that we probe is somebody else's.
     fn conflict(&mut self, id: u8, address: Ipv6Addr) {
         let now = self.now;
+        self.ipv6_due = Instant::ZERO;
         let Self {
             interfaces, rng, ..
         } = self;

@@ -12,6 +12,7 @@ use crate::ip::v6::{self, LINK_LOCAL};
 use crate::ip::{ALL_ROUTERS, Prefix, Route};
 use crate::neigh::Evidence;
 use crate::pool::Frame;
+use crate::time::Instant;
 use crate::wire::icmpv6::{Icmpv6Header, message_type};
 use crate::wire::ipv6::MIN_MTU;
 use crate::wire::ndp::{self, NdpOption, Preference, RouterAdvertisement, TargetMessage};
@@ -52,6 +53,7 @@ impl Stack {
             return None;
         };
         let (now, id) = (self.now, packet.interface);
+        self.ipv6_due = Instant::ZERO;
         let Self {
             interfaces,
             routes,

@@ -1,6 +1,7 @@
 //! What passes between the layers: the shared resources, packets going up, packets going down.
 
 use crate::counters::Counters;
+use crate::demux::Address;
 use crate::pool::{Frame, FramePool};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -33,8 +34,8 @@ pub(crate) struct Incoming {
 
 /// A packet that a transport hands down: IP and link headers go in front of `start`.
 pub(crate) struct Outgoing {
-    pub(crate) source: IpAddr,
-    pub(crate) destination: IpAddr,
+    pub(crate) source: Address,
+    pub(crate) destination: Address,
     pub(crate) protocol: u8,
     pub(crate) time_to_live: u8,
     /// The differentiated services code point, in the upper six bits (RFC 2474 §3).

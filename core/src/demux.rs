@@ -6,6 +6,7 @@
 //! that the owner resolves; the owner compares the full key.
 
 use crate::checksum::{self, Sum};
+use crate::wire::{ipv4, ipv6};
 use alloc::boxed::Box;
 use alloc::vec;
 use core::fmt;
@@ -45,6 +46,29 @@ impl Address {
             Some(v4) => v4.into(),
             None => Ipv6Addr::from_octets(self.0).into(),
         }
+    }
+
+    /// Bytes of an IP header to or from this address: no options, no extension headers.
+    #[inline]
+    pub(crate) fn ip_header_len(&self) -> usize {
+        if self.is_ipv4() {
+            ipv4::HEADER_LEN
+        } else {
+            ipv6::HEADER_LEN
+        }
+    }
+
+    /// The address in the width of IPv6.
+    #[inline]
+    pub(crate) fn v6(&self) -> Ipv6Addr {
+        Ipv6Addr::from_octets(self.0)
+    }
+
+    /// Its 32-bit words, added without carries.
+    #[inline]
+    pub(crate) fn fold(&self) -> u32 {
+        let [a, b, c, d]: [u32; 4] = zerocopy::transmute!(self.0);
+        a ^ b ^ c ^ d
     }
 
     /// Its sum as a part of a pseudo header. What IPv4 addresses start with is a zero of ones'

@@ -1,11 +1,11 @@
 //! The destination cache: where the last packet to an address went, so that a segment of a busy
 //! connection needs neither the routes nor the neighbour table.
 
+use crate::demux::Address;
 use crate::time::Instant;
 use crate::wire::ethernet::EthernetHeader;
 use alloc::boxed::Box;
 use alloc::vec;
-use core::net::IpAddr;
 
 /// Places; each address has one. Two addresses that share a place only cost lookups.
 const PLACES: usize = 64;
@@ -22,7 +22,7 @@ pub(crate) struct Destination {
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    address: IpAddr,
+    address: Address,
     generation: u64,
     until: Instant,
     destination: Destination,
@@ -41,25 +41,20 @@ impl Destinations {
         }
     }
 
-    fn place(address: IpAddr) -> usize {
-        let bits = match address {
-            IpAddr::V4(v4) => v4.to_bits(),
-            IpAddr::V6(v6) => {
-                let [a, b, c, d, e, f, g, h] = v6.segments().map(u32::from);
-                (a ^ c ^ e ^ g) << 16 | (b ^ d ^ f ^ h)
-            }
-        };
+    #[inline]
+    fn place(address: Address) -> usize {
+        let bits = u32::from_be(address.fold());
         ((bits ^ (bits >> 8) ^ (bits >> 16)) as usize) % PLACES
     }
 
     /// The way to `address`, if it was stored under the same generation (of routes, addresses and
     /// neighbours) and its time is not over.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(
         &self,
         now: Instant,
         generation: u64,
-        address: IpAddr,
+        address: Address,
     ) -> Option<&Destination> {
         self.places[Self::place(address)]
             .as_ref()
@@ -71,7 +66,7 @@ impl Destinations {
     pub(crate) fn put(
         &mut self,
         generation: u64,
-        address: IpAddr,
+        address: Address,
         until: Instant,
         destination: Destination,
     ) {
@@ -87,6 +82,7 @@ impl Destinations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::net::Ipv4Addr;
 
     #[test]
     fn what_was_stored_holds_for_its_address_its_generation_and_its_time() {
@@ -96,11 +92,15 @@ mod tests {
             mtu: 1500,
             header: EthernetHeader::default(),
         };
-        let (address, at) = (IpAddr::from([10, 0, 0, 1]), Instant::from_millis);
+        let (address, at) = (Ipv4Addr::new(10, 0, 0, 1).into(), Instant::from_millis);
         cache.put(7, address, at(100), destination);
         assert_eq!(cache.get(at(99), 7, address).map(|d| d.interface), Some(3));
         assert!(cache.get(at(100), 7, address).is_none());
         assert!(cache.get(at(99), 8, address).is_none());
-        assert!(cache.get(at(99), 7, [10, 0, 0, 65].into()).is_none());
+        assert!(
+            cache
+                .get(at(99), 7, Ipv4Addr::new(10, 0, 0, 65).into())
+                .is_none()
+        );
     }
 }

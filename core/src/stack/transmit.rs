@@ -2,13 +2,13 @@
 
 use super::{Stack, context, within_frame};
 use crate::context::{Outgoing, OutgoingFrame};
+use crate::demux::Address;
 use crate::device::{InterfaceId, TxChecksum, TxFrame};
 use crate::ip::{Destination, Interface, Route, TIME_TO_LIVE, ethernet_group};
 use crate::neigh::Resolution;
 use crate::pool::{Frame, HEADROOM};
 use crate::time::Instant;
 use crate::wire::ethernet::{EthernetAddress, HEADER_LEN, ether_type};
-use crate::wire::ip_header_len;
 use crate::wire::ipv4::{self, Ipv4Header};
 use crate::wire::ipv6::Ipv6Header;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -26,8 +26,8 @@ pub(super) struct RouteInfo {
 /// What an IP header says, beside the length.
 #[derive(Clone, Copy, Debug)]
 struct IpFields {
-    source: IpAddr,
-    destination: IpAddr,
+    source: Address,
+    destination: Address,
     protocol: u8,
     hop_limit: u8,
     traffic_class: u8,
@@ -131,12 +131,13 @@ impl Stack {
             OutgoingFrame::Lent { index, start, len } => (*index, *start, *len),
         };
         let (start, len) = (usize::from(start), usize::from(len));
+        let header_len = destination.ip_header_len();
         match self.way_to(source, destination) {
-            Way::Direct(to) if len + ip_header_len(destination) <= to.mtu => {
+            Way::Direct(to) if len + header_len <= to.mtu => {
                 if let OutgoingFrame::Owned(frame) = payload {
                     self.sent = Some(frame);
                 }
-                let at = start.checked_sub(ip_header_len(destination) + HEADER_LEN)?;
+                let at = start.checked_sub(header_len + HEADER_LEN)?;
                 let buffer = self.pool.buffer_at_mut(index);
                 let (ethernet, ip) = buffer.get_mut(at..start)?.split_at_mut(HEADER_LEN);
                 ethernet.copy_from_slice(to.header.as_bytes());
@@ -153,7 +154,7 @@ impl Stack {
                 interface,
                 mtu,
                 entry,
-            } if len + ip_header_len(destination) <= mtu => {
+            } if len + header_len <= mtu => {
                 let frame = match payload {
                     OutgoingFrame::Owned(frame) => Some(frame),
                     OutgoingFrame::Lent { .. } => self.copy_of(index, start, len),
@@ -206,6 +207,7 @@ impl Stack {
         frame: Frame,
     ) {
         let len = usize::from(self.pool.descriptor(&frame).len);
+        let (source, destination) = (source.into(), destination.into());
         let fields = IpFields {
             source,
             destination,
@@ -213,8 +215,9 @@ impl Stack {
             hop_limit: TIME_TO_LIVE,
             traffic_class: 0,
         };
+        let header_len = fields.destination.ip_header_len();
         match self.way_to(source, destination) {
-            Way::Direct(to) if len + ip_header_len(destination) <= to.mtu => {
+            Way::Direct(to) if len + header_len <= to.mtu => {
                 self.prepend_ip(&frame, fields);
                 self.push_ready(to.interface, frame, &to.header);
             }
@@ -222,7 +225,7 @@ impl Stack {
                 interface,
                 mtu,
                 entry,
-            } if len + ip_header_len(destination) <= mtu => {
+            } if len + header_len <= mtu => {
                 self.wait_for(entry, interface, frame, fields);
             }
             Way::Direct(_) | Way::Waits { .. } => self.discard(frame, |c| &mut c.ip_too_large),
@@ -245,7 +248,7 @@ impl Stack {
 
     fn prepend_ip(&mut self, frame: &Frame, fields: IpFields) {
         let len = usize::from(self.pool.descriptor(frame).len);
-        let place = self.make_room(frame, ip_header_len(fields.destination));
+        let place = self.make_room(frame, fields.destination.ip_header_len());
         write_ip_header(place, fields, len);
         self.counters.ip_sent += 1;
     }
@@ -272,19 +275,25 @@ impl Stack {
     }
 
     /// Where a packet to `destination` goes next.
-    #[inline]
-    fn way_to(&mut self, source: IpAddr, destination: IpAddr) -> Way {
-        if is_of_one_link(destination) {
-            let link = self.link_of(source);
-            return self.find_way(destination, link);
-        }
+    #[inline(always)]
+    fn way_to(&mut self, source: Address, destination: Address) -> Way {
         match self
             .destinations
             .get(self.now, self.generation(), destination)
         {
             Some(known) => Way::Direct(*known),
-            None => self.find_way(destination, None),
+            None => self.find_way_from(source.ip(), destination.ip()),
         }
+    }
+
+    #[cold]
+    fn find_way_from(&mut self, source: IpAddr, destination: IpAddr) -> Way {
+        let link = if is_of_one_link(destination) {
+            self.link_of(source)
+        } else {
+            None
+        };
+        self.find_way(destination, link)
     }
 
     /// Under which the destination cache's entries hold.
@@ -323,7 +332,7 @@ impl Stack {
                 };
                 if link.is_none() {
                     self.destinations
-                        .put(self.generation(), destination, until, known);
+                        .put(self.generation(), destination.into(), until, known);
                 }
                 Way::Direct(known)
             }
@@ -446,15 +455,15 @@ fn write_ip_header(place: &mut [u8], fields: IpFields, len: usize) {
         hop_limit: hops,
         traffic_class: class,
     } = fields;
-    let fits = match (source, destination) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+    let fits = match (source.v4(), destination.v4()) {
+        (Some(source), Some(destination)) => {
             let total = within_frame(ipv4::HEADER_LEN + len);
             Ipv4Header::with_class(class, source, destination, protocol, hops, total)
                 .write_to(place)
                 .is_ok()
         }
-        (source, destination) => {
-            let (source, destination) = (as_v6(source), as_v6(destination));
+        _ => {
+            let (source, destination) = (source.v6(), destination.v6());
             let len = within_frame(len);
             let mut header = Ipv6Header::new(source, destination, protocol, hops, len);
             header.set_traffic_class(class);
@@ -462,12 +471,4 @@ fn write_ip_header(place: &mut [u8], fields: IpFields, len: usize) {
         }
     };
     debug_assert!(fits);
-}
-
-/// An address in the width of IPv6.
-fn as_v6(address: IpAddr) -> Ipv6Addr {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        IpAddr::V6(v6) => v6,
-    }
 }

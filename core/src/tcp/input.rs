@@ -8,6 +8,7 @@
 //! | §3.10.7.4 in SYN-RECEIVED after LISTEN | `HalfOpen::segment_arrives` |
 //! | §3.10.7.4 in TIME-WAIT | `TimeWait::segment_arrives` |
 //! | §3.10.7.4 first: sequence number; RFC 7323 §5.3 R1 | `Tcb::timestamp_acceptable`, `Tcb::sequence_acceptable` |
+//! | all of §3.10.7.4 at once, for what mostly comes | `Tcb::is_predicted`, `Tcb::predicted` |
 //! | second: RST; RFC 5961 §3 | `Tcb::reset_arrives` |
 //! | third: security | left out: IPsec compartments are not spoken |
 //! | fourth: SYN; RFC 5961 §4 | `Tcb::synchronized` |
@@ -41,7 +42,6 @@ use super::tick::Tick;
 use crate::context::Context;
 use crate::pool::{Descriptor, Frame};
 use crate::time::Instant;
-use crate::wire::ecn::Ecn;
 use crate::wire::tcp::Flags;
 use core::time::Duration;
 
@@ -52,70 +52,27 @@ impl Tcb {
         &mut self,
         shared: &mut Shared,
         cx: &mut Context<'_>,
-        segment: Segment,
+        segment: &Segment,
         frame: Frame,
     ) {
-        if self.is_expected_data(&segment) {
-            return self.expected_data(shared, cx, &segment, frame);
+        if self.is_predicted(segment) {
+            return self.predicted(shared, cx, segment, frame);
         }
         let mut frame = Some(frame);
         match self.state {
             State::Closed | State::Listen | State::TimeWait => {}
-            State::SynSent => self.syn_sent(shared, cx, &segment),
+            State::SynSent => self.syn_sent(shared, cx, segment),
             State::SynReceived
             | State::Established
             | State::FinWait1
             | State::FinWait2
             | State::CloseWait
             | State::Closing
-            | State::LastAck => self.synchronized(shared, cx, segment, &mut frame),
+            | State::LastAck => self.synchronized(shared, cx, *segment, &mut frame),
         }
         if let Some(frame) = frame {
             cx.pool.free(frame);
         }
-    }
-
-    /// Header prediction: whether this is the next data of an open connection, acknowledges
-    /// nothing, says nothing new of the window and nothing of congestion. None of the steps of §3.10.7.4 before the
-    /// seventh finds anything to do then.
-    fn is_expected_data(&self, segment: &Segment) -> bool {
-        let control = Flags::FIN | Flags::SYN | Flags::RST | Flags::ACK | Flags::ECE | Flags::CWR;
-        let unusual = TcbFlags::PERSIST | TcbFlags::ORPHAN | TcbFlags::FIN_AHEAD | TcbFlags::ACCECN;
-        let recent = match segment.timestamps {
-            Some((value, _)) => !SeqNum::new(value).before(SeqNum::new(self.timestamps.recent)),
-            None => !self.flags.contains(TcbFlags::TIMESTAMPS),
-        };
-        self.state == State::Established
-            && segment.flags.intersection(control) == Flags::ACK
-            && segment.seq == self.rcv_nxt
-            && segment.ecn != Ecn::Ce
-            && segment.len > 0
-            && segment.len <= self.rcv_wnd()
-            && segment.ack == self.snd_una
-            && segment.sack_blocks().is_empty()
-            && u32::from(segment.window) << self.snd_scale == self.snd_wnd
-            && self.out_of_order == QueueId::NONE
-            && !self.flags.intersects(unusual)
-            && recent
-    }
-
-    /// Takes in what [`Tcb::is_expected_data`] has found to be so.
-    fn expected_data(
-        &mut self,
-        shared: &mut Shared,
-        cx: &mut Context<'_>,
-        segment: &Segment,
-        frame: Frame,
-    ) {
-        self.update_timestamp(cx, segment);
-        self.snd_wl1 = segment.seq;
-        self.snd_wl2 = segment.ack;
-        self.flags |= TcbFlags::OUTPUT;
-        if self.flags.contains(TcbFlags::KEEPALIVE) {
-            self.heard(shared, cx.now);
-        }
-        cx.pool.descriptor_mut(&frame).seq = segment.seq.get();
-        self.text_in_order(shared, cx, frame, segment.len);
     }
 
     /// §3.10.7.3. Data and FIN of a SYN segment are left for the peer to repeat.
@@ -559,7 +516,12 @@ impl Tcb {
     }
 
     /// SND.UNA has moved.
-    fn send_queue_advanced(&mut self, shared: &Shared, cx: &mut Context<'_>, restart_timer: bool) {
+    pub(super) fn send_queue_advanced(
+        &mut self,
+        shared: &Shared,
+        cx: &mut Context<'_>,
+        restart_timer: bool,
+    ) {
         self.rtt.keep_backoff();
         self.retries = 0;
         self.progress_at = Tick::moment(cx.now);
@@ -621,7 +583,7 @@ impl Tcb {
 
     /// RFC 6298 §3 and §4, RFC 7323 §4.1. Returns the round-trip time that this acknowledgement
     /// measures, with a timestamp also where the estimator does not need it.
-    fn measure_rtt(
+    pub(super) fn measure_rtt(
         &mut self,
         shared: &Shared,
         cx: &Context<'_>,
@@ -783,11 +745,11 @@ impl Tcb {
             self.flags |= TcbFlags::ACK_NOW;
         }
         // The peer's full segment may be smaller than ours by the options.
-        let delay = self.settings(shared).delayed_ack();
-        if unacknowledged + 64 >= ACK_EVERY * full || delay.is_zero() {
+        let delay = self.settings(shared).delayed_ack_millis();
+        if unacknowledged + 64 >= ACK_EVERY * full || delay == 0 {
             self.flags |= TcbFlags::ACK_NOW;
         } else {
-            let later = Tick::after(cx.now, delay);
+            let later = Tick::after_millis(cx.now, delay);
             self.ack_at = self.ack_at.earlier(later);
         }
     }

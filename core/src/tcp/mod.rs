@@ -2,7 +2,8 @@
 //!
 //! TCP takes segments and gives segments; it never names an interface or a route.
 //!
-//! - `state`: the control block; `input`: segment arrival; `output`: what is sent and when;
+//! - `state`: the control block; `input`: segment arrival,
+//!   and `predicted`, what mostly arrives; `output`: what is sent and when;
 //!   `timers`: what time brings.
 //! - `sack`: what has arrived behind holes, for the peer; `scoreboard`: what the peer says of that.
 //! - `rack`, `recovery`, `prr`: which segments are lost, and how they are repaired; `frto`: whether
@@ -42,6 +43,7 @@ mod params;
 mod passive;
 mod peers;
 mod pmtu;
+mod predicted;
 mod prr;
 mod rack;
 mod ranges;
@@ -84,7 +86,6 @@ use crate::rng::Rng;
 use crate::socket::{Event, Readiness, SocketId, SocketKind, unspecified_like};
 use crate::time::Instant;
 use crate::timer_wheel::TimerWheel;
-use crate::wire::ip_header_len;
 use crate::wire::tcp::{self as wire, ALIGNED_TIMESTAMPS_LEN, Flags, HEADER_LEN, TcpOptions};
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -110,7 +111,7 @@ use time_wait::{TimeWait, TimeWaitTable};
 /// The MSS that we announce: what fits the interface's MTU without options (RFC 6691 §2).
 /// RFC 9293 §3.7.1 (MUST-67).
 fn announced_mss(local: Address, mtu: u16) -> u16 {
-    let headers = ip_header_len(local.ip()) + HEADER_LEN;
+    let headers = local.ip_header_len() + HEADER_LEN;
     mtu.saturating_sub(u16::try_from(headers).unwrap_or(60))
         .max(MIN_MSS)
 }
@@ -447,7 +448,7 @@ impl Tcp {
                 let Some(tcb) = self.connections.get_mut(index) else {
                     return cx.pool.free(frame);
                 };
-                tcb.segment_arrives(&mut self.shared, cx, segment, frame);
+                tcb.segment_arrives(&mut self.shared, cx, &segment, frame);
                 self.settle(cx, index);
             }
             Some(Entry::HalfOpen(index)) => self.half_open_segment(cx, index, segment, frame),

@@ -195,12 +195,8 @@ impl Tcb {
     /// have been lost for.
     /// RFC 9293 §3.7.1 (MUST-65: no MSS here).
     fn options(&mut self, shared: &mut Shared, now: Instant, len: u16, again: bool) -> TcpOptions {
-        let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS).then(|| {
-            let clock = timestamp_clock(now).wrapping_add(self.timestamps.offset);
-            (clock, self.timestamps.recent)
-        });
         let mut options = TcpOptions {
-            timestamps,
+            timestamps: self.timestamps_to_send(now),
             ..TcpOptions::default()
         };
         let with_accecn = self.flags.contains(TcbFlags::ACCECN) && !again;
@@ -208,6 +204,20 @@ impl Tcb {
             self.more_options(shared, &mut options, len, with_accecn);
         }
         options
+    }
+
+    /// Whether [`Tcb::options`] may give more than the timestamps.
+    #[inline(always)]
+    fn has_more_options(&self) -> bool {
+        self.flags.contains(TcbFlags::ACCECN) || self.has_sack_blocks()
+    }
+
+    #[inline(always)]
+    fn timestamps_to_send(&self, now: Instant) -> Option<(u32, u32)> {
+        self.flags.contains(TcbFlags::TIMESTAMPS).then(|| {
+            let clock = timestamp_clock(now).wrapping_add(self.timestamps.offset);
+            (clock, self.timestamps.recent)
+        })
     }
 
     /// What comes beside the timestamps, as far as header and segment have room.
@@ -241,6 +251,7 @@ impl Tcb {
     }
 
     /// A header with the acknowledgement and window of now, and notes that they were sent.
+    #[inline(always)]
     fn head(&mut self, shared: &mut Shared, seq: SeqNum, flags: Flags) -> Head {
         let window = self.announce_window(shared);
         self.last_ack_sent = self.rcv_nxt;
@@ -279,7 +290,11 @@ impl Tcb {
             return None;
         }
         let head = self.head(shared, seq, flags);
-        head.segment(&self.options(shared, cx.now, 0, false), cx)
+        if self.has_more_options() {
+            let options = self.options(shared, cx.now, 0, false);
+            return head.segment(&options, cx);
+        }
+        head.usual_segment(self.timestamps_to_send(cx.now), cx)
     }
 
     /// The pool is empty, so what is due cannot be built: the timer of delayed acknowledgements
@@ -294,11 +309,12 @@ impl Tcb {
     /// RFC 9293 §3.8.6 (SHLD-14, MAY-8).
     fn announce_window(&mut self, shared: &Shared) -> u16 {
         let announced = self.rcv_wnd();
-        let offer = self.window_offer(shared);
+        let limit = self.receive_limit(shared);
+        let offer = self.window_offer(shared, limit);
         // Rounding down would take back what was announced (RFC 7323 §2.4), but rounding up must
         // not promise more than the limit, or small segments could move the edge for ever.
-        let rounded_up = announced.div_ceil(1 << self.rcv_scale);
-        let room = self.receive_limit(shared).saturating_sub(self.unread);
+        let rounded_up = (announced + (1 << self.rcv_scale) - 1) >> self.rcv_scale;
+        let room = limit.saturating_sub(self.unread);
         let fits = rounded_up << self.rcv_scale <= room;
         let at_least = if fits {
             rounded_up
@@ -312,13 +328,14 @@ impl Tcb {
         u16::try_from(field).unwrap_or(u16::MAX)
     }
 
-    /// RCV.WND to offer: more than before only if it is so much more that it pays.
-    fn window_offer(&self, shared: &Shared) -> u32 {
+    /// RCV.WND to offer, within `limit`: more than before only if it is so much more that it pays.
+    #[inline(always)]
+    fn window_offer(&self, shared: &Shared, limit: u32) -> u32 {
         let announced = self.rcv_wnd();
         if self.flags.contains(TcbFlags::FIN_RECEIVED) {
             return announced;
         }
-        let limit = self.receive_limit(shared).min(0xffff << self.rcv_scale);
+        let limit = limit.min(0xffff << self.rcv_scale);
         let offer = shared.budget.window(limit, self.unread, announced);
         let step = (limit / 2).min(u32::from(super::announced_mss(self.key.local, self.mtu)));
         if offer >= announced.saturating_add(step) {
@@ -346,9 +363,10 @@ impl Tcb {
             (announced / 2).max(2 * full)
         };
         // No offer is larger than this, and mostly it is not enough.
-        let most = self.receive_limit(shared).saturating_sub(self.unread);
+        let limit = self.receive_limit(shared);
+        let most = limit.saturating_sub(self.unread);
         most.saturating_sub(announced) >= enough
-            && self.window_offer(shared).saturating_sub(announced) >= enough
+            && self.window_offer(shared, limit).saturating_sub(announced) >= enough
     }
 
     /// The first segment that is taken for lost, as far as the windows allow; the first one of a
@@ -649,9 +667,14 @@ impl Tcb {
         }
         cx.pool.descriptor_at_mut(index).time = micros(cx.now);
         let head = self.head(shared, seq, flags);
-        let options = self.options(shared, cx.now, len, !fresh);
+        let payload = (len, Sum::from_folded(sum));
         let room = &mut cx.pool.buffer_at_mut(index)[..usize::from(start)];
-        let header_len = head.emit(&options, (len, Sum::from_folded(sum)), room) as u16;
+        let header_len = if self.has_more_options() {
+            let options = self.options(shared, cx.now, len, !fresh);
+            head.emit(&options, payload, room)
+        } else {
+            head.emit_usual(self.timestamps_to_send(cx.now), payload, room)
+        } as u16;
         let payload = OutgoingFrame::Lent {
             index,
             start: start - header_len,

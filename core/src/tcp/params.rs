@@ -30,12 +30,12 @@ pub(super) const MIN_RTT_WINDOW: u32 = 300_000_000;
 pub(super) const REORDERING_PERSIST: u8 = 16;
 /// TLP.max_ack_delay (RFC 8985 §5.3): how long a peer may delay the acknowledgement of less than
 /// two full segments.
-pub(super) const TLP_MAX_ACK_DELAY: Duration = Duration::from_millis(200);
+pub(super) const TLP_MAX_ACK_DELAY: u32 = 200_000;
 /// What is added to a probe timeout, for deadlines are rounded to ticks of the timing wheel: two of
 /// them.
-pub(super) const TLP_MARGIN: Duration = Duration::from_millis(2);
+pub(super) const TLP_MARGIN: u32 = 2_000;
 /// The probe timeout before the first measurement (RFC 8985 §7.2).
-pub(super) const TLP_WITHOUT_RTT: Duration = Duration::from_secs(1);
+pub(super) const TLP_WITHOUT_RTT: u32 = 1_000_000;
 
 /// Initial window in segments, and the bytes that it shall not exceed if segments are large
 /// (RFC 6928 §2).

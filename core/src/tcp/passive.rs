@@ -547,7 +547,7 @@ impl Tcp {
             return false;
         };
         if let Some(tcb) = self.connections.get_mut(place) {
-            tcb.segment_arrives(&mut self.shared, cx, segment, frame);
+            tcb.segment_arrives(&mut self.shared, cx, &segment, frame);
             self.settle(cx, place);
         }
         true

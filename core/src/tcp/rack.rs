@@ -253,13 +253,13 @@ impl Tcb {
         }
         let mut timeout = match self.rtt.srtt_micros() {
             0 => TLP_WITHOUT_RTT,
-            srtt => Duration::from_micros(2 * u64::from(srtt)) + TLP_MARGIN,
+            srtt => srtt.saturating_mul(2).saturating_add(TLP_MARGIN),
         };
         if self.flight() < 2 * self.smss() {
             // Less than what a peer acknowledges at once (RFC 9293 §3.8.6.3).
-            timeout += TLP_MAX_ACK_DELAY;
+            timeout = timeout.saturating_add(TLP_MAX_ACK_DELAY);
         }
-        self.loss_at = Tick::after(now, timeout).earlier(self.rtx_at);
+        self.loss_at = Tick::after_micros(now, timeout).earlier(self.rtx_at);
         self.flags |= TcbFlags::TLP_TIMER;
     }
 

@@ -136,7 +136,13 @@ impl Tcb {
                 self.reduce_proportionally(news.bytes, advances && !found);
             } else if advances && !found {
                 // Only what arrives in order opens the window (RFC 5681 §3.1, RFC 3042 §2).
-                self.grow(cx, arrival);
+                // After a timeout, what is filled in may bring much along that had arrived before.
+                let acked = if self.flags.contains(TcbFlags::LOSS_RECOVERY) {
+                    news.bytes
+                } else {
+                    arrival.flight.saturating_sub(self.flight())
+                };
+                self.grow(cx, acked, arrival.flight, news.rtt.or(arrival.rtt));
             }
         }
         if self.flags.intersects(TcbFlags::CWR | TcbFlags::ECN_HOLD) {
@@ -253,21 +259,22 @@ impl Tcb {
         self.congestion.on_recovered(window);
     }
 
-    /// Data was acknowledged while nothing is being repaired, or after a timeout.
-    fn grow(&mut self, cx: &Context<'_>, arrival: &Arrival) {
-        // After a timeout, what is filled in may bring much along that had arrived before.
-        let acked = if self.flags.contains(TcbFlags::LOSS_RECOVERY) {
-            arrival.news.bytes
-        } else {
-            arrival.flight.saturating_sub(self.flight())
-        };
+    /// Data was acknowledged while nothing is being repaired, or after a timeout. `flight` is what
+    /// was on its way before.
+    pub(super) fn grow(
+        &mut self,
+        cx: &Context<'_>,
+        acked: u32,
+        flight: u32,
+        rtt: Option<Duration>,
+    ) {
         let limited = self.flags.contains(TcbFlags::CWND_LIMITED)
-            || (self.cwnd() < self.congestion.ssthresh() && arrival.flight >= self.cwnd() / 2);
+            || (self.cwnd() < self.congestion.ssthresh() && flight >= self.cwnd() / 2);
         self.congestion.on_ack(&Ack {
             now: cx.now,
             acked,
             smss: u32::from(self.smss),
-            rtt: arrival.news.rtt.or(arrival.rtt),
+            rtt,
             snd_una: self.snd_una,
             snd_nxt: self.snd_nxt,
             limited,

@@ -42,6 +42,32 @@ impl Head {
     /// returns their length. `payload` is length and sum of what follows.
     /// RFC 9293 §3.1 (MUST-2).
     pub(super) fn emit(&self, options: &TcpOptions, payload: (u16, Sum), out: &mut [u8]) -> usize {
+        self.write(options, payload, out)
+    }
+
+    /// [`Head::emit`] for the options that most segments have.
+    #[inline(always)]
+    pub(super) fn emit_usual(
+        &self,
+        timestamps: Option<(u32, u32)>,
+        payload: (u16, Sum),
+        out: &mut [u8],
+    ) -> usize {
+        // Apart, so that all lengths are known when this is compiled.
+        match timestamps {
+            Some(_) => {
+                let options = TcpOptions {
+                    timestamps,
+                    ..TcpOptions::default()
+                };
+                self.write(&options, payload, out)
+            }
+            None => self.write(&TcpOptions::default(), payload, out),
+        }
+    }
+
+    #[inline(always)]
+    fn write(&self, options: &TcpOptions, payload: (u16, Sum), out: &mut [u8]) -> usize {
         let options_len = options.len();
         let len = HEADER_LEN + options_len;
         let Some(at) = out.len().checked_sub(len) else {
@@ -86,14 +112,34 @@ impl Head {
     }
 
     /// A segment without payload in a frame of its own; `None` when the pool is empty.
+    pub(super) fn segment(&self, options: &TcpOptions, cx: &mut Context<'_>) -> Option<Outgoing> {
+        self.build(cx, |place| self.emit(options, (0, Sum::ZERO), place))
+    }
+
+    /// [`Head::segment`] for the options that most segments have.
+    pub(super) fn usual_segment(
+        &self,
+        timestamps: Option<(u32, u32)>,
+        cx: &mut Context<'_>,
+    ) -> Option<Outgoing> {
+        self.build(cx, |place| {
+            self.emit_usual(timestamps, (0, Sum::ZERO), place)
+        })
+    }
+
+    #[inline(always)]
     #[allow(
         clippy::cast_possible_truncation,
         reason = "a header has at most 60 bytes"
     )]
-    pub(super) fn segment(&self, options: &TcpOptions, cx: &mut Context<'_>) -> Option<Outgoing> {
+    fn build(
+        &self,
+        cx: &mut Context<'_>,
+        emit: impl FnOnce(&mut [u8]) -> usize,
+    ) -> Option<Outgoing> {
         let frame = cx.pool.allocate()?;
         let place = &mut cx.pool.buffer_mut(&frame)[HEADROOM - MAX_HEADER_LEN..HEADROOM];
-        let len = self.emit(options, (0, Sum::ZERO), place);
+        let len = emit(place);
         let descriptor = cx.pool.descriptor_mut(&frame);
         descriptor.start = (HEADROOM - len) as u16;
         descriptor.len = len as u16;
@@ -103,8 +149,8 @@ impl Head {
 
     pub(super) fn outgoing(&self, payload: OutgoingFrame) -> Outgoing {
         Outgoing {
-            source: self.key.local.ip(),
-            destination: self.key.remote.ip(),
+            source: self.key.local,
+            destination: self.key.remote,
             protocol: PROTOCOL,
             time_to_live: self.ip.0,
             traffic_class: self.ip.1,

@@ -117,8 +117,10 @@ impl RttEstimator {
     /// measurement the timeout stays as long as it has become: Karn's algorithm
     /// (RFC 9293 §3.8.1 MUST-18, RFC 6298 §5).
     pub(super) fn keep_backoff(&mut self) {
-        self.rto = micros(self.rto());
-        self.backoff = 0;
+        if self.backoff > 0 {
+            self.rto = micros(self.rto());
+            self.backoff = 0;
+        }
     }
 
     /// How often the timer expired in a row.

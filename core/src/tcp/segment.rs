@@ -56,6 +56,12 @@ impl Segment {
         self.sack.get(..usize::from(self.sack_len)).unwrap_or(&[])
     }
 
+    /// Whether there are any.
+    #[inline]
+    pub(super) fn has_sack_blocks(&self) -> bool {
+        self.sack_len > 0
+    }
+
     /// SEG.LEN: payload, SYN and FIN.
     pub(super) fn seq_len(&self) -> u32 {
         self.len

@@ -259,6 +259,11 @@ impl Profile {
         (self.linger != NONE).then(|| duration(self.linger))
     }
 
+    /// How long an acknowledgement may wait, in milliseconds.
+    pub(super) fn delayed_ack_millis(&self) -> u16 {
+        self.delayed_ack
+    }
+
     pub(super) fn delayed_ack(&self) -> Duration {
         duration(self.delayed_ack.into())
     }

@@ -31,6 +31,18 @@ impl Tick {
         Self::deadline(Instant::from_nanos(now.as_nanos().saturating_add(wait)))
     }
 
+    /// The deadline so many microseconds from now.
+    pub(super) fn after_micros(now: Instant, micros: u32) -> Self {
+        let wait = u64::from(micros) * 1_000;
+        Self::deadline(Instant::from_nanos(now.as_nanos().saturating_add(wait)))
+    }
+
+    /// The deadline so many milliseconds from now, at most [`Tick::FARTHEST`].
+    pub(super) fn after_millis(now: Instant, millis: u16) -> Self {
+        let now = now.as_nanos().div_ceil(TICK) as u32;
+        Self(now.wrapping_add(u32::from(millis)).max(1))
+    }
+
     /// The deadline `wait` after this moment; none after never. At most [`Tick::FARTHEST`] ahead.
     pub(super) fn plus(self, wait: Duration) -> Self {
         if !self.is_set() {

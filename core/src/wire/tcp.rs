@@ -361,6 +361,7 @@ impl TcpOptions {
 
     /// Bytes that [`TcpOptions::emit`] writes: a multiple of 4, at most 40 for what fits a header.
     #[must_use]
+    #[inline(always)]
     pub fn len(&self) -> usize {
         let mss = if self.mss.is_some() { 4 } else { 0 };
         let timestamps = if self.timestamps.is_some() {
@@ -388,6 +389,7 @@ impl TcpOptions {
 
     /// Bytes that the Accurate ECN option takes, with its NOPs.
     #[must_use]
+    #[inline(always)]
     pub fn accecn_len(&self) -> usize {
         self.accecn.map_or(0, |option| {
             AccEcnOption::aligned_len(usize::from(option.count).min(AccEcnOption::FIELDS))
@@ -407,6 +409,7 @@ impl TcpOptions {
         clippy::cast_possible_truncation,
         reason = "at most 4 blocks of 8 bytes, 3 fields of 3, or 16 of a cookie"
     )]
+    #[inline(always)]
     pub fn emit(&self, out: &mut [u8]) -> usize {
         let mut at = 0;
         let mut put = |piece: &[u8]| {

@@ -2,7 +2,8 @@
 //!
 //! Every user of the wheel (a connection, a half-open connection) has a fixed number and at most
 //! one entry. Time is cut into ticks of a millisecond; users round deadlines up to a tick, so that
-//! nothing fires early, and say the low half of its number: none lies more than 24 days ahead. Level 0 holds the 64 ticks around now, each slot of level n a range of
+//! nothing fires early, and say the low half of its number: none lies more than 24 days ahead of the
+//! time at which it is said. Level 0 holds the 64 ticks around now, each slot of level n a range of
 //! 64^n ticks; when time enters such a range, its entries move to the levels below. The levels
 //! together reach as far as [`Instant`] does.
 //!
@@ -27,6 +28,13 @@ const LEVELS: usize = 8;
 )]
 fn low(tick: u64) -> u32 {
     tick as u32
+}
+
+/// The number of a tick of which the low half is known: at most 24 days away from `around`.
+#[allow(clippy::cast_possible_wrap, reason = "the sign says which comes first")]
+fn whole(tick: u32, around: u64) -> u64 {
+    let ahead = tick.wrapping_sub(low(around)) as i32;
+    around.saturating_add_signed(ahead.into())
 }
 
 /// "No entry" in links.
@@ -94,11 +102,12 @@ impl TimerWheel {
         (entry.place != IDLE).then(|| self.instant(entry.tick))
     }
 
-    /// Sets the user's entry, in place of the one it may have, to the tick whose number has this
-    /// low half. One that has passed fires at the next call of [`TimerWheel::expire`].
-    pub(crate) fn schedule(&mut self, user: u32, tick: u32) {
+    /// Sets the user's entry, in place of the one it may have, to the tick around `now` whose number
+    /// has this low half. One that has passed fires at the next call of [`TimerWheel::expire`].
+    pub(crate) fn schedule(&mut self, user: u32, tick: u32, now: Instant) {
         self.cancel(user);
-        let tick = self.whole(tick);
+        // Nothing may have expired for longer than 24 days, so what has does not tell.
+        let tick = whole(tick, now.as_nanos() / TICK).max(self.elapsed);
         self.insert(user, tick);
         self.scheduled += 1;
     }
@@ -106,10 +115,10 @@ impl TimerWheel {
     /// Sets the user's entry unless it has one that is not later. This is how a deadline is moved
     /// to a later time at no cost.
     #[allow(clippy::cast_possible_wrap, reason = "the sign says which comes first")]
-    pub(crate) fn schedule_no_later(&mut self, user: u32, tick: u32) {
+    pub(crate) fn schedule_no_later(&mut self, user: u32, tick: u32, now: Instant) {
         let entry = &self.entries[user as usize];
         if entry.place == IDLE || (entry.tick.wrapping_sub(tick) as i32) > 0 {
-            self.schedule(user, tick);
+            self.schedule(user, tick, now);
         }
     }
 
@@ -139,7 +148,10 @@ impl TimerWheel {
             while self.first[place] != NONE {
                 let user = self.first[place];
                 self.unlink(user);
-                self.insert(user, self.whole(self.entries[user as usize].tick));
+                // Right for all slots of less than 50 days. In longer ones, which only years without
+                // a call fill, an entry may fire early, and its owner schedules again.
+                let tick = whole(self.entries[user as usize].tick, self.elapsed);
+                self.insert(user, tick.max(self.elapsed));
             }
         }
         self.elapsed = self.elapsed.max(now);
@@ -163,17 +175,10 @@ impl TimerWheel {
         Some((level, slot as usize, above | (u64::from(slot) << shift)))
     }
 
-    /// The number of a tick of which the low half is known: not before what has fired, and at most
-    /// 24 days ahead of it.
-    #[allow(clippy::cast_possible_wrap, reason = "the sign says which comes first")]
-    fn whole(&self, tick: u32) -> u64 {
-        let ahead = tick.wrapping_sub(low(self.elapsed)) as i32;
-        self.elapsed + u64::try_from(ahead).unwrap_or(0)
-    }
-
     /// When a tick is that lies ahead.
     pub(crate) fn instant(&self, tick: u32) -> Instant {
-        Instant::from_nanos(self.whole(tick).saturating_mul(TICK))
+        let tick = whole(tick, self.elapsed).max(self.elapsed);
+        Instant::from_nanos(tick.saturating_mul(TICK))
     }
 
     fn insert(&mut self, user: u32, tick: u64) {
@@ -234,7 +239,7 @@ mod tests {
     #[test]
     fn nothing_fires_early() {
         let mut wheel = TimerWheel::new(1, Instant::ZERO);
-        wheel.schedule(0, 1);
+        wheel.schedule(0, 1, Instant::ZERO);
         assert_eq!(wheel.expire(Instant::from_nanos(999_999)), None);
         assert_eq!(wheel.next_expiry(), Some(ms(1)));
         assert_eq!(wheel.expire(ms(1)), Some(0));
@@ -248,7 +253,7 @@ mod tests {
     fn an_entry_moves_to_an_earlier_time_but_not_to_a_later_one() {
         let mut wheel = TimerWheel::new(1, Instant::ZERO);
         for (at, expected) in [(50, 50), (70, 50), (20, 20)] {
-            wheel.schedule_no_later(0, tick(at));
+            wheel.schedule_no_later(0, tick(at), Instant::ZERO);
             assert_eq!(
                 (wheel.deadline(0), wheel.scheduled()),
                 (Some(ms(expected)), 1)
@@ -262,12 +267,28 @@ mod tests {
             let farthest = (1 << 31) - 1;
             let mut wheel = TimerWheel::new(3, Instant::ZERO);
             assert_eq!(wheel.expire(ms(start)), None);
-            wheel.schedule(0, tick(start + farthest));
-            wheel.schedule(1, tick(start - 10));
+            wheel.schedule(0, tick(start + farthest), ms(start));
+            wheel.schedule(1, tick(start - 10), ms(start));
             assert_eq!(wheel.expire(ms(start)), Some(1));
             assert_eq!(wheel.expire(ms(start + farthest - 1)), None);
             assert_eq!(wheel.expire(ms(start + farthest)), Some(0));
             assert_eq!((wheel.scheduled(), wheel.next_expiry()), (0, None));
+        }
+    }
+
+    /// No call need be made while nothing is scheduled.
+    #[test]
+    fn after_a_month_without_a_call_an_entry_fires_when_it_is_due() {
+        const DAY: u64 = 24 * 3_600 * 1_000;
+        for days in [24, 25, 30, 49, 50, 75, 700] {
+            let now = days * DAY;
+            let mut wheel = TimerWheel::new(2, ms(1));
+            wheel.schedule(0, tick(now + 40), ms(now));
+            wheel.schedule_no_later(1, tick(now + 20 * DAY), ms(now));
+            assert_eq!(wheel.expire(ms(now + 39)), None, "{days} days");
+            assert_eq!(wheel.expire(ms(now + 40)), Some(0), "{days} days");
+            assert_eq!(wheel.expire(ms(now + 20 * DAY - 1)), None, "{days} days");
+            assert_eq!(wheel.expire(ms(now + 20 * DAY)), Some(1), "{days} days");
         }
     }
 
@@ -290,7 +311,7 @@ mod tests {
                     }
                     1 | 2 => {
                         let ahead = rng.u64() % (1 << (rng.u32() % 32));
-                        wheel.schedule(user, tick(now + ahead));
+                        wheel.schedule(user, tick(now + ahead), ms(now));
                         model.insert(user, now + ahead);
                     }
                     _ => {
@@ -330,7 +351,7 @@ mod tests {
         ] {
             let mut wheel = TimerWheel::new(1, Instant::ZERO);
             wheel.expire(ms(12_345));
-            wheel.schedule(0, tick(12_345 + ahead));
+            wheel.schedule(0, tick(12_345 + ahead), ms(12_345));
             let mut steps = 0;
             let fired_at = loop {
                 let next = wheel.next_expiry().unwrap();

@@ -530,7 +530,7 @@ impl Tcp {
         if let Some(tick) = deadline.number()
             && tcb.flags.contains(TcbFlags::IN_DEMUX)
         {
-            self.wheel.schedule_no_later(index, tick);
+            self.wheel.schedule_no_later(index, tick, cx.now);
         }
     }
 
@@ -629,7 +629,7 @@ impl Tcp {
                 };
                 if !half_open.retransmit_at.is_due(cx.now) {
                     if let Some(tick) = half_open.retransmit_at.number() {
-                        self.wheel.schedule(user, tick);
+                        self.wheel.schedule(user, tick, cx.now);
                     }
                     continue;
                 }
@@ -707,7 +707,7 @@ impl Tcp {
         }
         let deadline = tcb.deadline(&self.shared);
         if let Some(tick) = deadline.number() {
-            self.wheel.schedule_no_later(index, tick);
+            self.wheel.schedule_no_later(index, tick, cx.now);
         }
         outgoing
     }
@@ -722,7 +722,7 @@ impl Tcp {
         let outgoing = half_open.syn_ack(cx, settings, cookie);
         let user = self.first_half_open + index;
         if let Some(tick) = half_open.retransmit_at.number() {
-            self.wheel.schedule(user, tick);
+            self.wheel.schedule(user, tick, cx.now);
         }
         // One is enough.
         self.ready.remove(user);

@@ -1,0 +1,63 @@
+//! Time that is longer than 32 bits of milliseconds, or half of them: connections that are silent
+//! for weeks, or probed for hours.
+
+mod common;
+
+use common::packet::Packet;
+use common::{Host, OURS, small_config};
+use mnet_core::error::RecvError;
+use mnet_core::wire::tcp::Flags;
+use mnet_core::{Instant, SocketId};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// The peer's initial sequence number.
+const PEER_ISN: u32 = u32::MAX - 3;
+
+/// An open connection, and our next number.
+fn open(host: &mut Host) -> (SocketId, u32) {
+    let local = SocketAddr::from((OURS, 80));
+    let listener = host.stack.tcp_listen(local, 4).unwrap();
+    let answer = host.exchange(&Packet::to_us(4_000, 80, Flags::SYN, PEER_ISN, 0));
+    let ours = answer[0].seq.wrapping_add(1);
+    host.exchange(&segment(1, ours, b""));
+    (host.stack.tcp_accept(listener).unwrap(), ours)
+}
+
+fn segment(offset: u32, ours: u32, payload: &[u8]) -> Packet {
+    let mut packet = Packet::to_us(4_000, 80, Flags::ACK, PEER_ISN.wrapping_add(offset), ours);
+    packet.payload = payload.to_vec();
+    packet
+}
+
+/// A program that has no timer to wait for need not call while nothing arrives.
+#[test]
+fn timers_run_on_time_after_weeks_without_a_call() {
+    for days in [24, 25, 26, 49, 50, 75, 100] {
+        let mut host = Host::new(&small_config(), 1, Instant::from_millis(1_000));
+        let (id, ours) = open(&mut host);
+        host.advance(Duration::from_secs(5));
+        assert_eq!(host.stack.next_timeout(), None);
+        host.now = host.now + days * DAY;
+        let sent = host.exchange(&segment(1, ours, b"abc"));
+        assert_eq!(sent.len(), 1, "{days}");
+        assert_eq!(sent[0].ack, PEER_ISN.wrapping_add(4));
+        host.stack.tcp_send(host.now, id, b"answer").unwrap();
+        host.flush();
+        // The segment, a loss probe, retransmissions.
+        host.advance(Duration::from_millis(2_500));
+        let sent: Vec<_> = host.sent.drain(..).map(|(at, _)| at).collect();
+        assert!((3..=4).contains(&sent.len()), "{days}: {sent:?}");
+        assert!(sent.is_sorted_by(|a, b| b.saturating_since(*a) >= Duration::from_millis(200)));
+        host.exchange(&segment(4, ours.wrapping_add(6), b""));
+        let mut buffer = [0; 8];
+        assert_eq!(host.stack.tcp_recv(host.now, id, &mut buffer), Ok(3));
+        assert_eq!(
+            host.stack.tcp_recv(host.now, id, &mut buffer),
+            Err(RecvError::WouldBlock)
+        );
+        host.advance(Duration::from_secs(5));
+        assert_eq!(host.stack.next_timeout(), None, "{days}: nothing is left");
+    }
+}

@@ -27,7 +27,8 @@ pub struct Config {
     pub max_listeners: usize,
     /// Most UDP sockets. Default 64.
     pub max_udp_sockets: usize,
-    /// Bytes that wait at most in one UDP socket's receive queue. Default 212,992.
+    /// Bytes that wait at most in one UDP socket's receive queue. Default 212,992. All queues
+    /// together can always have an eighth of the frames, and never more than a quarter.
     pub udp_receive_buffer: usize,
     /// Most TCP connections that one peer address may have open to all listeners together.
     /// Default `None`: no such limit, and no memory for it. A SYN beyond it is ignored, and a
@@ -347,6 +348,8 @@ pub struct Limits {
 
 /// The smallest workable pool: the reserve, and a few frames for data.
 const MIN_FRAMES: usize = 96;
+/// Most packets that wait for the Ethernet address of their next hop.
+const MAX_PENDING: usize = 128;
 /// Tables beside a frame's bytes: its descriptor, and half a range of data behind holes.
 const FRAME_TABLE_BYTES: usize = crate::pool::META_BYTES + crate::tcp::RANGE_BYTES / 2;
 /// Bytes for a neighbour, and for a UDP socket, with all their tables.
@@ -423,6 +426,32 @@ impl Limits {
             half_open,
             time_wait,
         })
+    }
+
+    /// Frames that data of users may be in.
+    fn shared_frames(&self) -> usize {
+        self.frames.saturating_sub(self.reserved_frames)
+    }
+
+    /// Frames set aside for packets that wait for a neighbour, the most of them that there may be.
+    pub(crate) fn waiting_frames(&self) -> usize {
+        MAX_PENDING.min(self.frames / 8)
+    }
+
+    /// Most frames in the receive queues of UDP, however few others use.
+    pub(crate) fn most_datagrams(&self) -> usize {
+        self.shared_frames() / 4
+    }
+
+    /// Frames that the receive queues of UDP can always have.
+    pub(crate) fn least_datagrams(&self) -> usize {
+        self.shared_frames() / 8
+    }
+
+    /// Frames for the data of TCP while the receive queues of UDP hold `datagrams`.
+    pub(crate) fn tcp_frames(&self, datagrams: usize) -> usize {
+        let others = self.waiting_frames() + datagrams.max(self.least_datagrams());
+        self.shared_frames().saturating_sub(others)
     }
 }
 

@@ -23,8 +23,8 @@ fn long_and_fast(config: &Config) -> Bulk {
     Bulk::with(config, 1, [delay, data])
 }
 
-/// At 90 % within five seconds, and from then on.
-fn fills_the_path(mut path: Bulk) {
+/// At 90 % within five seconds, and from then on. Returns how many frames the queue had no room for.
+fn fills_the_path(mut path: Bulk) -> u64 {
     path.connect();
     let seconds: Vec<f64> = (0..30)
         .map(|_| path.run(Duration::from_secs(1))[0])
@@ -35,26 +35,26 @@ fn fills_the_path(mut path: Bulk) {
         let share = f64::midpoint(pair[0], pair[1]);
         assert!(share >= 0.9, "after {} s: {seconds:.2?}", n + 4);
     }
-    assert!(
-        path.world.path[CLIENT].fates.queue_full > 0,
-        "the queue was full at least once"
-    );
     let timeouts = path.world.sides[CLIENT].stack.counters().tcp_timeouts;
     assert_eq!(timeouts, 0, "losses are found and repaired without");
+    path.world.path[CLIENT].fates.queue_full
 }
 
 /// RFC 9293 §3.8.2 (MAY-18).
 #[test]
 fn one_connection_fills_a_long_and_fast_path_within_five_seconds_and_keeps_it_full() {
-    fills_the_path(long_and_fast(&Bulk::large(CongestionAlgorithm::Cubic)));
+    let lost = fills_the_path(long_and_fast(&Bulk::large(CongestionAlgorithm::Cubic)));
+    assert!(lost > 0, "the queue was full at least once");
 }
 
 #[test]
 fn so_does_new_reno_with_a_queue_that_bridges_its_halving() {
-    fills_the_path(long_and_fast(&Bulk::large(CongestionAlgorithm::NewReno)));
+    let lost = fills_the_path(long_and_fast(&Bulk::large(CongestionAlgorithm::NewReno)));
+    assert!(lost > 0, "the queue was full at least once");
 }
 
-/// 16 MiB for everything, and buffers that start small and find out what the path needs.
+/// 16 MiB for everything, and buffers that start small and find out what the path needs. What one
+/// connection may hold of the frames ends before the queue is full.
 #[test]
 fn so_does_one_with_the_default_configuration() {
     fills_the_path(long_and_fast(&Config::default()));

@@ -29,8 +29,6 @@ const MAX_INTERFACES: usize = 8;
 /// Where a received frame starts in its buffer: the IP header comes to lie on a multiple of 4,
 /// and there is room in front of it for the headers of an ICMP error that quotes it.
 const RX_OFFSET: usize = HEADROOM - HEADER_LEN - VLAN_TAG_LEN;
-/// Most packets that wait for the Ethernet address of their next hop.
-const MAX_PENDING: usize = 128;
 
 /// The state of the frame pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +140,7 @@ impl Stack {
     pub fn new(config: &Config, seed: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
         let limits = Limits::derive(config)?;
         let mut rng = Rng::new(seed);
-        let max_pending = MAX_PENDING.min(limits.frames / 8);
+        let max_pending = limits.waiting_frames();
         Ok(Self {
             now,
             pool: FramePool::new(limits.frames, limits.frame_size),

@@ -43,12 +43,14 @@ impl Stack {
         }
         self.pool.descriptor_mut(&frame).len = within_frame(payload.end);
         self.strip(&frame, payload.start);
-        if let Err(frame) = self.udp.receive(
+        let taken = self.udp.receive(
             &mut context!(self),
             frame,
             (packet.interface, packet.start, source_port),
             destination,
-        ) {
+        );
+        self.tcp.set_datagrams(self.udp.queued());
+        if let Err(frame) = taken {
             self.counters.udp_no_socket += 1;
             match packet.source {
                 IpAddr::V4(_) => self.send_unreachable(frame, packet, unreachable_code::PORT),

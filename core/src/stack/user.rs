@@ -287,6 +287,7 @@ impl Stack {
             remote,
             interface,
         } = self.udp.receive_from(id, &mut self.pool)?;
+        self.tcp.set_datagrams(self.udp.queued());
         let datagram = self.pool.content(&frame);
         let (datagram_len, len) = (datagram.len(), datagram.len().min(buffer.len()));
         buffer[..len].copy_from_slice(&datagram[..len]);
@@ -310,7 +311,11 @@ impl Stack {
             SocketKind::Listener | SocketKind::Connection => {
                 self.tcp.close(&mut context!(self), id)
             }
-            SocketKind::Udp => self.udp.close(id, &mut self.pool),
+            SocketKind::Udp => {
+                let closed = self.udp.close(id, &mut self.pool);
+                self.tcp.set_datagrams(self.udp.queued());
+                closed
+            }
         }
     }
 

@@ -241,7 +241,6 @@ impl Tcp {
         now: Instant,
     ) -> Result<Self, ConfigError> {
         let Limits {
-            frames,
             connections,
             half_open,
             time_wait,
@@ -257,7 +256,8 @@ impl Tcp {
                 params: Params::new(config),
                 profiles: Profiles::new(profile),
                 budget: Budget::new(limits, u32::try_from(payload).unwrap_or(u32::MAX)),
-                reassembly: Reassembly::new(frames / 2, &demux_secret),
+                // No more ranges than frames of received data.
+                reassembly: Reassembly::new(limits.tcp_frames(0) / 2, &demux_secret),
                 replies: Replies::new(),
                 accecn: accecn::counters(config.ecn, connections),
                 path_mtus: PathMtus::new(rng.key()),
@@ -597,6 +597,14 @@ impl Tcp {
         let tcb = self.connections.remove(index)?;
         self.shared.profiles.release(tcb.profile);
         Some(tcb)
+    }
+
+    /// Notes how many frames the receive queues of UDP hold, whenever that changes.
+    #[inline]
+    pub(crate) fn set_datagrams(&mut self, frames: usize) {
+        if self.shared.budget.set_datagrams(frames) {
+            self.wake_starved();
+        }
     }
 
     /// Announces memory to writers that were refused for want of it, oldest first.

@@ -29,8 +29,16 @@ pub(super) struct Shared {
 
 /// Who may hold how many frames.
 ///
-/// What the pool has beyond its reserve is cut in two halves, for data received and for data to
-/// send, so that neither direction can starve the other: a server that must write before it reads
+/// What the pool has beyond its reserve is shared with UDP and with packets that wait for a
+/// neighbour:
+///
+/// | who | frames beyond the reserve |
+/// |---|---|
+/// | packets that wait for a neighbour | set aside, as many as there may be of them |
+/// | receive queues of UDP | always an eighth; up to a quarter if TCP has not taken them |
+/// | TCP | the rest |
+///
+/// TCP's part is cut in two halves, for data received and for data to send, so that neither direction can starve the other: a server that must write before it reads
 /// on always can. Within a half, a connection may take as much as is left by all others (a dynamic
 /// threshold): one connection gets half of it, many get equal shares, and some always stays free
 /// for those that come later.
@@ -42,13 +50,15 @@ pub(super) struct Budget {
     /// Frames in send queues.
     pub(super) tx_used: usize,
     tx_max: usize,
+    limits: Limits,
+    /// What the maxima are for: frames in the receive queues of UDP.
+    datagrams: usize,
     /// Few connections are left: as of the last timer.
     pub(super) few_connections: bool,
     /// Bytes of all windows that are open: data that may come.
     pub(super) promised: u64,
     /// The payload of a full frame.
     frame_payload: u32,
-    reserved: usize,
 }
 
 /// Frames that a connection may queue to send as long as there are any.
@@ -56,28 +66,46 @@ const MIN_SEND_FRAMES: usize = 2;
 
 impl Budget {
     pub(super) fn new(limits: &Limits, frame_payload: u32) -> Self {
-        let half = limits.frames.saturating_sub(limits.reserved_frames) / 2;
+        let half = limits.tcp_frames(0) / 2;
         Self {
             rx_used: 0,
             rx_max: half,
             tx_used: 0,
             tx_max: half,
+            limits: *limits,
+            datagrams: limits.least_datagrams(),
             few_connections: false,
             promised: 0,
             frame_payload: frame_payload.max(1),
-            reserved: limits.reserved_frames,
         }
+    }
+
+    /// The receive queues of UDP hold this many frames. Returns whether TCP may have more than
+    /// before.
+    #[inline]
+    pub(super) fn set_datagrams(&mut self, frames: usize) -> bool {
+        // Up to here they are not TCP's in any case.
+        let frames = frames.max(self.limits.least_datagrams());
+        if frames == self.datagrams {
+            return false;
+        }
+        let fewer = frames < self.datagrams;
+        self.datagrams = frames;
+        let half = self.limits.tcp_frames(frames) / 2;
+        (self.rx_max, self.tx_max) = (half, half);
+        fewer
     }
 
     /// Whether a received frame with data in order may be kept.
     pub(super) fn may_keep(&self, pool: &FramePool) -> bool {
-        self.rx_used < self.rx_max && pool.free_frames() >= self.reserved / 2
+        self.rx_used < self.rx_max && pool.free_frames() >= self.limits.reserved_frames / 2
     }
 
     /// Whether a received frame with data out of order may be kept: the last eighth is for data
     /// that can be read at once.
     pub(super) fn may_keep_out_of_order(&self, pool: &FramePool) -> bool {
-        self.rx_used < self.rx_max - self.rx_max / 8 && pool.free_frames() >= self.reserved
+        self.rx_used < self.rx_max - self.rx_max / 8
+            && pool.free_frames() >= self.limits.reserved_frames
     }
 
     /// Whether a connection with `own` frames in its send queue may add one.
@@ -99,7 +127,7 @@ impl Budget {
 
     /// Whether a frame can be had for data to send.
     pub(super) fn may_allocate(&self, pool: &FramePool) -> bool {
-        pool.free_frames() > self.reserved
+        pool.free_frames() > self.limits.reserved_frames
     }
 
     /// The window that a connection with nothing unread always gets.
@@ -128,7 +156,8 @@ mod tests {
 
     fn budget() -> Budget {
         let limits = Limits {
-            frames: 1_064,
+            // 64 for the reserve, 128 that wait for neighbours, 161 datagrams; the rest is TCP's.
+            frames: 1_353,
             frame_size: 1_664,
             reserved_frames: 64,
             connections: 256,
@@ -183,5 +212,18 @@ mod tests {
         assert!(budget.may_queue_to_send(1) && !budget.may_queue_to_send(2));
         budget.tx_used = 500;
         assert!(!budget.may_queue_to_send(0) && !budget.has_send_room());
+    }
+
+    #[test]
+    fn datagrams_are_at_the_cost_of_tcp_only_beyond_their_eighth() {
+        let mut budget = budget();
+        assert!(!budget.set_datagrams(161));
+        assert_eq!((budget.rx_max, budget.tx_max), (500, 500));
+        assert!(!budget.set_datagrams(261));
+        assert_eq!((budget.rx_max, budget.tx_max), (450, 450));
+        budget.rx_used = 470;
+        assert_eq!(budget.window(1 << 20, 1, 0), 0, "no promise is added");
+        assert!(budget.set_datagrams(0), "there is more than before");
+        assert_eq!((budget.rx_max, budget.tx_max), (500, 500));
     }
 }

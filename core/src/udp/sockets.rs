@@ -98,7 +98,7 @@ impl Udp {
             event_count: 0,
             blocked: 0,
             max_queue: (config.udp_receive_buffer / limits.frame_size).max(1),
-            max_queued: limits.frames / 2,
+            max_queued: limits.most_datagrams(),
             queued: 0,
             reserved: limits.reserved_frames,
         }
@@ -107,6 +107,11 @@ impl Udp {
     /// Sockets that exist.
     pub(crate) fn sockets(&self) -> usize {
         self.used
+    }
+
+    /// Frames in all receive queues.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued
     }
 
     fn hash(&self, address: IpAddr, port: u16) -> u64 {

@@ -358,7 +358,7 @@ const NEIGHBOUR_BYTES: usize = 128;
 const PEER_BYTES: usize = 64;
 const UDP_SOCKET_BYTES: usize = 256;
 /// Tables of a fixed size: destinations, path MTUs, rate limits, settings of connections.
-const FIXED_BYTES: usize = 44 << 10;
+const FIXED_BYTES: usize = 48 << 10;
 /// Most entries of a kind: handles have 24 bits for them.
 const MAX_ENTRIES: usize = 1 << 20;
 

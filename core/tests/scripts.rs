@@ -1099,6 +1099,7 @@ scripts! {
     sack_blocks_latest_first,
     sack_blocks_only_where_room_is,
     sack_duplicates,
+    sack_duplicates_with_timestamps,
     sack_not_agreed,
     sack_with_timestamps,
     send_buffer_is_bounded,

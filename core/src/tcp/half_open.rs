@@ -5,7 +5,7 @@ use super::ecn::{self, EcnAgreed};
 use super::isn::timestamp_clock;
 use super::params::{MAX_WINDOW_SCALE, Params, RTO_AFTER_LOST_SYN};
 use super::rack::micros;
-use super::reply::{DEFAULT_IP_FIELDS, Head, Reply};
+use super::reply::{DEFAULT_IP_FIELDS, Head, NO_BLOCKS, Reply};
 use super::rtt::RttEstimator;
 use super::segment::Segment;
 use super::seq::SeqNum;
@@ -285,6 +285,7 @@ impl HalfOpen {
             .timestamps
             .map(|ts| (clock.wrapping_add(ts.offset), ts.recent));
         let reply = Reply {
+            sack: NO_BLOCKS,
             head,
             timestamps,
             syn: None,

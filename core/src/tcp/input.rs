@@ -32,7 +32,7 @@ use super::pmtu::Path;
 use super::rack::micros;
 use super::reassembly::{QueueId, push_or_merge, trim_front};
 use super::recovery::Arrival;
-use super::reply::{Head, Reply};
+use super::reply::{Head, NO_BLOCKS, Reply};
 use super::scoreboard::{Delivered, Edges, Marks};
 use super::segment::Segment;
 use super::seq::SeqNum;
@@ -231,7 +231,9 @@ impl Tcb {
             self.challenge_ack(cx);
             return;
         }
-        if !self.timestamp_acceptable(cx, &segment) || !self.sequence_acceptable(cx, &segment) {
+        if !self.timestamp_acceptable(cx, &segment)
+            || !self.sequence_acceptable(shared, cx, &segment)
+        {
             return;
         }
         if segment.flags.contains(Flags::RST) {
@@ -307,7 +309,12 @@ impl Tcb {
     /// Whether some of the segment lies in the window. One that fills a window of size zero is let
     /// through for its acknowledgement; its data is not taken.
     /// RFC 9293 §3.4 (MUST-66).
-    fn sequence_acceptable(&mut self, cx: &mut Context<'_>, segment: &Segment) -> bool {
+    fn sequence_acceptable(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        segment: &Segment,
+    ) -> bool {
         let len = segment.seq_len();
         let end = segment.seq + len;
         let old = if len == 0 {
@@ -323,7 +330,7 @@ impl Tcb {
         if old {
             cx.counters.tcp_old_segment += 1;
             if segment.len > 0 {
-                self.arrived_twice(cx, segment.seq, segment.seq + segment.len);
+                self.arrived_twice(shared, cx, segment.seq, segment.seq + segment.len);
             }
         } else {
             cx.counters.tcp_out_of_window += 1;
@@ -672,7 +679,7 @@ impl Tcb {
         descriptor.len = u16::try_from(len).unwrap_or(descriptor.len);
         let seq = segment.seq + old;
         if old > 0 {
-            self.arrived_twice(cx, segment.seq, seq);
+            self.arrived_twice(shared, cx, segment.seq, seq);
         }
         if seq == self.rcv_nxt {
             self.text_in_order(shared, cx, frame, len);
@@ -769,9 +776,10 @@ impl Tcb {
         if self.flags.contains(TcbFlags::SACK) {
             let Descriptor { seq, len, .. } = *cx.pool.descriptor(&frame);
             let (start, end) = (SeqNum::new(seq), SeqNum::new(seq) + u32::from(len));
-            if let Some((left, right)) = shared.reassembly.duplicate(self.out_of_order, start, end)
-            {
-                self.arrived_twice(cx, left, right);
+            let duplicate = shared.reassembly.duplicate(self.out_of_order, start, end);
+            if let Some((range, (left, right))) = duplicate {
+                self.arrived_twice(shared, cx, left, right);
+                shared.reassembly.touch(self.out_of_order, range);
             }
         }
         let rx_used = &mut shared.budget.rx_used;
@@ -853,6 +861,7 @@ impl Tcb {
             (clock, self.timestamps.recent)
         });
         let reply = Reply {
+            sack: NO_BLOCKS,
             head,
             timestamps,
             syn: None,

@@ -8,7 +8,7 @@ use super::fast_open::Check;
 use super::half_open::{self, HalfOpen, Initial};
 use super::listener::{self, Listener};
 use super::params::MAX_WINDOW_SCALE;
-use super::reply::{Head, Reply, SynOptions};
+use super::reply::{Head, NO_BLOCKS, Reply, SynOptions};
 use super::segment::Segment;
 use super::seq::SeqNum;
 use super::settings::ProfileId;
@@ -395,6 +395,7 @@ impl Tcp {
         };
         let ours = self.shared.params.window_scale;
         Reply {
+            sack: NO_BLOCKS,
             head,
             timestamps: timestamps.map(|value| (numbers.timestamp, value)),
             syn: Some(SynOptions {

@@ -113,16 +113,16 @@ impl Reassembly {
         count
     }
 
-    /// The part of `start..end` that has arrived before: the first piece without a hole. Counts as
-    /// a change of the range that it lies in.
+    /// The part of `start..end` that has arrived before, the first piece without a hole, and the
+    /// place of the range that it lies in.
     pub(super) fn duplicate(
-        &mut self,
+        &self,
         id: QueueId,
         start: SeqNum,
         end: SeqNum,
-    ) -> Option<(SeqNum, SeqNum)> {
+    ) -> Option<(u32, (SeqNum, SeqNum))> {
         let Self { queues, ranges, .. } = self;
-        let list = &mut queues.get_mut(id.0 as usize)?.list;
+        let list = &queues.get(id.0 as usize)?.list;
         let path = ranges.path(list, start);
         let inside = |index: &u32| ranges.get(*index).is_some_and(|r| r.end.after(start));
         let index = path
@@ -139,8 +139,14 @@ impl Reassembly {
             range.end
         };
         let left = start.latest(range.start);
-        ranges.touch(list, index);
-        Some((left, right))
+        Some((index, (left, right)))
+    }
+
+    /// Some of a range has arrived again, which counts as a change of it.
+    pub(super) fn touch(&mut self, id: QueueId, range: u32) {
+        if let Some(queue) = self.queues.get_mut(id.0 as usize) {
+            self.ranges.touch(&mut queue.list, range);
+        }
     }
 
     /// Keeps a frame with data behind a hole; its descriptor says which. The change in the number
@@ -578,7 +584,8 @@ mod tests {
                 .insert(&mut id, &mut pool, piece, &mut held)
                 .unwrap();
         }
-        reassembly.duplicate(id, base + 295, base + 305).unwrap();
+        let (range, _) = reassembly.duplicate(id, base + 295, base + 305).unwrap();
+        reassembly.touch(id, range);
         let mut out = [<(SeqNum, SeqNum)>::default(); 3];
         assert_eq!(reassembly.latest(id, &mut out), 3);
         let block = |left, right| (base + left, base + right);

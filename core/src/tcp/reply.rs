@@ -172,6 +172,11 @@ fn sum_options(options: &[u8]) -> Sum {
     }
 }
 
+/// SACK blocks of a segment that waits: a duplicate, and the block that it lies in.
+pub(super) const REPLY_BLOCKS: usize = 2;
+/// No SACK blocks.
+pub(super) const NO_BLOCKS: [(u32, u32); REPLY_BLOCKS] = [(0, 0); REPLY_BLOCKS];
+
 /// A segment that waits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reply {
@@ -179,6 +184,8 @@ pub(super) struct Reply {
     pub(super) timestamps: Option<(u32, u32)>,
     /// Of a SYN-ACK.
     pub(super) syn: Option<SynOptions>,
+    /// SACK blocks; those without bytes are none.
+    pub(super) sack: [(u32, u32); REPLY_BLOCKS],
 }
 
 /// What only a SYN-ACK says.
@@ -210,6 +217,11 @@ impl Replies {
         self.len == 0
     }
 
+    /// Whether what can be done without may be queued.
+    pub(super) fn has_room_to_spare(&self) -> bool {
+        self.len < self.ring.len() / 2
+    }
+
     /// Queues a segment; drops and counts it when the queue is full.
     pub(super) fn push(&mut self, cx: &mut Context<'_>, reply: Reply) {
         if self.len == self.ring.len() {
@@ -232,6 +244,11 @@ impl Replies {
             mss: reply.syn.map(|syn| syn.mss),
             window_scale: reply.syn.and_then(|syn| syn.window_scale),
             sack_permitted: reply.syn.is_some_and(|syn| syn.sack_permitted),
+            sack_blocks: reply
+                .sack
+                .into_iter()
+                .filter(|(left, right)| left != right)
+                .collect(),
             ..TcpOptions::default()
         };
         let outgoing = reply.head.segment(&options, cx)?;

@@ -1,11 +1,15 @@
 //! The receiver's side of selective acknowledgement: what arrived behind holes (RFC 2018) and what
 //! arrived twice (RFC 2883).
 
+use super::isn::timestamp_clock;
+use super::reply::{Head, NO_BLOCKS, REPLY_BLOCKS, Reply};
 use super::seq::SeqNum;
 use super::shared::Shared;
 use super::state::{Tcb, TcbFlags};
 use crate::context::Context;
-use crate::wire::tcp::{ALIGNED_TIMESTAMPS_LEN, HEADER_LEN, MAX_HEADER_LEN, MAX_SACK_BLOCKS};
+use crate::wire::tcp::{
+    ALIGNED_TIMESTAMPS_LEN, Flags, HEADER_LEN, MAX_HEADER_LEN, MAX_SACK_BLOCKS,
+};
 
 /// The blocks of one segment, in the order in which they are sent.
 pub(super) type Blocks = heapless::Vec<(u32, u32), MAX_SACK_BLOCKS>;
@@ -21,20 +25,67 @@ fn blocks_in_header(timestamps: bool) -> usize {
 }
 
 impl Tcb {
-    /// Notes that `start..end` has arrived before, for the next acknowledgement (RFC 2883 §4). Of
-    /// several duplicates in one batch the last one is reported; those that join are reported
-    /// together.
-    pub(super) fn arrived_twice(&mut self, cx: &mut Context<'_>, start: SeqNum, end: SeqNum) {
+    /// Notes that `start..end` has arrived before, for the next acknowledgement (RFC 2883 §4).
+    /// Duplicates of one batch that join are reported together, and otherwise each with an
+    /// acknowledgement of its own.
+    pub(super) fn arrived_twice(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        start: SeqNum,
+        end: SeqNum,
+    ) {
         if !self.flags.contains(TcbFlags::SACK) || !start.before(end) {
             return;
         }
         cx.counters.tcp_dsack_sent += 1;
         let (left, right) = self.duplicate;
-        self.duplicate = if left != right && right == start {
-            (left, end)
+        if left != right && right == start {
+            self.duplicate = (left, end);
         } else {
-            (start, end)
+            if left != right {
+                self.report_duplicate(shared, cx);
+            }
+            self.duplicate = (start, end);
+        }
+    }
+
+    /// Queues an acknowledgement for a duplicate that waits to be reported, as another one follows
+    /// in the same batch. Where many replies wait it is left out: a hint is lost.
+    #[cold]
+    fn report_duplicate(&mut self, shared: &mut Shared, cx: &mut Context<'_>) {
+        if !shared.replies.has_room_to_spare() {
+            return;
+        }
+        // The second block is the one that the duplicate lies in, if it lies behind a hole (§4).
+        let blocks = self.sack_blocks(shared, 4 + 8 * REPLY_BLOCKS);
+        let mut sack = NO_BLOCKS;
+        for (place, block) in sack.iter_mut().zip(blocks) {
+            *place = block;
+        }
+        let timestamps = self.flags.contains(TcbFlags::TIMESTAMPS).then(|| {
+            let clock = timestamp_clock(cx.now).wrapping_add(self.timestamps.offset);
+            (clock, self.timestamps.recent)
+        });
+        let mut flags = Flags::ACK;
+        if self.flags.intersects(TcbFlags::ECN_ECHO | TcbFlags::ACCECN) {
+            flags |= self.ecn_flags(shared);
+        }
+        let head = Head {
+            key: self.key,
+            seq: self.snd_max,
+            ack: self.rcv_nxt,
+            flags,
+            window: u16::try_from(self.rcv_wnd() >> self.rcv_scale).unwrap_or(u16::MAX),
+            ip: self.ip_fields(shared),
         };
+        let reply = Reply {
+            head,
+            timestamps,
+            syn: None,
+            sack,
+        };
+        shared.replies.push(cx, reply);
     }
 
     /// Whether the next acknowledgement has blocks to report.

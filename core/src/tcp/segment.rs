@@ -1,6 +1,6 @@
 //! A received segment: header and options as the state machine wants them.
 
-use super::reply::{DEFAULT_IP_FIELDS, Head, Reply};
+use super::reply::{DEFAULT_IP_FIELDS, Head, NO_BLOCKS, Reply};
 use super::seq::SeqNum;
 use crate::demux::FourTuple;
 use crate::wire::ecn::Ecn;
@@ -92,6 +92,7 @@ impl Segment {
             }
         };
         Reply {
+            sack: NO_BLOCKS,
             head,
             timestamps: None,
             syn: None,

@@ -6,7 +6,7 @@
 
 use super::isn::timestamp_clock;
 use super::list::IndexList;
-use super::reply::{DEFAULT_IP_FIELDS, Head, Reply};
+use super::reply::{DEFAULT_IP_FIELDS, Head, NO_BLOCKS, Reply};
 use super::segment::Segment;
 use super::seq::SeqNum;
 use super::shared::Shared;
@@ -78,6 +78,7 @@ impl TimeWait {
             .timestamps
             .map(|ts| (clock.wrapping_add(ts.offset), ts.recent));
         let reply = Reply {
+            sack: NO_BLOCKS,
             head,
             timestamps,
             syn: None,

@@ -334,7 +334,7 @@ impl Tcb {
         segment: &Segment,
     ) {
         if !self.flags.intersects(TcbFlags::SYN_LOST | TcbFlags::TIMING) {
-            self.rtt.sample(self.since_timed(cx));
+            self.rtt.sample_micros(self.since_timed(cx));
         } else if self.flags.contains(TcbFlags::SYN_LOST) {
             self.rtt.syn_was_lost();
         }

@@ -109,7 +109,7 @@ impl Tcb {
             if self.flags.contains(TcbFlags::SYN_LOST) {
                 self.rtt.syn_was_lost();
             } else {
-                self.rtt.sample(self.since_timed(cx));
+                self.rtt.sample_micros(self.since_timed(cx));
             }
             self.snd_wnd = u32::from(segment.window);
             self.max_snd_wnd = self.snd_wnd;
@@ -582,29 +582,28 @@ impl Tcb {
                     .may_queue_to_send(self.send.frames.len().saturating_add(2)))
     }
 
-    /// How long ago the timed segment was sent.
-    pub(super) fn since_timed(&self, cx: &Context<'_>) -> Duration {
-        let micros = micros(cx.now).wrapping_sub(self.timed_at);
-        Duration::from_micros(u64::from(micros))
+    /// How long ago the timed segment was sent, in microseconds.
+    pub(super) fn since_timed(&self, cx: &Context<'_>) -> u32 {
+        micros(cx.now).wrapping_sub(self.timed_at)
     }
 
     /// RFC 6298 §3 and §4, RFC 7323 §4.1. Returns the round-trip time that this acknowledgement
-    /// measures, with a timestamp also where the estimator does not need it.
+    /// measures, in microseconds, with a timestamp also where the estimator does not need it.
     pub(super) fn measure_rtt(
         &mut self,
         shared: &Shared,
         cx: &Context<'_>,
         segment: &Segment,
-    ) -> Option<Duration> {
+    ) -> Option<u32> {
         if self.flags.contains(TcbFlags::TIMING) && !segment.ack.before(self.timed_seq) {
             self.flags.remove(TcbFlags::TIMING);
             let rtt = self.since_timed(cx);
             if self.flags.contains(TcbFlags::SPURIOUS_TIMEOUT) {
                 // What is timed was new when the timeout had fired: a timeout stops the timing.
                 self.flags.remove(TcbFlags::SPURIOUS_TIMEOUT);
-                self.rtt.seed_again(rtt);
+                self.rtt.seed_again(Duration::from_micros(rtt.into()));
             } else {
-                self.rtt.sample(rtt);
+                self.rtt.sample_micros(rtt);
             }
             self.decide_pacing(shared, rtt);
             self.size_has_arrived(shared, cx);
@@ -619,10 +618,10 @@ impl Tcb {
         if age > 120_000 {
             return None;
         }
-        let rtt = Duration::from_millis(u64::from(age.max(1)));
+        let rtt = age.max(1) * 1_000;
         if self.rtt.backoff() > 0 {
             // After a timeout nothing is timed, but the echo tells which copy was acknowledged.
-            self.rtt.sample(rtt);
+            self.rtt.sample_micros(rtt);
         }
         Some(rtt)
     }

@@ -336,13 +336,14 @@ impl Tcb {
             return announced;
         }
         let limit = limit.min(0xffff << self.rcv_scale);
-        let offer = shared.budget.window(limit, self.unread, announced);
         let step = (limit / 2).min(u32::from(super::announced_mss(self.key.local, self.mtu)));
-        if offer >= announced.saturating_add(step) {
-            offer
-        } else {
-            announced
+        let enough = announced.saturating_add(step);
+        // No offer is larger than this, and mostly it is not enough.
+        if limit.saturating_sub(self.unread) < enough {
+            return announced;
         }
+        let offer = shared.budget.window(limit, self.unread, announced);
+        if offer >= enough { offer } else { announced }
     }
 
     /// Whether the reader has made so much room that the peer should hear of it at once. Smaller
@@ -476,7 +477,7 @@ impl Tcb {
         }
         let len = u32::from(cx.pool.descriptor_at(index).len);
         let in_flight = self.snd_nxt.since(self.snd_una);
-        if self.flight() == 0 && self.last_sent.until(cx.now) > self.rtt.rto() {
+        if self.flight() == 0 && self.has_rested(cx.now) {
             self.congestion.on_idle(cx.now, self.smss());
         }
         let usable = self.snd_wnd.saturating_sub(in_flight);
@@ -511,6 +512,12 @@ impl Tcb {
             cx.counters.tcp_limited_transmits += 1;
         }
         Some(self.send_next(shared, cx, index))
+    }
+
+    /// Whether nothing was sent for longer than the retransmission timeout (RFC 5681 §4.1).
+    fn has_rested(&self, now: Instant) -> bool {
+        let micros = u64::from(self.last_sent.millis_until(now)) * 1_000;
+        self.last_sent.is_set() && micros > self.rtt.rto_micros()
     }
 
     /// Whether the frame `index`, the next one, has to wait for company if `sent` bytes of it can

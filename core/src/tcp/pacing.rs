@@ -35,8 +35,8 @@ fn units(nanos: u64) -> u32 {
 }
 
 impl Tcb {
-    /// A round-trip time was measured: whether the path is long enough to pace.
-    pub(super) fn decide_pacing(&mut self, shared: &Shared, rtt: Duration) {
+    /// A round-trip time was measured, in microseconds: whether the path is long enough to pace.
+    pub(super) fn decide_pacing(&mut self, shared: &Shared, rtt: u32) {
         let paces = shared.params.pacing && self.rack.path_rtt(rtt) >= PACING_MIN_RTT;
         self.flags.set(TcbFlags::PACING, paces);
     }
@@ -112,7 +112,7 @@ mod tests {
         let mut bench = Bench::new();
         let rtt = Duration::from_millis(100);
         bench.tcb.rtt.sample(rtt);
-        bench.tcb.decide_pacing(&bench.shared, rtt);
+        bench.tcb.decide_pacing(&bench.shared, 100_000);
         bench.open_window(100);
         on_the_way(&mut bench, on_its_way);
         bench
@@ -191,9 +191,7 @@ mod tests {
     fn a_short_path_is_not_paced() {
         let mut bench = bench(0);
         for (micros, paces) in [(100, false), (3_999, false), (4_000, true)] {
-            bench
-                .tcb
-                .decide_pacing(&bench.shared, Duration::from_micros(micros));
+            bench.tcb.decide_pacing(&bench.shared, micros);
             assert_eq!(
                 bench.tcb.flags.contains(TcbFlags::PACING),
                 paces,
@@ -201,9 +199,7 @@ mod tests {
             );
         }
         bench.shared.params.pacing = false;
-        bench
-            .tcb
-            .decide_pacing(&bench.shared, Duration::from_secs(1));
+        bench.tcb.decide_pacing(&bench.shared, 1_000_000);
         assert!(!bench.tcb.flags.contains(TcbFlags::PACING));
     }
 }

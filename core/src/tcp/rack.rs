@@ -131,8 +131,7 @@ impl Rack {
     }
 
     /// The smallest round-trip time of the path in microseconds, when `rtt` was just measured.
-    pub(super) fn path_rtt(&self, rtt: Duration) -> u32 {
-        let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
+    pub(super) fn path_rtt(&self, rtt: u32) -> u32 {
         match self.min_rtt {
             0 => rtt,
             min_rtt => min_rtt.min(rtt),

@@ -19,7 +19,6 @@ use super::seq::SeqNum;
 use super::state::{Tcb, TcbFlags};
 use super::tick::Tick;
 use crate::context::Context;
-use core::time::Duration;
 
 /// An acknowledgement, after the send queue has taken it.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +36,8 @@ pub(super) struct Arrival {
     pub(super) echo: Option<u32>,
     /// What was on its way before it.
     pub(super) flight: u32,
-    /// The round-trip time that it measures.
-    pub(super) rtt: Option<Duration>,
+    /// The round-trip time that it measures, in microseconds.
+    pub(super) rtt: Option<u32>,
 }
 
 impl Tcb {
@@ -261,13 +260,7 @@ impl Tcb {
 
     /// Data was acknowledged while nothing is being repaired, or after a timeout. `flight` is what
     /// was on its way before.
-    pub(super) fn grow(
-        &mut self,
-        cx: &Context<'_>,
-        acked: u32,
-        flight: u32,
-        rtt: Option<Duration>,
-    ) {
+    pub(super) fn grow(&mut self, cx: &Context<'_>, acked: u32, flight: u32, rtt: Option<u32>) {
         let limited = self.flags.contains(TcbFlags::CWND_LIMITED)
             || (self.cwnd() < self.congestion.ssthresh() && flight >= self.cwnd() / 2);
         self.congestion.on_ack(&Ack {

@@ -19,12 +19,15 @@ pub(super) struct RttEstimator {
     backoff: u8,
 }
 
+/// What counts at most, in microseconds: an hour.
+const LONGEST: u32 = 3_600_000_000;
+
 #[allow(
     clippy::cast_possible_truncation,
     reason = "an hour of microseconds fits"
 )]
 fn micros(duration: Duration) -> u32 {
-    duration.as_micros().min(3_600_000_000) as u32
+    duration.as_micros().min(LONGEST.into()) as u32
 }
 
 impl RttEstimator {
@@ -40,7 +43,12 @@ impl RttEstimator {
     /// Takes a measurement (§2.2 and §2.3). The caller keeps Karn's rule: none from a segment that
     /// was sent twice (§3).
     pub(super) fn sample(&mut self, rtt: Duration) {
-        let r = micros(rtt).max(1);
+        self.sample_micros(micros(rtt));
+    }
+
+    /// [`RttEstimator::sample`] in microseconds.
+    pub(super) fn sample_micros(&mut self, rtt: u32) {
+        let r = rtt.clamp(1, LONGEST);
         if self.srtt == 0 {
             self.srtt = r;
             self.rttvar = r / 2;
@@ -97,15 +105,18 @@ impl RttEstimator {
 
     /// The timeout to use now, backoff included.
     pub(super) fn rto(&self) -> Duration {
-        let rto = u64::from(self.rto) << self.backoff.min(16);
-        Duration::from_micros(rto).min(MAX_RTO)
+        Duration::from_micros(self.rto_micros())
+    }
+
+    /// [`RttEstimator::rto`] in microseconds.
+    pub(super) fn rto_micros(&self) -> u64 {
+        const MAX: u64 = MAX_RTO.as_secs() * 1_000_000;
+        (u64::from(self.rto) << self.backoff.min(16)).min(MAX)
     }
 
     /// When a timer that starts at `start` expires: [`RttEstimator::rto`] later.
     pub(super) fn expiry(&self, start: Instant) -> Instant {
-        const MAX: u64 = MAX_RTO.as_secs() * 1_000_000;
-        let rto = (u64::from(self.rto) << self.backoff.min(16)).min(MAX);
-        Instant::from_nanos(start.as_nanos().saturating_add(rto * 1_000))
+        Instant::from_nanos(start.as_nanos().saturating_add(self.rto_micros() * 1_000))
     }
 
     /// The timer expired (§5.5).

@@ -18,7 +18,6 @@ use crate::context::Context;
 use crate::pool::{Descriptor, FramePool};
 use crate::wire::tcp::MAX_SACK_BLOCKS;
 use bitflags::bitflags;
-use core::time::Duration;
 
 /// Steps along the send queue that one acknowledgement may cost for its blocks, and as many for
 /// finding losses. What is left out comes with a later one: peers repeat blocks (RFC 2018 §4).
@@ -74,8 +73,8 @@ pub(super) struct News {
     pub(super) retransmitted: bool,
     /// The first segment on its way was sent more than once, and is acknowledged in order.
     pub(super) first_retransmitted: bool,
-    /// The round-trip time of the last segment that was sent once.
-    pub(super) rtt: Option<Duration>,
+    /// The round-trip time of the last segment that was sent once, in microseconds.
+    pub(super) rtt: Option<u32>,
 }
 
 impl<'a> Delivered<'a> {
@@ -102,8 +101,7 @@ impl<'a> Delivered<'a> {
             self.news.retransmitted = true;
         } else {
             self.news.original |= !end_of(descriptor).after(self.recover);
-            let micros = self.now.wrapping_sub(descriptor.time);
-            self.news.rtt = Some(Duration::from_micros(u64::from(micros)));
+            self.news.rtt = Some(self.now.wrapping_sub(descriptor.time));
         }
         self.rack.delivered(descriptor, self.now, echo_age);
     }

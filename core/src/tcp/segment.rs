@@ -31,8 +31,10 @@ pub(super) struct Segment {
 impl Segment {
     pub(super) fn new(header: &TcpHeader, options: &TcpOptions, payload: usize, ecn: Ecn) -> Self {
         let mut sack = [<(SeqNum, SeqNum)>::default(); MAX_SACK_BLOCKS];
-        for (place, (left, right)) in sack.iter_mut().zip(&options.sack_blocks) {
-            *place = (SeqNum::new(*left), SeqNum::new(*right));
+        if !options.sack_blocks.is_empty() {
+            for (place, (left, right)) in sack.iter_mut().zip(&options.sack_blocks) {
+                *place = (SeqNum::new(*left), SeqNum::new(*right));
+            }
         }
         Self {
             seq: SeqNum::new(header.sequence.get()),

@@ -323,7 +323,7 @@ mod tests {
             now,
             acked,
             smss: SMSS,
-            rtt: Some(RTT),
+            rtt: Some(micros(RTT)),
             snd_una: SeqNum::new(0),
             snd_nxt: SeqNum::new(0),
             limited: true,
@@ -351,7 +351,7 @@ mod tests {
         for _ in 0..segments {
             *now = *now + rtt / segments;
             cubic.on_ack(&Ack {
-                rtt: Some(rtt),
+                rtt: Some(micros(rtt)),
                 ..ack(*now, SMSS)
             });
         }
@@ -452,7 +452,7 @@ mod tests {
                     now += u64::try_from(rtt.as_nanos()).unwrap() / 10;
                     let acked = cubic.window() / 10;
                     cubic.on_ack(&Ack {
-                        rtt: Some(rtt),
+                        rtt: Some(micros(rtt)),
                         ..ack(Instant::from_nanos(now), acked)
                     });
                     let now = Duration::from_nanos(now).as_secs_f64();
@@ -640,7 +640,7 @@ mod tests {
                 una += SMSS;
                 let rtt = Duration::from_millis(u64::from(100 + n / 2));
                 cubic.on_ack(&Ack {
-                    rtt: Some(rtt),
+                    rtt: Some(micros(rtt)),
                     snd_una: SeqNum::new(una),
                     snd_nxt: SeqNum::new(una + cubic.window()),
                     ..ack(ms(0), SMSS)
@@ -662,7 +662,7 @@ mod tests {
         let huge = Ack {
             acked: u32::MAX,
             smss: u32::from(u16::MAX),
-            rtt: Some(Duration::MAX),
+            rtt: Some(u32::MAX),
             ..ack(Instant::FAR_FUTURE, 0)
         };
         let mut cubic = Cubic::new(huge.smss, false);

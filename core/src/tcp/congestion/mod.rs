@@ -28,8 +28,8 @@ pub(super) struct Ack {
     pub(super) acked: u32,
     /// Payload of a full-sized segment.
     pub(super) smss: u32,
-    /// The round-trip time that it measures, if it does.
-    pub(super) rtt: Option<Duration>,
+    /// The round-trip time that it measures, if it does, in microseconds.
+    pub(super) rtt: Option<u32>,
     /// SND.UNA, moved on by it.
     pub(super) snd_una: SeqNum,
     /// SND.NXT.
@@ -44,7 +44,7 @@ pub(super) struct Ack {
 impl Ack {
     /// The round-trip time in microseconds; 0 stands for nothing, so it is at least 1.
     fn rtt_micros(&self) -> Option<u32> {
-        self.rtt.map(|rtt| micros(rtt).max(1))
+        self.rtt.map(|rtt| rtt.max(1))
     }
 }
 

@@ -147,7 +147,6 @@ impl SlowStart {
 mod tests {
     use super::*;
     use crate::time::Instant;
-    use core::time::Duration;
 
     const SMSS: u32 = 1000;
     /// Acknowledgements of a round.
@@ -173,7 +172,7 @@ mod tests {
                 now: Instant::ZERO,
                 acked: SMSS,
                 smss: SMSS,
-                rtt: (rtt_ms != 0).then(|| Duration::from_millis(rtt_ms)),
+                rtt: (rtt_ms != 0).then(|| u32::try_from(rtt_ms).unwrap() * 1_000),
                 snd_una: SeqNum::new(self.snd_una),
                 snd_nxt: SeqNum::new(self.snd_una + ACKS * SMSS),
                 limited: true,

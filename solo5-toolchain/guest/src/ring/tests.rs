@@ -269,6 +269,24 @@ fn indices_wrap_without_harm() {
 }
 
 #[test]
+fn a_buffer_last_used_more_than_half_of_all_indices_ago_is_free() {
+    let mut world = world(false);
+    // As after many reads and no frame sent.
+    let index = 0x8000_0001;
+    world.guest.tail = index;
+    // SAFETY: the test's own ring.
+    unsafe {
+        (*world.tender.ring).guest.ent_tail = index;
+        (*world.tender.ring).host.ent_head = index;
+    }
+    for number in 0..3 * SEND_BUFFERS {
+        world.send(1, &frame(number)).unwrap();
+    }
+    world.guest.drain(&mut world.tender);
+    assert_eq!(world.tender.sent.len(), 3 * SEND_BUFFERS);
+}
+
+#[test]
 fn an_idle_ring_is_one_that_sleeps_and_has_nothing_to_do() {
     let mut sleeping = world(true);
     assert!(sleeping.guest.is_idle());

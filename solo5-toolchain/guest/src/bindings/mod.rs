@@ -2,10 +2,10 @@
 //!
 //! A target is a module with these items, reached as `crate::platform`:
 //!
-//! - `write_console`, `exit`, `set_thread_pointer`: what output, the end, and thread-local storage
-//!   come down to
-//! - `ABI_NOTE`, `BootInfo` and `start`: what the tender needs to know, what it leaves, and what to
-//!   do with it before the application runs
+//! - `write_console`, `set_thread_pointer`: what output and thread-local storage come down to
+//! - `exit` and `abandon`: the end that the application wants, and the one that nobody does
+//! - `ABI_NOTE`, `BootInfo`, `prepare` and `start`: what the tender needs to know, what it leaves,
+//!   and what to do with processor and devices before the application runs
 //!
 //! and with the functions of `solo5.h` that are not here: clocks, waiting, input and output.
 //!

@@ -60,7 +60,7 @@ extern "C" fn solo5_abort() -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn __stack_chk_fail() -> ! {
     write(b"Solo5: ABORT: Stack corruption detected\n");
-    platform::exit(EXIT_ABORT)
+    platform::abandon(EXIT_ABORT)
 }
 
 /// Panics are shown at every level.
@@ -71,5 +71,5 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         .map_or(("?", 0), |at| (at.file(), at.line()));
     let text = format_args!("Solo5: ABORT: {file}:{line}: {}\n", info.message());
     write(Line::new(text).as_bytes());
-    platform::exit(EXIT_ABORT)
+    platform::abandon(EXIT_ABORT)
 }

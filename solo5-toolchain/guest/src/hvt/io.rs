@@ -129,7 +129,8 @@ pub(super) unsafe fn start(ring_at: Option<u64>, heap_start: usize, heap_size: u
     used
 }
 
-/// Lets frames that were sent reach the tender before the end.
+/// Lets frames that were sent reach the tender before the end that the application wants. Not for
+/// traps and panics, which may come while the ring is in use.
 pub(super) fn finish() {
     // SAFETY: this reference ends here.
     let ring = unsafe { ring() };

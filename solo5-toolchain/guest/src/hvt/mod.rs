@@ -110,14 +110,22 @@ pub(crate) unsafe fn write_console(buf: *const u8, size: usize) {
     unsafe { call(Hypercall::Puts, &mut puts) };
 }
 
-/// Ends the machine.
+/// Ends the machine, as the application wants it.
 pub(crate) fn exit(status: i32) -> ! {
+    io::finish();
+    halt(status, ptr::null())
+}
+
+/// Ends the machine at once, because something is wrong, perhaps in the midst of these bindings.
+/// Devices are left as they are: the ring may be in use, and is not to be trusted.
+pub(crate) fn abandon(status: i32) -> ! {
     halt(status, ptr::null())
 }
 
 /// Ends the machine, with a cookie that is null or points to as many bytes as a cookie has.
+///
+/// Touches nothing but its own stack, so that a trap handler can call it.
 fn halt(exit_status: i32, cookie: *const u8) -> ! {
-    io::finish();
     let mut halt = Halt {
         cookie: cookie.expose_provenance() as u64,
         exit_status,

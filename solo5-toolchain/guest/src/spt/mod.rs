@@ -20,7 +20,7 @@ use solo5_abi::note::Abi1Note;
 use solo5_abi::spt::EINTR;
 
 pub(crate) use solo5_abi::boot::SptBootInfo as BootInfo;
-pub(crate) use syscall::exit_group as exit;
+pub(crate) use syscall::{exit_group as exit, exit_group as abandon};
 
 /// Says what tender the image is for.
 pub(crate) const ABI_NOTE: Abi1Note = Abi1Note::new(AbiTarget::Spt, SPT_ABI_VERSION);

@@ -12,13 +12,15 @@
 //! | 4 | execute an instruction: length, a byte; that many bytes; `rcx` and `rdx`, 4 bytes each |
 //! | 5 | write to a port of a handler: port, a byte; `rip` and `rsp`, 8 bytes each |
 //!
-//! What must hold: nothing outside guest memory is passed to the host, ever; what a guest does wrong
-//! is its fault, and ends it; the ring's counters of the tender are the tender's own.
+//! What must hold: nothing outside guest memory is passed to the host, ever, and nothing that the
+//! guest must not change is passed to be written to; what a guest does wrong is its fault, and ends it; the ring's counters of the tender are the tender's own.
 
 use std::cell::Cell;
 use std::mem::offset_of;
+use std::ops::Range;
 
 use kvm_bindings::kvm_regs;
+use solo5_abi::constants::LOAD_BASE;
 use solo5_abi::hvt::{PORT_BASE, RING_AREA, RING_ENTRIES, Ring};
 use solo5_tender::hvt::emulate::{Effect, emulate};
 use solo5_tender::hvt::host::{GuestBytes, Host, Outcome};
@@ -27,14 +29,24 @@ use solo5_tender::hvt::memory::{Ram, Size};
 use solo5_tender::hvt::monitor::{BASE, Frame, Monitor, PORT_EXCEPTION};
 use solo5_tender::hvt::paging::Layout;
 use solo5_tender::hvt::ring::HostRing;
+use solo5_tender::load::{GuestMemory, Protection};
 
 /// Bytes of guest memory; the ring is behind.
 const MEMORY: u64 = 2 << 20;
+/// What is loaded: code, constants, and data that the guest may write to.
+const TEXT: Range<u64> = LOAD_BASE..LOAD_BASE + 0x1000;
+const CONSTANTS: Range<u64> = TEXT.end..TEXT.end + 0x1000;
+const DATA: Range<u64> = CONSTANTS.end..CONSTANTS.end + 0x1000;
 /// Network devices have these indices.
-const NET: std::ops::Range<u64> = 1..3;
+const NET: Range<u64> = 1..3;
 /// The block device.
 const BLOCK: u64 = 3;
 const CAPACITY: u64 = 1 << 20;
+
+/// Whether a guest may write to all of this.
+fn is_writable(range: Range<u64>) -> bool {
+    range.start >= CONSTANTS.end && range.end <= MEMORY
+}
 
 /// A host that checks what it is asked for, and does what a device could do to the memory.
 struct World {
@@ -53,9 +65,17 @@ impl World {
         assert!(end as u64 <= MEMORY, "behind guest memory");
     }
 
+    /// Checks that the bytes are the guest's to write to.
+    fn check_room(&self, room: GuestBytes) {
+        self.check(room);
+        let start = (room.start.addr().get() - self.start) as u64;
+        let end = start + room.len as u64;
+        assert!(room.len == 0 || is_writable(start..end), "{start:#x}..{end:#x}");
+    }
+
     /// Writes as much as a device might.
     fn fill(&self, room: GuestBytes, len: usize) {
-        self.check(room);
+        self.check_room(room);
         let len = len.min(room.len);
         // SAFETY: checked to be guest memory, which is mapped.
         unsafe { room.start.write_bytes(0xa5, len) };
@@ -105,7 +125,7 @@ unsafe impl Host for World {
 
     fn net_read(&self, index: u64, room: GuestBytes) -> Result<usize, Outcome> {
         assert!(self.is_net(index));
-        self.check(room);
+        self.check_room(room);
         self.net_reads.set(self.net_reads.get() + 1);
         match self.frames.get().checked_sub(1) {
             Some(left) => {
@@ -203,7 +223,19 @@ impl From<Fault> for Ended {
 impl Guest {
     fn new() -> Self {
         let size = Size::new(MEMORY, true).expect("a size that there is");
-        let ram = Ram::new(size, false).expect("memory");
+        let mut ram = Ram::new(size, false).expect("memory");
+        for (pages, write, execute) in [
+            (TEXT, false, true),
+            (CONSTANTS, false, false),
+            (DATA, true, false),
+        ] {
+            let protection = Protection {
+                read: true,
+                write,
+                execute,
+            };
+            ram.protect(pages, protection).expect("memory");
+        }
         let ring = HostRing::new(&ram).expect("a ring");
         let world = World {
             start: ram.area().as_ptr().addr(),
@@ -249,7 +281,7 @@ impl Guest {
                 let gpa = u64::from(input.word()?);
                 for (address, byte) in (gpa..).zip(input.counted()?) {
                     let inside = self.ram.write(address, byte).is_ok();
-                    assert_eq!(inside, address < MEMORY);
+                    assert_eq!(inside, is_writable(address..address + 1));
                 }
                 Ok(())
             }

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{DATA, Elf, SPIN, halt, hypercall, store_quad};
+use common::{DATA, Elf, SPIN, TEXT, halt, hypercall, store_quad};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use process::{file, hvt};
@@ -193,6 +193,24 @@ fn disks_are_read_and_written_in_any_length_within_their_capacity() {
     .concat();
     assert_eq!(output.stdout, want);
     assert_eq!(fs::read(disk).unwrap()[100..108], *b"abcdefgh");
+}
+
+#[test]
+fn a_disk_is_not_read_into_code_whichever_ring_the_guest_is_in() {
+    if !has_kvm() {
+        return;
+    }
+    let code = [hypercall(5, &[1, 0, TEXT + 0x800, 8]), halt(0)].concat();
+    let storage = ManifestEntry::declare("storage", TYPE_BLOCK_BASIC);
+    let disk = file("into_code", &[0; 4096]);
+    let attach = format!("--block:storage={}", disk.display());
+    let elf = guest(&code, &[storage]);
+    for options in [&["--mem=2", &attach][..], &["--mem=2", &attach, "--ring0"]] {
+        let output = run("into_code_image", &elf, options, &[]);
+        assert_eq!(output.status.code(), Some(1), "{}", messages(&output));
+        let want = "solo5-hvt: Invalid guest access: gpa=0x100800, sz=8\n";
+        assert_eq!(messages(&output), want);
+    }
 }
 
 #[test]

@@ -60,6 +60,20 @@ int solo5_app_main(const struct solo5_start_info *info)
         __asm__ volatile("outl %0, %1" : : "a"(0), "Nd"((uint16_t)0x600));
     if (same(what, "pointer"))
         __asm__ volatile("outl %0, %1" : : "a"(0xfffffff8), "Nd"((uint16_t)0x502));
+    /* The tender's index in the ring, as no tender writes it, and then a trap. */
+    if (same(what, "ring-trap")) {
+        *(volatile uint32_t *)(info->heap_start + info->heap_size + 64) = 0x80000000;
+        *(volatile int *)0x400000000 = 1;
+    }
+    /* The tender must not write for us where we cannot write: the wall clock, and the result of poll. */
+    if (same(what, "clock-text"))
+        __asm__ volatile("outl %0, %1" : : "a"((uint32_t)(uintptr_t)solo5_app_main),
+                         "Nd"((uint16_t)0x501) : "memory");
+    if (same(what, "clock-rodata"))
+        __asm__ volatile("outl %0, %1" : : "a"((uint32_t)(uintptr_t)constant),
+                         "Nd"((uint16_t)0x501) : "memory");
+    if (same(what, "poll-boot-info"))
+        __asm__ volatile("outl %0, %1" : : "a"(0x10000), "Nd"((uint16_t)0x503) : "memory");
     if (same(what, "monitor"))
         *(volatile char *)0x100000000 = 1;
     if (same(what, "boot-info"))

@@ -353,7 +353,7 @@ exit $status
 
 /// A command in a network namespace of its own; `None`, with the reason printed, where that is not
 /// possible.
-fn in_namespace() -> Option<Command> {
+pub(crate) fn in_namespace() -> Option<Command> {
     const NAMESPACE: [&str; 3] = ["--user", "--map-root-user", "--net"];
     let mut probe = Command::new("unshare");
     probe.args(NAMESPACE);

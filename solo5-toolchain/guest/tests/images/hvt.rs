@@ -1,7 +1,8 @@
 //! What guests do under `solo5-hvt` only: traps, protection, and what a guest must not ask for
 //! (solo5-abi sections 8.4, 10.4, 13.2 and 15.3).
 
-use crate::support::{Guest, Image, Place, hvt_works, other_hvt_tender};
+use crate::both::in_namespace;
+use crate::support::{Guest, Image, Outcome, Place, hvt_works, other_hvt_tender};
 
 /// The guest that does what is forbidden, for this place; `None` where there is no KVM.
 fn fault(place: Place) -> Option<Image> {
@@ -70,6 +71,30 @@ fn traps_in_ring_0_are_reported_by_the_guest_and_end_it() {
 }
 
 #[test]
+fn a_trap_in_ring_0_ends_a_guest_whose_ring_is_broken() {
+    if other_hvt_tender() || !hvt_works() {
+        return;
+    }
+    let Some(mut namespace) = in_namespace() else {
+        return;
+    };
+    let guest = Guest {
+        devices: &[("service", "NET_BASIC")],
+        ..Guest::new("fault")
+    };
+    let image = guest.build_for(Place::Ring0);
+    let script = "ip tuntap add dev tap0 mode tap && ip link set dev tap0 up && \
+                  exec timeout 30 \"$@\"";
+    namespace.args(["bash", "-c", script, "bash"]);
+    namespace.arg(Place::Ring0.tender());
+    namespace.args(["--ring0", "--mem=2", "--net:service=tap0", "--"]);
+    namespace.arg(image.path());
+    namespace.args(["--solo5:quiet", "ring-trap"]);
+    let outcome = Outcome::of(&mut namespace);
+    outcome.failed(255, "trying\nSolo5: ABORT: Fatal trap\n");
+}
+
+#[test]
 fn code_and_constants_of_a_guest_in_ring_0_are_protected_by_the_host() {
     if other_hvt_tender() {
         return;
@@ -107,6 +132,24 @@ fn what_is_no_hypercall_ends_the_guest_and_blames_it() {
         let refused = outcome.messages.contains("Invalid guest port access")
             || outcome.messages.contains("trap: type=#GP ec=0x0 ");
         assert!(refused && outcome.status != 0, "{what}: {outcome:#?}");
+    }
+}
+
+#[test]
+fn the_tender_does_not_write_where_the_guest_must_not() {
+    if other_hvt_tender() {
+        return;
+    }
+    for place in [Place::Hvt, Place::Ring0] {
+        let Some(image) = fault(place) else {
+            return;
+        };
+        for what in ["clock-text", "clock-rodata", "poll-boot-info"] {
+            let outcome = image.run(&["--solo5:quiet", what]);
+            outcome.failed(1, "trying\n");
+            let refused = outcome.messages.contains("Invalid guest access: gpa=0x1");
+            assert!(refused, "{place:?} {what}: {outcome:#?}");
+        }
     }
 }
 

@@ -45,11 +45,17 @@ pub enum Next {
     },
 }
 
-/// Guest memory that a guest points to.
+/// Guest memory that a guest points to, for a device to read.
 fn guest_bytes(ram: &Ram, gpa: u64, len: u64) -> Result<GuestBytes, BadAccess> {
-    let start = ram.pointer(gpa, len)?;
+    let start = ram.readable(gpa, len)?;
     let len = usize::try_from(len).map_err(|_| BadAccess { gpa, len })?;
     Ok(GuestBytes { start, len })
+}
+
+/// Guest memory that a guest points to, for a device to write.
+fn guest_room(ram: &Ram, gpa: u64, len: u64) -> Result<GuestBytes, BadAccess> {
+    ram.writable(gpa, len)?;
+    guest_bytes(ram, gpa, len)
 }
 
 /// Makes the hypercall with this port, the argument of which is at `gpa`.
@@ -74,7 +80,7 @@ pub fn hypercall(ram: &Ram, host: &impl Host, port: u16, gpa: u32) -> Result<Nex
             host.console(guest_bytes(ram, puts.data, puts.len)?);
         }
         Hypercall::Poll => {
-            let poll: Poll = ram.read(gpa)?;
+            let poll: Poll = ram.read_in_out(gpa)?;
             let ready_set = host.poll(poll.timeout_nsecs);
             let ret = ready_set.count_ones().cast_signed();
             let poll = Poll {
@@ -88,7 +94,7 @@ pub fn hypercall(ram: &Ram, host: &impl Host, port: u16, gpa: u32) -> Result<Nex
             if !host.has_block() {
                 return Err(Fault::Call(number));
             }
-            let io: BlockIo = ram.read(gpa)?;
+            let io: BlockIo = ram.read_in_out(gpa)?;
             let ret = block(ram, host, call, &io)? as i32;
             ram.write(gpa, &BlockIo { ret, ..io })?;
         }
@@ -96,7 +102,7 @@ pub fn hypercall(ram: &Ram, host: &impl Host, port: u16, gpa: u32) -> Result<Nex
             if !host.has_net() {
                 return Err(Fault::Call(number));
             }
-            let io: NetIo = ram.read(gpa)?;
+            let io: NetIo = ram.read_in_out(gpa)?;
             ram.write(gpa, &net(ram, host, call, io)?)?;
         }
         Hypercall::Halt => {
@@ -104,7 +110,7 @@ pub fn hypercall(ram: &Ram, host: &impl Host, port: u16, gpa: u32) -> Result<Nex
             let trap = if halt.cookie == 0 {
                 None
             } else {
-                ram.pointer(halt.cookie, HALT_COOKIE_LEN as u64)?;
+                ram.readable(halt.cookie, HALT_COOKIE_LEN as u64)?;
                 Some(ram.read(halt.cookie)?)
             };
             return Ok(Next::Halt {
@@ -124,11 +130,12 @@ fn block(ram: &Ram, host: &impl Host, call: Hypercall, io: &BlockIo) -> Result<O
     if io.offset >= capacity || end.is_none_or(|end| end > capacity) {
         return Ok(Outcome::Invalid);
     }
-    let bytes = guest_bytes(ram, io.data, io.len)?;
     Ok(if call == Hypercall::BlockWrite {
-        host.block_write(io.handle, io.offset, bytes)
+        let data = guest_bytes(ram, io.data, io.len)?;
+        host.block_write(io.handle, io.offset, data)
     } else {
-        host.block_read(io.handle, io.offset, bytes)
+        let room = guest_room(ram, io.data, io.len)?;
+        host.block_read(io.handle, io.offset, room)
     })
 }
 
@@ -138,12 +145,13 @@ fn net(ram: &Ram, host: &impl Host, call: Hypercall, io: NetIo) -> Result<NetIo,
         let ret = Outcome::Invalid as i32;
         return Ok(NetIo { ret, ..io });
     }
-    let bytes = guest_bytes(ram, io.data, io.len)?;
     if call == Hypercall::NetWrite {
-        let ret = host.net_write(io.handle, bytes) as i32;
+        let frame = guest_bytes(ram, io.data, io.len)?;
+        let ret = host.net_write(io.handle, frame) as i32;
         return Ok(NetIo { ret, ..io });
     }
-    Ok(match host.net_read(io.handle, bytes) {
+    let room = guest_room(ram, io.data, io.len)?;
+    Ok(match host.net_read(io.handle, room) {
         Ok(len) => NetIo {
             len: len as u64,
             ret: Outcome::Ok as i32,

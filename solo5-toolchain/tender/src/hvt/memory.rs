@@ -6,11 +6,13 @@
 //! at is copied once and checked after the copy; what system calls work on is passed as a pointer.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
+use solo5_abi::constants::LOAD_BASE;
 use solo5_abi::hvt::{MEMORY_MAX, MEMORY_STEP, RING_AREA};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -126,7 +128,7 @@ impl Area {
         self.len
     }
 
-    /// Whether it has no bytes, which it has.
+    /// Whether it has no bytes, which never is so.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
@@ -206,14 +208,14 @@ impl Ram {
         there.then(|| unsafe { self.area.start.add(offset) })
     }
 
-    /// Where `len` bytes of guest memory are, for a system call to work on.
+    /// Where `len` bytes of guest memory are, for a system call to read.
     ///
     /// Nothing may be assumed about the bytes, at any time.
     ///
     /// # Errors
     ///
     /// They are not all guest memory.
-    pub fn pointer(&self, gpa: u64, len: u64) -> Result<NonNull<u8>, BadAccess> {
+    pub fn readable(&self, gpa: u64, len: u64) -> Result<NonNull<u8>, BadAccess> {
         let bad = BadAccess { gpa, len };
         let end = gpa.checked_add(len).ok_or(bad)?;
         if gpa >= self.size.guest || end > self.size.guest {
@@ -224,16 +226,57 @@ impl Ram {
         Ok(unsafe { self.area.start.add(offset) })
     }
 
+    /// Where `len` bytes of guest memory are, for a system call to write.
+    ///
+    /// What the guest's page tables or the host's keep the guest from writing it cannot have written
+    /// by the tender either: code and constants stay as they were loaded.
+    ///
+    /// # Errors
+    ///
+    /// They are not all guest memory, or some of them are below the image (boot information, and
+    /// the tables of a guest in ring 0), or in a segment that is not writable.
+    pub fn writable(&self, gpa: u64, len: u64) -> Result<NonNull<u8>, BadAccess> {
+        let place = self.readable(gpa, len)?;
+        if len == 0 || self.is_writable(gpa..gpa + len) {
+            Ok(place)
+        } else {
+            Err(BadAccess { gpa, len })
+        }
+    }
+
+    /// Whether the guest may write to every byte of this part of its memory.
+    fn is_writable(&self, range: Range<u64>) -> bool {
+        let first = self
+            .segments
+            .partition_point(|(pages, _)| pages.end <= range.start);
+        let mut touched = self.segments[first..]
+            .iter()
+            .take_while(|(pages, _)| pages.start < range.end);
+        range.start >= LOAD_BASE && touched.all(|(_, protection)| protection.write)
+    }
+
     /// A copy of what the guest has there.
     ///
     /// # Errors
     ///
     /// It is not guest memory.
     pub fn read<T: FromBytes>(&self, gpa: u64) -> Result<T, BadAccess> {
-        let from = self.pointer(gpa, size_of::<T>() as u64)?;
-        // SAFETY: the bytes are mapped, and any bytes are a `T`. The guest's only processor is
-        // stopped while the tender looks.
-        Ok(unsafe { from.cast::<T>().read_unaligned() })
+        let from = self.readable(gpa, size_of::<T>() as u64)?;
+        let mut value = MaybeUninit::<T>::uninit();
+        // SAFETY: `readable` vouches for this many bytes, and the value has room for them.
+        unsafe { copy_once(from, value.as_mut_ptr().cast(), size_of::<T>()) };
+        // SAFETY: every byte was written, and any bytes are a `T`.
+        Ok(unsafe { value.assume_init() })
+    }
+
+    /// [`read`](Self::read), of an argument that results will be written to.
+    ///
+    /// # Errors
+    ///
+    /// It is not guest memory, or none that [`write`](Self::write) takes.
+    pub fn read_in_out<T: FromBytes>(&self, gpa: u64) -> Result<T, BadAccess> {
+        self.writable(gpa, size_of::<T>() as u64)?;
+        self.read(gpa)
     }
 
     /// A copy of up to `len` bytes of what the guest has there; fewer at the end of its memory.
@@ -241,11 +284,9 @@ impl Ram {
     pub fn peek(&self, gpa: u64, len: u64) -> Vec<u8> {
         let len = len.min(self.size.guest.saturating_sub(gpa));
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-        if let Ok(from) = self.pointer(gpa, len) {
-            // SAFETY: `pointer` vouches for this many bytes.
-            unsafe {
-                from.copy_to_nonoverlapping(NonNull::from(&mut bytes[..]).cast(), bytes.len())
-            };
+        if let Ok(from) = self.readable(gpa, len) {
+            // SAFETY: `readable` vouches for this many bytes, and so many are in the vector.
+            unsafe { copy_once(from, bytes.as_mut_ptr(), bytes.len()) };
         }
         bytes
     }
@@ -254,13 +295,37 @@ impl Ram {
     ///
     /// # Errors
     ///
-    /// It is not guest memory.
+    /// It is not guest memory, or the guest itself could not write to it.
     pub fn write<T: IntoBytes + Immutable>(&self, gpa: u64, value: &T) -> Result<(), BadAccess> {
-        let bytes = value.as_bytes();
-        let to = self.pointer(gpa, bytes.len() as u64)?;
-        // SAFETY: `pointer` vouches for this many bytes.
-        unsafe { to.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) };
+        self.writable(gpa, size_of_val(value) as u64)?;
+        self.provide(gpa, value.as_bytes())
+    }
+
+    /// Puts what the tender itself has for the guest into its memory: where the guest cannot write,
+    /// too, unless the host protects it.
+    pub(super) fn provide(&self, gpa: u64, bytes: &[u8]) -> Result<(), BadAccess> {
+        let to = self.readable(gpa, bytes.len() as u64)?;
+        for (at, &byte) in bytes.iter().enumerate() {
+            // SAFETY: `readable` vouches for this many bytes. Others may write there too.
+            unsafe { to.add(at).write_volatile(byte) };
+        }
         Ok(())
+    }
+}
+
+/// Copies guest memory, each byte once.
+///
+/// The guest's processor is stopped while the tender looks, but the thread of the network ring has
+/// the host's kernel write wherever the guest said. So the reads are volatile, which keeps the
+/// compiler from reading a second time what was checked.
+///
+/// # Safety
+///
+/// `from` is mapped for `len` bytes, and `to` is the caller's and has room for them.
+unsafe fn copy_once(from: NonNull<u8>, to: *mut u8, len: usize) {
+    for at in 0..len {
+        // SAFETY: the caller vouches for both.
+        unsafe { to.add(at).write(from.add(at).read_volatile()) };
     }
 }
 
@@ -282,7 +347,7 @@ impl GuestMemory for Ram {
         let invalid = |_| io::Error::from_raw_os_error(libc::EINVAL);
         if self.protect_host && !protection.write {
             let len = usize::try_from(range.end - range.start).map_err(invalid)?;
-            let start = self.pointer(range.start, range.end - range.start);
+            let start = self.readable(range.start, range.end - range.start);
             let start = start.map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
             // SAFETY: inside the area, in which no Rust object lives.
             unsafe { mprotect(start.cast(), len, ProtFlags::PROT_READ) }?;
@@ -324,9 +389,9 @@ mod tests {
     fn only_guest_memory_is_reached() {
         let ram = ram();
         let end = 2 * MIB;
-        assert!(ram.pointer(0, end).is_ok());
-        assert!(ram.pointer(end - 8, 8).is_ok());
-        assert!(ram.pointer(0, 0).is_ok());
+        assert!(ram.readable(0, end).is_ok());
+        assert!(ram.readable(end - 8, 8).is_ok());
+        assert!(ram.readable(0, 0).is_ok());
         for (gpa, len) in [
             (end, 0),
             (end - 8, 9),
@@ -336,7 +401,7 @@ mod tests {
             (8, u64::MAX - 7),
             (u64::MAX, u64::MAX),
         ] {
-            assert_eq!(ram.pointer(gpa, len), Err(BadAccess { gpa, len }));
+            assert_eq!(ram.readable(gpa, len), Err(BadAccess { gpa, len }));
         }
         assert_eq!(
             BadAccess { gpa: 0x20, len: 3 }.to_string(),
@@ -345,11 +410,60 @@ mod tests {
     }
 
     #[test]
+    fn what_the_guest_cannot_write_is_not_written_for_it() {
+        let mut ram = ram();
+        let protection = |write| Protection {
+            read: true,
+            write,
+            execute: !write,
+        };
+        ram.protect(0x10_0000..0x10_2000, protection(false))
+            .unwrap();
+        ram.protect(0x10_3000..0x10_4000, protection(true)).unwrap();
+        ram.protect(0x10_4000..0x10_5000, protection(false))
+            .unwrap();
+        for (gpa, len) in [
+            (0, 8),
+            (0x2000, 8),
+            (0x1_0000, 8),
+            (0xf_ffff, 1),
+            (0xf_fff8, 0x20_0000 - 0xf_fff8),
+            (0x10_0000, 1),
+            (0x10_1fff, 1),
+            (0x10_1ff9, 8),
+            (0x10_1fff, 0x1000),
+            (0x10_3ff9, 8),
+            (0x10_2000, 0x2001),
+            (0x10_4fff, 0x1000),
+        ] {
+            assert_eq!(ram.writable(gpa, len), Err(BadAccess { gpa, len }));
+            assert!(ram.readable(gpa, len).is_ok());
+        }
+        assert!(ram.write(0x10_1ff9, &0u64).is_err());
+        assert!(ram.read_in_out::<u64>(0x10_1ff9).is_err());
+        assert_eq!(ram.read::<u64>(0x10_1ff9), Ok(0));
+        for (gpa, len) in [
+            (0x10_2000, 0x2000),
+            (0x10_2000, 8),
+            (0x10_3ff8, 8),
+            (0x10_5000, 0x20_0000 - 0x10_5000),
+            // Nothing is written.
+            (0, 0),
+            (0x10_0000, 0),
+        ] {
+            assert!(ram.writable(gpa, len).is_ok(), "{gpa:#x} {len:#x}");
+        }
+        assert!(ram.writable(2 * MIB - 8, 9).is_err());
+    }
+
+    #[test]
     fn values_are_copied_whatever_their_alignment() {
         let ram = ram();
-        ram.write(0x1001, &0x0102_0304_0506_0708u64).unwrap();
-        assert_eq!(ram.read::<u64>(0x1001), Ok(0x0102_0304_0506_0708));
-        assert_eq!(ram.peek(0x1001, 2), [8, 7]);
+        ram.write(0x10_1001, &0x0102_0304_0506_0708u64).unwrap();
+        assert_eq!(ram.read::<u64>(0x10_1001), Ok(0x0102_0304_0506_0708));
+        assert_eq!(ram.peek(0x10_1001, 2), [8, 7]);
+        ram.provide(0x1_0001, &[1, 2]).unwrap();
+        assert_eq!(ram.read::<[u8; 3]>(0x1_0000), Ok([0, 1, 2]));
         assert_eq!(ram.peek(2 * MIB - 1, 8), [0]);
         assert!(ram.peek(2 * MIB, 8).is_empty() && ram.peek(u64::MAX, 8).is_empty());
         assert!(ram.read::<u64>(2 * MIB - 7).is_err());

@@ -134,7 +134,7 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
         && extensions.answer >= LOAD_BASE
     {
         // Into the guest's own image, or not at all.
-        let _ = ram.write(extensions.answer, &FEATURE_RING3);
+        let _ = ram.provide(extensions.answer, &FEATURE_RING3.to_le_bytes());
     }
     let boot_end = boot_places(&attached.manifest, &cmdline)?.end;
     prepare_ring0(&mut ram, &settings)?;
@@ -196,10 +196,7 @@ fn write_boot_info(
     cmdline: &[u8],
 ) -> Result<(), Error> {
     let bytes = boot::bytes(boot, manifest, cmdline);
-    for (address, byte) in (BOOT_INFO..).zip(&bytes) {
-        ram.write(address, byte).map_err(|_| Error::BootInfo)?;
-    }
-    Ok(())
+    ram.provide(BOOT_INFO, &bytes).map_err(|_| Error::BootInfo)
 }
 
 /// Puts descriptors and page tables of a guest in ring 0 into its memory.

@@ -150,10 +150,17 @@ impl HostRing {
         Ok(())
     }
 
+    /// The guest memory of an entry, for a device to read.
     fn bytes(ram: &Ram, entry: &Submission) -> Result<GuestBytes, Fault> {
-        let start = ram.pointer(entry.data, entry.len.into())?;
+        let start = ram.readable(entry.data, entry.len.into())?;
         let len = entry.len as usize;
         Ok(GuestBytes { start, len })
+    }
+
+    /// The guest memory of an entry, for a device to write.
+    fn room(ram: &Ram, entry: &Submission) -> Result<GuestBytes, Fault> {
+        ram.writable(entry.data, entry.len.into())?;
+        Self::bytes(ram, entry)
     }
 
     /// Receives a frame: its length, or why there is none.
@@ -167,12 +174,12 @@ impl HostRing {
         if !host.is_net(handle) {
             return Ok(Err(Outcome::Invalid));
         }
-        let bytes = Self::bytes(ram, entry)?;
+        let room = Self::room(ram, entry)?;
         let bit = 1u64.checked_shl(entry.handle).unwrap_or(0);
         if *empty & bit != 0 {
             return Ok(Err(Outcome::Again));
         }
-        let result = host.net_read(handle, bytes);
+        let result = host.net_read(handle, room);
         if result == Err(Outcome::Again) {
             *empty |= bit;
         }

@@ -23,7 +23,7 @@ use kvm_bindings::kvm_regs;
 use solo5_abi::constants::LOAD_BASE;
 use solo5_abi::hvt::{PORT_BASE, RING_AREA, RING_ENTRIES, Ring};
 use solo5_tender::hvt::emulate::{Effect, emulate};
-use solo5_tender::hvt::host::{GuestBytes, Host, Outcome};
+use solo5_tender::hvt::host::{GuestBytes, Host, HostFailure, Outcome};
 use solo5_tender::hvt::hypercall::{Fault, Next, hypercall};
 use solo5_tender::hvt::memory::{Ram, Size};
 use solo5_tender::hvt::monitor::{BASE, Frame, Monitor, PORT_EXCEPTION};
@@ -70,7 +70,10 @@ impl World {
         self.check(room);
         let start = (room.start.addr().get() - self.start) as u64;
         let end = start + room.len as u64;
-        assert!(room.len == 0 || is_writable(start..end), "{start:#x}..{end:#x}");
+        assert!(
+            room.len == 0 || is_writable(start..end),
+            "{start:#x}..{end:#x}"
+        );
     }
 
     /// Writes as much as a device might.
@@ -101,8 +104,17 @@ unsafe impl Host for World {
         1
     }
 
-    fn poll(&self, _timeout: u64) -> u64 {
-        2
+    fn poll(&self, timeout: u64) -> Result<u64, HostFailure> {
+        // Other hosts than ours fail, too.
+        let failure = HostFailure {
+            what: "poll",
+            errno: 12,
+        };
+        if timeout == u64::MAX {
+            Err(failure)
+        } else {
+            Ok(2)
+        }
     }
 
     fn has_net(&self) -> bool {
@@ -273,7 +285,7 @@ impl Guest {
                 let gpa = input.word()?;
                 match hypercall(&self.ram, &self.world, port, gpa) {
                     Ok(Next::Continue) => Ok(()),
-                    Ok(Next::Halt { .. }) => Err(Ended),
+                    Ok(Next::Halt { .. } | Next::Failed(_)) => Err(Ended),
                     Err(fault) => Err(fault.into()),
                 }
             }

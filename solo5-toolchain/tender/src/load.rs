@@ -198,6 +198,17 @@ fn place(
     })
 }
 
+impl<S> Image<S> {
+    /// The end of the highest segment in memory, those without bytes in the file included.
+    #[must_use]
+    pub fn memory_end(&self) -> u64 {
+        let load = self.segments.iter().filter(|s| s.p_type == PT_LOAD);
+        load.map(|s| s.p_vaddr.saturating_add(s.p_memsz))
+            .max()
+            .unwrap_or(0)
+    }
+}
+
 impl<S: ImageSource> Image<S> {
     /// Copies every segment that has bytes in the file to its place and protects it.
     ///

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{DATA, Elf, SPIN, TEXT, halt, hypercall, store_quad};
+use common::{DATA, Elf, SPIN, TEXT, halt, header, hypercall, store_quad};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use process::{file, hvt};
@@ -210,6 +210,33 @@ fn a_disk_is_not_read_into_code_whichever_ring_the_guest_is_in() {
         assert_eq!(output.status.code(), Some(1), "{}", messages(&output));
         let want = "solo5-hvt: Invalid guest access: gpa=0x100800, sz=8\n";
         assert_eq!(messages(&output), want);
+    }
+}
+
+#[test]
+fn a_page_below_the_stack_is_below_no_part_of_the_image_and_not_in_ring_0() {
+    let elf = guest(&halt(0), &[]);
+    let output = run(
+        "stack_ring0",
+        &elf,
+        &["--mem=2", "--ring0", "--stack=64"],
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(messages(&output).contains("--stack cannot be had with --ring0"));
+    if !has_kvm() {
+        return;
+    }
+    // What has no bytes in the file is a part of the image as well.
+    let end = 2 * MIB - 64 * 1024 - 4096;
+    for (bss_end, status) in [(end, 0), (end + 1, 1)] {
+        let elf = guest(&halt(0), &[]).with(header::BSS, |bss| {
+            bss.p_memsz = bss_end - bss.p_vaddr;
+        });
+        let output = run("stack_bss", &elf, &["--mem=2", "--stack=64"], &[]);
+        assert_eq!(output.status.code(), Some(status), "{}", messages(&output));
+        let refused = messages(&output).contains("leaves no memory for anything else");
+        assert_eq!(refused, status == 1);
     }
 }
 

@@ -1,5 +1,5 @@
-//! What a guest is told about the processor: what a program in a virtual machine with one processor
-//! and no devices can use.
+//! What a guest in ring 3 is told about the processor: what a program in a virtual machine with one processor
+//! and no devices can use. A guest in ring 0 is told everything that KVM supports.
 
 use kvm_bindings::{CpuId, kvm_cpuid_entry2};
 
@@ -35,14 +35,18 @@ const FEATURES_EDX: u32 = 1
     | 1 << 25
     | 1 << 26;
 
-/// Leaf 7, EBX: everything but the deprecation of FPU selectors' opposite numbers: SGX, TSX,
-/// monitoring and tracing.
+/// The leaf that names the hypervisor.
+const HYPERVISOR: u32 = 0x4000_0000;
+
+/// Removed from leaf 7, EBX: SGX, TSX (HLE and RTM), and monitoring, allocation and tracing of
+/// resources.
 const EXTENDED_EBX_REMOVED: u32 = 1 << 2 | 1 << 4 | 1 << 11 | 1 << 12 | 1 << 15 | 1 << 25;
 
-/// Leaf 7, ECX: protection keys for the system, WAITPKG, shadow stacks, LA57, RDPID, SGX.
+/// Removed from leaf 7, ECX: protection keys (PKU, OSPKE, PKS), WAITPKG, shadow stacks, LA57, and SGX
+/// launch control.
 const EXTENDED_ECX_REMOVED: u32 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 16 | 1 << 30 | 1 << 31;
 
-/// Leaf 0x80000001, ECX: SVM, and what belongs to performance counters.
+/// Removed from leaf 0x80000001, ECX: SVM, and what belongs to performance counters.
 const AMD_ECX_REMOVED: u32 = 1 << 2 | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 23 | 1 << 24 | 1 << 28;
 
 /// Leaf 1 without what names a processor among several.
@@ -56,8 +60,8 @@ fn first(mut entry: kvm_cpuid_entry2) -> kvm_cpuid_entry2 {
 
 /// The part of `supported` that is of use to a guest.
 ///
-/// Kept are the leaves about the maker, features, caches, the extended state and the counter's
-/// frequency. Dropped are power management, performance counters, tracing, topology, nested
+/// Kept are the leaves about the maker, features, caches, the extended state, the counter's
+/// frequency and the name of the hypervisor. Dropped are power management, performance counters, tracing, topology, nested
 /// virtualisation and what hypervisors offer to kernels.
 #[must_use]
 pub fn for_guest(supported: &[kvm_cpuid_entry2]) -> Vec<kvm_cpuid_entry2> {
@@ -72,6 +76,11 @@ pub fn for_guest(supported: &[kvm_cpuid_entry2]) -> Vec<kvm_cpuid_entry2> {
             },
             0x8000_0001 => kvm_cpuid_entry2 {
                 ecx: entry.ecx & !AMD_ECX_REMOVED,
+                ..entry
+            },
+            // Who the hypervisor is, and that it has no more to say.
+            HYPERVISOR => kvm_cpuid_entry2 {
+                eax: HYPERVISOR,
                 ..entry
             },
             0x8000_0000 | 0x8000_0002..=0x8000_0008 => entry,
@@ -123,7 +132,8 @@ mod tests {
         ];
         let kept = for_guest(&all.map(entry));
         let functions: Vec<_> = kept.iter().map(|entry| entry.function).collect();
-        assert_eq!(functions, [0, 1, 4, 7, 0xd, 0x15, 0x8000_0001]);
+        assert_eq!(functions, [0, 1, 4, 7, 0xd, 0x15, 0x4000_0000, 0x8000_0001]);
+        assert_eq!((kept[6].eax, kept[6].ebx), (0x4000_0000, u32::MAX));
         let first = kept[1];
         for (register, bit) in [
             (first.ecx, 5),
@@ -143,6 +153,6 @@ mod tests {
         assert_ne!(kept[3].ebx & 1 << 5, 0, "AVX2");
         assert_ne!(kept[3].ebx & 1 << 18, 0, "RDSEED");
         assert_eq!(kept[3].ebx & 1 << 2, 0, "SGX");
-        assert_eq!(kept[6].ecx & 1 << 2, 0, "SVM");
+        assert_eq!(kept[7].ecx & 1 << 2, 0, "SVM");
     }
 }

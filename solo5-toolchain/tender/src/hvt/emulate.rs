@@ -54,7 +54,8 @@ pub fn emulate(
         // So are segments, which are flat before and after.
         Mnemonic::Mov if is_data_segment(&instruction) => Effect::None,
         Mnemonic::Retf if instruction.code() == iced_x86::Code::Retfq => {
-            next.rip = stack(frame.rsp)?;
+            // The processor would not return there: its own fault would follow, in ring 0.
+            next.rip = stack(frame.rsp).filter(|&address| is_canonical(address))?;
             next.rsp = frame.rsp.wrapping_add(16);
             Effect::None
         }
@@ -199,6 +200,18 @@ mod tests {
             None
         );
         assert_eq!(frame, Frame { rsp: 0, ..FRAME });
+        for (target, taken) in [
+            (1 << 47, false),
+            (u64::MAX >> 1, false),
+            (0xffff_7fff_ffff_ffff, false),
+            ((1 << 47) - 1, true),
+            (0xffff_8000_0000_0000, true),
+        ] {
+            let mut frame = FRAME;
+            let effect = emulate(&[0x48, 0xcb], &REGISTERS, &mut frame, |_| Some(target));
+            assert_eq!(effect.is_some(), taken, "{target:#x}");
+            assert_eq!(frame.rip, if taken { target } else { FRAME.rip });
+        }
     }
 
     #[test]

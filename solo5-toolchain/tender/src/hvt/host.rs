@@ -8,9 +8,12 @@ use std::io;
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
+
+use thiserror::Error;
 
 use crate::devices::{Attached, BlockDevice, NetDevice};
+use crate::errno::Strerror;
 
 /// Bytes of guest memory, for the host's kernel to read or write.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,16 @@ pub enum Outcome {
     Unspecified = 3,
 }
 
+/// The host did not do what it has to do for any guest. Nobody can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{what} failed: {}", Strerror(&io::Error::from_raw_os_error(*.errno)))]
+pub struct HostFailure {
+    /// What was tried.
+    pub what: &'static str,
+    /// What the host says.
+    pub errno: i32,
+}
+
 /// A guest's surroundings. Devices are known by their index in the manifest.
 ///
 /// # Safety
@@ -48,8 +61,12 @@ pub unsafe trait Host {
     fn walltime(&self) -> u64;
 
     /// Waits until a network device has input or so many nanoseconds have passed. Bit `n` of the
-    /// result stands for the device with index `n`.
-    fn poll(&self, timeout: u64) -> u64;
+    /// result stands for the device with index `n`. A signal does not end the wait.
+    ///
+    /// # Errors
+    ///
+    /// The host cannot wait.
+    fn poll(&self, timeout: u64) -> Result<u64, HostFailure>;
 
     /// Whether the guest has network devices.
     fn has_net(&self) -> bool;
@@ -100,26 +117,29 @@ fn uninterrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
     }
 }
 
-/// Waits for events on descriptors, at most so many nanoseconds.
-fn wait(fds: &mut [libc::pollfd], timeout: u64) -> io::Result<usize> {
-    const SECOND: u64 = 1_000_000_000;
-    let limit = libc::timespec {
-        // Below 2^64 / 10^9, and below 10^9.
-        tv_sec: (timeout / SECOND).cast_signed(),
-        tv_nsec: (timeout % SECOND).cast_signed(),
-    };
-    let result = {
+/// Waits for events on descriptors until a time has come, or for ever. 0 when it has.
+fn wait(fds: &mut [libc::pollfd], until: Option<Instant>) -> io::Result<usize> {
+    uninterrupted(|| {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let limit = left.map(|left| libc::timespec {
+            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: the kernel reads and writes these descriptors and reads the limit.
-        unsafe {
-            libc::ppoll(
-                fds.as_mut_ptr(),
-                fds.len() as u64,
-                &raw const limit,
-                std::ptr::null(),
-            )
-        }
-    };
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+        let count =
+            unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as u64, limit, std::ptr::null()) };
+        count as isize
+    })
+}
+
+/// Whether a network device that has nothing but an error to report will never have input again.
+///
+/// Reading no bytes takes nothing from a TAP's queue, and fails if its interface is gone.
+fn is_dead(fd: RawFd) -> bool {
+    // SAFETY: the kernel writes nothing.
+    let nothing = || unsafe { libc::read(fd, std::ptr::null_mut(), 0) };
+    uninterrupted(nothing).is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
 }
 
 impl Linux {
@@ -184,8 +204,8 @@ impl Linux {
 // SAFETY: system calls get the pointer and the length as they are.
 unsafe impl Host for Linux {
     fn console(&self, text: GuestBytes) {
-        /// How long the reader of a full pipe is waited for, in nanoseconds.
-        const PATIENCE: u64 = 1_000_000_000;
+        /// How long the reader of a full pipe is waited for.
+        const PATIENCE: Duration = Duration::from_secs(1);
         let mut done = 0;
         while done < text.len {
             let from = text.start.as_ptr().wrapping_add(done);
@@ -199,7 +219,8 @@ unsafe impl Host for Linux {
                         events: libc::POLLOUT,
                         revents: 0,
                     }];
-                    if wait(&mut pipe, PATIENCE).is_ok_and(|ready| ready == 0) {
+                    let ready = wait(&mut pipe, Some(Instant::now() + PATIENCE));
+                    if !ready.is_ok_and(|ready| ready > 0) {
                         return;
                     }
                 }
@@ -213,8 +234,9 @@ unsafe impl Host for Linux {
         now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    fn poll(&self, timeout: u64) -> u64 {
+    fn poll(&self, timeout: u64) -> Result<u64, HostFailure> {
         const NEVER: RawFd = -1;
+        let until = Instant::now().checked_add(Duration::from_nanos(timeout));
         let dead = self.dead.load(Ordering::Relaxed);
         let mut fds: Vec<_> = self
             .net
@@ -229,21 +251,28 @@ unsafe impl Host for Linux {
                 revents: 0,
             })
             .collect();
-        match wait(&mut fds, timeout) {
-            Ok(_) => {}
-            // Early is allowed.
-            Err(_) => return 0,
-        }
-        let mut ready = 0;
-        for (device, fd) in self.net.iter().zip(&fds) {
-            if fd.revents & libc::POLLIN != 0 {
-                ready |= 1 << device.index;
-            } else if fd.revents != 0 {
-                // The interface is gone. It would end every wait at once, for nothing.
-                self.dead.fetch_or(1 << device.index, Ordering::Relaxed);
+        loop {
+            let count = wait(&mut fds, until).map_err(|error| HostFailure {
+                what: "Waiting for network devices",
+                errno: error.raw_os_error().unwrap_or(0),
+            })?;
+            let mut ready = 0;
+            for (device, fd) in self.net.iter().zip(&mut fds) {
+                if fd.revents & libc::POLLIN != 0 {
+                    ready |= 1 << device.index;
+                } else if fd.revents != 0 {
+                    // It would end this wait at once, again and again, for nothing. If the
+                    // interface is gone it would do so with every wait to come.
+                    if is_dead(fd.fd) {
+                        self.dead.fetch_or(1 << device.index, Ordering::Relaxed);
+                    }
+                    fd.fd = NEVER;
+                }
+            }
+            if ready != 0 || count == 0 {
+                return Ok(ready);
             }
         }
-        ready
     }
 
     fn has_net(&self) -> bool {
@@ -298,5 +327,77 @@ unsafe impl Host for Linux {
             // SAFETY: guest memory, which the kernel writes.
             unsafe { libc::pread(fd, to.cast(), len, at) }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::thread::JoinHandleExt;
+
+    use nix::fcntl::{OFlag, open};
+    use nix::sys::pthread::pthread_kill;
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+    use nix::sys::stat::Mode;
+    use nix::unistd::{mkfifo, write};
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    fn host(fds: &[RawFd]) -> Linux {
+        let net = fds.iter().enumerate();
+        let net = net.map(|(index, &fd)| NetDevice { index, fd }).collect();
+        Linux::new(&mut Attached {
+            manifest: Vec::new(),
+            net,
+            block: Vec::new(),
+        })
+    }
+
+    const WAIT: Duration = Duration::from_millis(300);
+
+    fn nanos(duration: Duration) -> u64 {
+        u64::try_from(duration.as_nanos()).unwrap()
+    }
+
+    #[test]
+    fn a_signal_does_not_end_a_wait() {
+        extern "C" fn nothing(_: libc::c_int) {}
+        let action = SigHandler::Handler(nothing);
+        let action = SigAction::new(action, SaFlags::empty(), SigSet::empty());
+        // SAFETY: the handler does nothing.
+        unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
+        let start = Instant::now();
+        let waiting = std::thread::spawn(|| host(&[]).poll(nanos(WAIT)));
+        while start.elapsed() < WAIT / 2 {
+            pthread_kill(waiting.as_pthread_t(), Signal::SIGUSR1).unwrap();
+            std::thread::sleep(WAIT / 20);
+        }
+        assert_eq!(waiting.join().unwrap(), Ok(0));
+        assert!(start.elapsed() >= WAIT);
+    }
+
+    #[test]
+    fn a_device_with_an_error_is_waited_for_again_unless_it_cannot_be_read() {
+        let path = std::env::temp_dir().join(format!("host-test-{}", std::process::id()));
+        mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let open = |flags| open(&path, flags | OFlag::O_NONBLOCK, Mode::empty()).unwrap();
+        let reader = open(OFlag::O_RDONLY);
+        drop(open(OFlag::O_WRONLY));
+        // Nobody is at the other end: the wait takes its time, and does not spin.
+        let host = host(&[reader.as_raw_fd()]);
+        let start = Instant::now();
+        assert_eq!(host.poll(nanos(WAIT)), Ok(0));
+        assert!(start.elapsed() >= WAIT);
+        // Now there is.
+        let writer = open(OFlag::O_WRONLY);
+        std::fs::remove_file(&path).unwrap();
+        write(&writer, b"frame").unwrap();
+        assert_eq!(host.poll(nanos(WAIT)), Ok(1));
+
+        // The writing end cannot be read: not now, and not in future.
+        let gone = self::host(&[writer.as_raw_fd()]);
+        drop(reader);
+        assert_eq!(gone.poll(0), Ok(0));
+        assert_eq!(gone.dead.load(Ordering::Relaxed), 1);
     }
 }

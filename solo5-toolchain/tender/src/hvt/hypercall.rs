@@ -5,7 +5,7 @@ use solo5_abi::hvt::{
 };
 use thiserror::Error;
 
-use crate::hvt::host::{GuestBytes, Host, Outcome};
+use crate::hvt::host::{GuestBytes, Host, HostFailure, Outcome};
 use crate::hvt::memory::{BadAccess, Ram};
 
 /// What a guest did that it must not do. The guest is at fault, and ended.
@@ -43,6 +43,8 @@ pub enum Next {
         /// What its trap handler says, if it was that which ended it.
         trap: Option<TrapFrame>,
     },
+    /// Not at all: the host cannot do what it asks for.
+    Failed(HostFailure),
 }
 
 /// Guest memory that a guest points to, for a device to read.
@@ -81,7 +83,10 @@ pub fn hypercall(ram: &Ram, host: &impl Host, port: u16, gpa: u32) -> Result<Nex
         }
         Hypercall::Poll => {
             let poll: Poll = ram.read_in_out(gpa)?;
-            let ready_set = host.poll(poll.timeout_nsecs);
+            let ready_set = match host.poll(poll.timeout_nsecs) {
+                Ok(ready_set) => ready_set,
+                Err(failure) => return Ok(Next::Failed(failure)),
+            };
             let ret = ready_set.count_ones().cast_signed();
             let poll = Poll {
                 ready_set,

@@ -9,8 +9,9 @@
 //!
 //! Guests start in ring 3. Page tables, descriptor tables and the map of ports are the tender's and
 //! out of the guest's reach, so that code stays as it was loaded, data is never executed, and the
-//! null page and the page below the stack are not there, whatever the guest does. Images that were
-//! made for ring 0 have the few instructions emulated that need it.
+//! null page is not there, whatever the guest does; with `--stack` neither is a page below the stack.
+//! Nor is the tender made to write where the guest cannot. Images that were made for ring 0 have the
+//! few instructions emulated that need it.
 
 pub mod core_dump;
 pub mod cpu;
@@ -33,7 +34,6 @@ use std::sync::Arc;
 use solo5_abi::constants::{AbiTarget, EXIT_ABORT, HVT_ABI_VERSION, LOAD_BASE};
 use solo5_abi::extension::FEATURE_RING3;
 use solo5_abi::hvt::{BOOT_INFO, FEATURE_RING, HvtBootInfo, TrapFrame};
-use solo5_abi::manifest::ManifestEntry;
 use thiserror::Error;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EventFd};
 
@@ -73,6 +73,8 @@ enum Error {
     Allocate(io::Error),
     #[error("Stack of {0} bytes leaves no memory for anything else")]
     Stack(u64),
+    #[error("--stack cannot be had with --ring0: page tables are the guest's there")]
+    StackInRing0,
     #[error(transparent)]
     Setup(#[from] SetupError),
     #[error("Could not write boot information")]
@@ -107,6 +109,9 @@ pub fn run(arguments: &[OsString]) -> i32 {
 fn start(program: &Program, job: Job) -> Result<i32, Error> {
     signals::handle(program.name()).map_err(Error::Signals)?;
     let settings = job.settings.clone();
+    if settings.ring0 && settings.stack != 0 {
+        return Err(Error::StackInRing0);
+    }
     let with_ring = settings.net_ring && job.devices.has_attached_net();
     let size = Size::new(settings.memory, with_ring)?;
     let base = Size::new(settings.memory, false)?.guest;
@@ -121,6 +126,7 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
     let cores = cores.map(CoreDirectory::open).transpose();
     let cores = cores.map_err(Error::CoreDirectory)?;
     let extensions = job.image.extensions();
+    let image_end = job.image.memory_end();
     let cmdline = job.command_line();
     let mut attached = job.devices.finish()?;
     drop(job.image);
@@ -136,14 +142,19 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
         // Into the guest's own image, or not at all.
         let _ = ram.provide(extensions.answer, &FEATURE_RING3.to_le_bytes());
     }
-    let boot_end = boot_places(&attached.manifest, &cmdline)?.end;
+    let places = boot::places(
+        BOOT_INFO,
+        size_of::<HvtBootInfo>(),
+        &attached.manifest,
+        &cmdline,
+    );
+    let places = places.ok_or(Error::BootInfo)?;
     prepare_ring0(&mut ram, &settings)?;
-    let monitor = monitor(&ram, boot_end, ring.is_some(), &settings)?;
+    let monitor = monitor(&ram, places.end, image_end, ring.is_some(), &settings)?;
     let ram = Arc::new(ram);
     let mut machine = Machine::new(loaded.entry, Arc::clone(&ram), monitor, Arc::clone(&host))?;
     let thread = ring.and_then(|ring| serve_ring(program, &machine, ring, &ram, &host));
 
-    let places = boot_places(&attached.manifest, &cmdline)?;
     let boot = HvtBootInfo {
         mem_size: size.guest,
         kernel_end: loaded.kernel_end,
@@ -158,7 +169,8 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
         // Of no use to the guest.
         entry.host_fd = 0;
     }
-    write_boot_info(&ram, &boot, &attached.manifest, &cmdline)?;
+    let boot = boot::bytes(&boot, &attached.manifest, &cmdline);
+    ram.provide(BOOT_INFO, &boot).map_err(|_| Error::BootInfo)?;
 
     let doorbells = thread.iter().flat_map(RingThread::descriptors).collect();
     let filter = sandbox::filter(&Resources {
@@ -184,21 +196,6 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
     Ok(status)
 }
 
-/// Where the parts of the boot information go.
-fn boot_places(manifest: &[ManifestEntry], cmdline: &[u8]) -> Result<boot::Places, Error> {
-    boot::places(BOOT_INFO, size_of::<HvtBootInfo>(), manifest, cmdline).ok_or(Error::BootInfo)
-}
-
-fn write_boot_info(
-    ram: &Ram,
-    boot: &HvtBootInfo,
-    manifest: &[ManifestEntry],
-    cmdline: &[u8],
-) -> Result<(), Error> {
-    let bytes = boot::bytes(boot, manifest, cmdline);
-    ram.provide(BOOT_INFO, &bytes).map_err(|_| Error::BootInfo)
-}
-
 /// Puts descriptors and page tables of a guest in ring 0 into its memory.
 fn prepare_ring0(ram: &mut Ram, settings: &Settings) -> Result<(), Error> {
     if !settings.ring0 {
@@ -217,6 +214,7 @@ fn prepare_ring0(ram: &mut Ram, settings: &Settings) -> Result<(), Error> {
 fn monitor(
     ram: &Ram,
     boot_end: u64,
+    image_end: u64,
     ring: bool,
     settings: &Settings,
 ) -> Result<Option<Monitor>, Error> {
@@ -230,7 +228,7 @@ fn monitor(
             let page = size
                 .checked_sub(stack)
                 .and_then(|top| top.checked_sub(solo5_abi::constants::PAGE_SIZE))
-                .filter(|&page| ram.segments().last().is_none_or(|(s, _)| page >= s.end));
+                .filter(|&page| page >= image_end);
             Some(page.ok_or(Error::Stack(stack))?)
         }
     };
@@ -253,12 +251,20 @@ fn serve_ring(
     host: &Arc<Linux>,
 ) -> Option<RingThread> {
     let name = program.name().to_owned();
-    let at_fault = move |fault| {
-        signals::end(&format!("{name}: {fault}\n"));
+    let broken = move |why| {
+        signals::end(&format!("{name}: {why}\n"));
     };
     let started = EventFd::new(EFD_CLOEXEC).and_then(|doorbell| {
-        machine.connect_doorbell(&doorbell)?;
-        RingThread::start(ring, Arc::clone(ram), Arc::clone(host), doorbell, at_fault)
+        let (ram, host) = (Arc::clone(ram), Arc::clone(host));
+        let thread = RingThread::start(ring, ram, host, doorbell, broken)?;
+        // Last, so that there is no port where there is no ring.
+        match machine.connect_doorbell(thread.doorbell()) {
+            Ok(()) => Ok(thread),
+            Err(error) => {
+                thread.stop();
+                Err(error)
+            }
+        }
     });
     match started {
         Ok(thread) => Some(thread),

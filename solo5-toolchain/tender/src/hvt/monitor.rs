@@ -87,6 +87,15 @@ pub struct Frame {
     pub ss: u64,
 }
 
+impl Frame {
+    /// Whether it is the guest's code that was interrupted, not the handlers'.
+    #[must_use]
+    pub const fn is_of_guest(&self) -> bool {
+        // Processors do not all say what they push beside the selector.
+        self.cs & 0xffff == selector::USER_CODE as u64
+    }
+}
+
 /// An exception of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exception {
@@ -310,6 +319,18 @@ mod tests {
         assert_eq!((exception.vector, exception.error_code), (14, 7));
         assert_eq!(exception.frame.rip, 0x10_1234);
         assert_eq!(exception.frame.ss, 0x1b);
+        assert!(exception.frame.is_of_guest());
+        // The handlers' code is not the guest's, nor is code that nobody has.
+        for cs in [selector::KERNEL_CODE.into(), 0, 0x20] {
+            assert!(
+                !Frame {
+                    cs,
+                    ..exception.frame
+                }
+                .is_of_guest(),
+                "{cs:#x}"
+            );
+        }
         let divide = BASE + HANDLERS as u64;
         let exception = monitor.exception(PORT_EXCEPTION, divide, rsp + 8).unwrap();
         assert_eq!((exception.vector, exception.error_code), (0, 0));

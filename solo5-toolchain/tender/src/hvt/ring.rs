@@ -16,9 +16,10 @@ use solo5_abi::hvt::{
     Completion, RING_ENTRIES, RING_NET_READ, RING_NET_WRITE, Ring, RingGuestLine, RingHostLine,
     Submission,
 };
+use thiserror::Error;
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::hvt::host::{GuestBytes, Host, Outcome};
+use crate::hvt::host::{GuestBytes, Host, HostFailure, Outcome};
 use crate::hvt::hypercall::Fault;
 use crate::hvt::memory::Ram;
 
@@ -183,9 +184,25 @@ impl HostRing {
         if result == Err(Outcome::Again) {
             *empty |= bit;
         }
-        // Never longer than `entry.len`.
-        Ok(result.map(|len| u32::try_from(len).unwrap_or(0)))
+        // Never longer than `entry.len`. In the ring there is one word for all that cannot be
+        // (solo5-abi section 12.5).
+        Ok(match result {
+            Ok(len) => Ok(u32::try_from(len).unwrap_or(0)),
+            Err(Outcome::Again) => Err(Outcome::Again),
+            Err(_) => Err(Outcome::Invalid),
+        })
     }
+}
+
+/// Why a ring is served no longer while its guest runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Broken {
+    /// The guest did what it must not.
+    #[error(transparent)]
+    Guest(#[from] Fault),
+    /// The doorbell cannot be waited for.
+    #[error(transparent)]
+    Host(#[from] HostFailure),
 }
 
 /// The thread that serves the ring.
@@ -199,8 +216,9 @@ pub struct RingThread {
 }
 
 impl RingThread {
-    /// Starts to serve a ring; returns when the thread runs. `doorbell` wakes the thread; `at_fault` is called with what the guest
-    /// did wrong, and then nothing more is served.
+    /// Starts to serve a ring; returns when the thread runs. `doorbell` wakes the thread. When the
+    /// ring cannot be served any longer `broken` is called, which ends the process: nothing would
+    /// tell the guest.
     ///
     /// # Errors
     ///
@@ -210,7 +228,7 @@ impl RingThread {
         ram: Arc<Ram>,
         host: Arc<impl Host + Send + Sync + 'static>,
         doorbell: EventFd,
-        at_fault: impl Fn(Fault) + Send + 'static,
+        broken: impl Fn(Broken) + Send + 'static,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, bell) = (Arc::clone(&stop), doorbell.try_clone()?);
@@ -222,7 +240,9 @@ impl RingThread {
             .name("solo5-hvt-net".into())
             .spawn(move || {
                 here.wait();
-                serve(ring, &ram, &*host, &bell, &stopped, at_fault);
+                if let Err(error) = serve(ring, &ram, &*host, &bell, &stopped) {
+                    broken(error);
+                }
             })?;
         started.wait();
         Ok(Self {
@@ -231,6 +251,12 @@ impl RingThread {
             doorbell,
             bell_fd,
         })
+    }
+
+    /// What wakes the thread.
+    #[must_use]
+    pub const fn doorbell(&self) -> &EventFd {
+        &self.doorbell
     }
 
     /// Descriptors of the doorbell.
@@ -253,20 +279,16 @@ fn serve(
     host: &impl Host,
     doorbell: &EventFd,
     stop: &AtomicBool,
-    at_fault: impl Fn(Fault),
-) {
+) -> Result<(), Broken> {
     loop {
         // Asked first: whatever is submitted before the end is done.
         let last = stop.load(Ordering::Acquire);
         if ring.has_work() {
-            if let Err(fault) = ring.process(ram, host) {
-                at_fault(fault);
-                return;
-            }
+            ring.process(ram, host)?;
             continue;
         }
         if last {
-            return;
+            return Ok(());
         }
         let mut turns = 0;
         while turns < PATIENCE && !ring.has_work() {
@@ -279,11 +301,21 @@ fn serve(
         ring.set_needs_kick(true);
         fence(Ordering::SeqCst);
         if !ring.has_work() && !stop.load(Ordering::Acquire) {
-            // A doorbell that cannot be read would make this a loop without rest.
-            if doorbell.read().is_err() {
-                return;
+            match doorbell.read() {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // It would make this a loop without rest.
+                Err(error) => {
+                    return Err(Broken::Host(HostFailure {
+                        what: "Waiting for the network ring's doorbell",
+                        errno: error.raw_os_error().unwrap_or(0),
+                    }));
+                }
             }
         }
         ring.set_needs_kick(false);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use crate::errno::Strerror;
 use crate::hvt::cpu::{self, Features};
 use crate::hvt::cpuid;
 use crate::hvt::emulate::{self, Effect};
-use crate::hvt::host::Host;
+use crate::hvt::host::{Host, HostFailure};
 use crate::hvt::hypercall::{Fault, Next, hypercall};
 use crate::hvt::memory::Ram;
 use crate::hvt::monitor::{BASE, Exception, Monitor, PORT_EXCEPTION};
@@ -100,9 +100,27 @@ pub enum Stop {
         /// The guest's instruction.
         rip: u64,
     },
-    /// KVM refuses to go on.
-    #[error("KVM: VCPU_RUN failed: {}", Strerror(&io::Error::from_raw_os_error(*.0)))]
-    Run(i32),
+    /// The host does not do what the machine or the guest needs. The guest is not to blame.
+    #[error(transparent)]
+    Host(#[from] HostFailure),
+    /// The tender's own code in the machine met with an exception. Neither is the guest here.
+    #[error("KVM: {} in the tender's own code: rip={rip:#x}", exception_name(*.vector))]
+    Monitor {
+        /// Which one.
+        vector: u8,
+        /// The instruction.
+        rip: u64,
+    },
+}
+
+/// A request to KVM that failed while the guest ran.
+fn failed(what: &'static str) -> impl Fn(errno::Error) -> End {
+    move |error| {
+        End::Stopped(Stop::Host(HostFailure {
+            what,
+            errno: error.errno(),
+        }))
+    }
 }
 
 impl End {
@@ -191,7 +209,11 @@ impl<H: Host> Machine<H> {
         let vcpu = vm.create_vcpu(0).map_err(step("CREATE_VCPU"))?;
         let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES);
         let supported = supported.map_err(step("GET_SUPPORTED_CPUID"))?;
-        let table = cpuid::table(&supported).map_err(|_| VmError::Missing("so long a CPUID"))?;
+        let table = match &monitor {
+            // A kernel of its own in ring 0 gets to know all there is.
+            None => supported,
+            Some(_) => cpuid::table(&supported).map_err(|_| VmError::Missing("so long a CPUID"))?,
+        };
         vcpu.set_cpuid2(&table).map_err(step("SET_CPUID2"))?;
         let size = ram.memory_size().guest;
         let fresh = vcpu.get_sregs().map_err(step("GET_SREGS"))?;
@@ -274,8 +296,11 @@ impl<H: Host> Machine<H> {
                 Ok(_) => Exit::Other,
                 Err(error) => match error.errno() {
                     libc::EINTR => continue,
-                    libc::EFAULT => return End::Violation { rip: self.rip() },
-                    number => return End::Stopped(Stop::Run(number)),
+                    // Memory that the host protects, which is so for guests in ring 0 only.
+                    libc::EFAULT if self.monitor.is_none() => {
+                        return End::Violation { rip: self.rip() };
+                    }
+                    _ => return failed("KVM: VCPU_RUN")(error),
                 },
             };
             if let Some(end) = self.handle(exit) {
@@ -297,6 +322,7 @@ impl<H: Host> Machine<H> {
             Exit::Out(port, Some(gpa)) => match hypercall(&self.ram, &*self.host, port, gpa) {
                 Ok(Next::Continue) => None,
                 Ok(Next::Halt { status, trap }) => Some(End::Halt { status, trap }),
+                Ok(Next::Failed(failure)) => Some(End::Stopped(failure.into())),
                 Err(fault) => Some(End::Fault(fault)),
             },
             Exit::Out(port, None) => Some(End::Fault(Fault::Port(port))),
@@ -323,40 +349,53 @@ impl<H: Host> Machine<H> {
     /// An exception in ring 3: done for the guest if it is one of its instructions that expect ring
     /// 0, its end otherwise.
     fn exception(&mut self, port: u16) -> Option<End> {
-        let port_fault = End::Fault(Fault::Port(port));
-        let (Some(monitor), Ok(registers)) = (&self.monitor, self.vcpu.get_regs()) else {
-            return Some(port_fault);
-        };
-        let Some(exception) = monitor.exception(port, registers.rip, registers.rsp) else {
-            return Some(port_fault);
-        };
-        const UNDEFINED: u8 = 6;
-        const PROTECTION: u8 = 13;
-        if matches!(exception.vector, UNDEFINED | PROTECTION) {
-            let mut frame = exception.frame;
-            let code = self.ram.peek(frame.rip, emulate::MAX_LENGTH);
-            let stack = |address| self.ram.read(address).ok();
-            let effect = emulate::emulate(&code, &registers, &mut frame, stack);
-            if effect.is_some_and(|effect| self.set_base(effect).is_ok()) {
-                monitor.resume_with(&exception, frame);
-                return None;
-            }
-        }
-        let cr2 = self.vcpu.get_sregs().map_or(0, |sregs| sregs.cr2);
-        Some(End::Exception { exception, cr2 })
+        self.try_exception(port).unwrap_or_else(Some)
     }
 
-    fn set_base(&self, effect: Effect) -> Result<(), errno::Error> {
+    /// [`exception`](Self::exception); on the error's side are ends for which the host is to blame.
+    fn try_exception(&mut self, port: u16) -> Result<Option<End>, End> {
+        const UNDEFINED: u8 = 6;
+        const PROTECTION: u8 = 13;
+        let port_fault = End::Fault(Fault::Port(port));
+        let Some(monitor) = &self.monitor else {
+            return Ok(Some(port_fault));
+        };
+        let registers = self.vcpu.get_regs().map_err(failed("KVM: GET_REGS"))?;
+        let Some(exception) = monitor.exception(port, registers.rip, registers.rsp) else {
+            return Ok(Some(port_fault));
+        };
+        let (vector, mut frame) = (exception.vector, exception.frame);
+        if !frame.is_of_guest() {
+            let rip = frame.rip;
+            return Ok(Some(End::Stopped(Stop::Monitor { vector, rip })));
+        }
+        if matches!(vector, UNDEFINED | PROTECTION) {
+            let code = self.ram.peek(frame.rip, emulate::MAX_LENGTH);
+            let stack = |address| self.ram.read(address).ok();
+            if let Some(effect) = emulate::emulate(&code, &registers, &mut frame, stack) {
+                self.set_base(effect)?;
+                monitor.resume_with(&exception, frame);
+                return Ok(None);
+            }
+        }
+        let sregs = self.vcpu.get_sregs().map_err(failed("KVM: GET_SREGS"))?;
+        let cr2 = sregs.cr2;
+        Ok(Some(End::Exception { exception, cr2 }))
+    }
+
+    fn set_base(&self, effect: Effect) -> Result<(), End> {
         let mut sregs = match effect {
             Effect::None => return Ok(()),
-            _ => self.vcpu.get_sregs()?,
+            _ => self.vcpu.get_sregs().map_err(failed("KVM: GET_SREGS"))?,
         };
         match effect {
             Effect::None => {}
             Effect::FsBase(base) => sregs.fs.base = base,
             Effect::GsBase(base) => sregs.gs.base = base,
         }
-        self.vcpu.set_sregs(&sregs)
+        self.vcpu
+            .set_sregs(&sregs)
+            .map_err(failed("KVM: SET_SREGS"))
     }
 }
 

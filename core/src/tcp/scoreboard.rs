@@ -312,8 +312,15 @@ impl SendQueue {
             }
         }
         // In the order of the stream: what one acknowledgement reports was not reordered by the
-        // order of its blocks, which is that of their age (RFC 2018 §4).
-        sacked.sort_unstable_by_key(|(left, _)| left.since(edges.snd_una));
+        // order of its blocks, which is that of their age (RFC 2018 §4). But first what lies behind
+        // the highest that is known: it is new, and found at once, while the way to a block that
+        // repeats old news among many holes may take all steps.
+        let board = &self.board;
+        let (any, high_left) = (board.sacked_out > 0, board.high_left);
+        sacked.sort_unstable_by_key(|(left, _)| {
+            let repeats = any && left.before(high_left);
+            (repeats, left.since(edges.snd_una))
+        });
         let mut steps = MAX_STEPS;
         for block in sacked {
             if !self.sack(cx.pool, block, &mut steps, delivered) {
@@ -808,6 +815,42 @@ mod tests {
         assert_eq!((twice, delivered.news.bytes), (None, 0));
         assert_eq!(board(&queue), [0; 4]);
         assert_eq!(counters.tcp_sack_bad, 3);
+        queue.clear(&mut pool);
+    }
+
+    /// A peer with thousands of holes repeats what it has said before. What is new counts though the
+    /// steps do not suffice to find out that the rest is not.
+    #[test]
+    fn news_do_not_wait_for_what_is_repeated() {
+        const SEGMENTS: u32 = 6_000;
+        let len = u32::from(SMSS);
+        let mut pool = FramePool::new(SEGMENTS as usize + 1, 256);
+        let start = SeqNum::new(u32::MAX - 30_000);
+        let mut queue = queue(&mut pool, start, SEGMENTS);
+        let (mut rng, mut counters) = (Rng::new([1; 32]), Counters::default());
+        let mut rack = Rack::new(start);
+        let end = start + SEGMENTS * len;
+        let edges = Edges {
+            snd_una: start,
+            snd_nxt: end,
+            snd_max: end,
+            oldest: start - 100,
+        };
+        let block = |i: u32| (start + i * len, start + (i + 1) * len);
+        for i in (5..SEGMENTS).step_by(2) {
+            let mut delivered = Delivered::new(&mut rack, 0, None, start);
+            let mut cx = Context {
+                now: Instant::ZERO,
+                pool: &mut pool,
+                rng: &mut rng,
+                counters: &mut counters,
+            };
+            let blocks = [block(i), block(i - 2), block(i - 4)];
+            queue.take_blocks(&mut cx, &blocks, start, &edges, &mut delivered);
+            let new = if i == 5 { 3 } else { 1 };
+            assert_eq!(delivered.news.sacked, new * len, "{i}");
+        }
+        assert!(counters.tcp_scan_limited > 0, "the steps did not suffice");
         queue.clear(&mut pool);
     }
 }

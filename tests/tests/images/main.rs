@@ -15,6 +15,7 @@ mod hvt;
 mod input;
 mod ipv6;
 mod leaks;
+mod path_mtu;
 mod paths;
 mod readme;
 
@@ -41,6 +42,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("input", input::TESTS),
     ("ipv6", ipv6::TESTS),
     ("leaks", leaks::TESTS),
+    ("path_mtu", path_mtu::TESTS),
     ("paths", paths::TESTS),
     ("readme", readme::TESTS),
 ];

@@ -422,6 +422,60 @@ fn preferences_and_more_specific_routes_are_followed() {
     assert_eq!(first_hop("2001:db8:ff::1"), other_hw, "more specific");
 }
 
+/// RFC 4861 §7.2.5: only who is known to have the address says that it is a router no more.
+#[test]
+fn a_stranger_cannot_say_that_the_router_is_none() {
+    let mut host = Host::new();
+    host.receive(&router((ROUTER_HW, ROUTER), 1_800, &[]));
+    let everybody = address("ff02::1");
+    host.receive(&advertisement(
+        PEER_HW,
+        (PEER_LOCAL, everybody),
+        (ROUTER, OVERRIDE),
+    ));
+    let id = host.stack.udp_bind("[::]:53".parse().unwrap()).unwrap();
+    let to = SocketAddr::new(REMOTE.into(), 9);
+    host.stack.udp_send_to(host.now, id, b"x", to).unwrap();
+    assert!(
+        host.transmit()
+            .iter()
+            .any(|bytes| parse(bytes).to == ROUTER_HW)
+    );
+}
+
+/// RFC 7559 §2: a router that is no default router does not end the search for one.
+#[test]
+fn solicitations_go_on_until_there_is_a_default_router() {
+    let mut host = Host::fresh(Ipv6Config::default());
+    host.run(3);
+    host.receive(&router(
+        (ROUTER_HW, ROUTER),
+        0,
+        &prefix("2001:db8:5::", 7_200, 3_600),
+    ));
+    assert!(types(&host.run(30)).contains(&133));
+    host.receive(&router((ROUTER_HW, ROUTER), 9_000, &[]));
+    assert!(!types(&host.run(600)).contains(&133));
+}
+
+/// An address that goes before it was listened to takes no group along, which others may share.
+#[test]
+fn short_lived_prefixes_do_not_end_listening() {
+    let mut host = Host::with(Ipv6Config {
+        identifiers: InterfaceIdentifiers::Eui64,
+        ..Ipv6Config::default()
+    });
+    let ours = host.link_local();
+    for i in 0..20 {
+        let option = prefix(&format!("2001:db8:{i:x}::"), 1, 1);
+        host.receive(&router((ROUTER_HW, ROUTER), 0, &option));
+        host.run(2);
+    }
+    let option = source_link_layer(PEER_HW);
+    let question = solicitation(PEER_HW, (PEER_LOCAL, solicited_node(ours)), ours, &option);
+    assert_eq!(types(&host.receive(&question)), [136]);
+}
+
 /// RFC 4861 §8.3.
 #[test]
 fn a_redirect_of_the_first_hop_is_followed() {
@@ -591,10 +645,14 @@ fn a_datagram_and_its_answer_over_link_local_addresses() {
     );
     // RFC 8201 §4: too big for the path. Less than 1280 is not believed.
     let quoted = sent[0][14..].to_vec();
+    let mut quoted_long = quoted.clone();
+    quoted_long[4..6].copy_from_slice(&1_460u16.to_be_bytes());
     for (mtu, largest) in [(1_279u16, 1_452), (1_400, 1_352), (1_280, 1_232)] {
         let [high, low] = mtu.to_be_bytes();
-        let error = [&[2, 0, 0, 0, 0, 0, high, low][..], &quoted].concat();
-        host.receive(&icmp(PEER_HW, (PEER_LOCAL, ours, 64), &error));
+        let about = |packet: &[u8]| [&[2, 0, 0, 0, 0, 0, high, low][..], packet].concat();
+        // Nor is what is said of a packet that fits (RFC 5927 §7.2).
+        host.receive(&icmp(PEER_HW, (PEER_LOCAL, ours, 64), &about(&quoted)));
+        host.receive(&icmp(PEER_HW, (PEER_LOCAL, ours, 64), &about(&quoted_long)));
         let mut send = |len| {
             let result = host
                 .stack
@@ -620,8 +678,24 @@ fn queries_are_answered_with_our_groups() {
     let mut message = vec![130, 0, 0, 0, 0x27, 0x10, 0, 0];
     message.extend([0; 16]);
     message.extend([2, 125, 0, 0]);
-    let query = icmp(PEER_HW, (PEER_LOCAL, address("ff02::1"), 1), &message);
-    assert!(host.receive(&query).is_empty(), "not at once");
+    let query = |hops: u8, alert: bool| {
+        let everybody = address("ff02::1");
+        let message = summed(PEER_LOCAL, everybody, next_header::ICMPV6, &message);
+        let bytes = if alert {
+            let payload = [&[58, 0, 5, 2, 0, 0, 1, 0][..], &message].concat();
+            packet(
+                PEER_LOCAL,
+                everybody,
+                next_header::HOP_BY_HOP,
+                hops,
+                &payload,
+            )
+        } else {
+            packet(PEER_LOCAL, everybody, next_header::ICMPV6, hops, &message)
+        };
+        frame(PEER_HW, everybody, &bytes)
+    };
+    assert!(host.receive(&query(1, true)).is_empty(), "not at once");
     let mut sent = host.run(10);
     sent.retain(|bytes| parse(bytes).payload[0] != 133);
     let [report] = &sent[..] else {
@@ -631,10 +705,10 @@ fn queries_are_answered_with_our_groups() {
     assert_eq!((report.payload[0], report.payload[7]), (143, 2));
     assert_eq!(report.ip.source(), host.link_local());
     assert_eq!(report.payload[8], 2, "mode is exclude");
-    let from_afar = icmp(PEER_HW, (PEER_LOCAL, address("ff02::1"), 2), &message);
     host.counted();
-    host.receive(&from_afar);
-    assert_eq!(host.counted(), [("mld_malformed", 1)]);
+    host.receive(&query(2, true));
+    host.receive(&query(1, false));
+    assert_eq!(host.counted(), [("mld_malformed", 2)]);
 }
 
 /// TCP over IPv6, global and link-local: two stacks, a connection each, closed in order.

@@ -11,6 +11,11 @@ const MAX_ROUTES: usize = 64;
 /// Most of them that routers may add, so that none of the owner's is kept out.
 const MAX_FROM_ROUTERS: usize = 24;
 
+/// Most of these that redirects may add: routes to one host each.
+const MAX_REDIRECTS: usize = 8;
+/// Bits of the prefix of a route to one host.
+const HOST_BITS: u8 = 128;
+
 /// Whom a route comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
@@ -112,13 +117,19 @@ impl Routes {
         if self.routes.iter().any(|old| old.is_replaced_by(route)) {
             return true;
         }
-        let advertised = self.routes.iter().filter(|route| route.is_advertised());
-        !self.routes.is_full() && (!route.is_advertised() || advertised.count() < MAX_FROM_ROUTERS)
+        if self.routes.is_full() || !route.is_advertised() {
+            return !self.routes.is_full();
+        }
+        let advertised = || self.routes.iter().filter(|route| route.is_advertised());
+        let to_hosts = advertised().filter(|route| route.prefix.len() == HOST_BITS);
+        advertised().count() < MAX_FROM_ROUTERS
+            && (route.prefix.len() < HOST_BITS || to_hosts.count() < MAX_REDIRECTS)
     }
 
     /// Adds a route; one that it takes the place of goes. Among routes to the same network the
-    /// owner's goes first, then the one that is preferred, then the oldest.
-    pub(crate) fn add(&mut self, route: Route) -> Result<(), ConfigError> {
+    /// owner's goes first, then the one that is preferred, then the oldest. Whether packets may take
+    /// another way now: not if a router only says once more what it said before.
+    pub(crate) fn add(&mut self, route: Route) -> Result<bool, ConfigError> {
         if !self.has_room_for(&route) {
             return Err(ConfigError::TooMany);
         }
@@ -126,14 +137,18 @@ impl Routes {
             .routes
             .iter()
             .position(|old| old.is_replaced_by(&route));
-        let route = match old {
-            Some(place) => Route {
-                suspect: self.routes.remove(place).suspect,
-                ..route
-            },
-            None => route,
+        let added = match old {
+            None => self.insert(route).map(|()| true),
+            Some(place) => {
+                let old = self.routes.remove(place);
+                let route = Route {
+                    suspect: old.suspect,
+                    ..route
+                };
+                let changed = (old.rank(), old.gateway) != (route.rank(), route.gateway);
+                self.insert(route).map(|()| changed)
+            }
         };
-        let added = self.insert(route);
         self.note_end();
         added
     }

@@ -111,8 +111,8 @@ pub(crate) enum AddressEvent {
     Probe { address: Ipv6Addr, nonce: [u8; 6] },
     /// It is ours.
     Assigned { address: Ipv6Addr },
-    /// Its lifetime is over: it is ours no more, nor is its group.
-    Expired { address: Ipv6Addr },
+    /// Its lifetime is over: it is ours no more. `listening`: its group is to be left.
+    Expired { address: Ipv6Addr, listening: bool },
 }
 
 /// What became of an address that somebody else has.
@@ -305,20 +305,26 @@ impl Ipv6Addresses {
         {
             return true;
         }
-        let mut known = false;
+        let (mut known, mut has_temporary) = (false, false);
         for local in &mut self.addresses {
             if local.has_prefix(prefix) {
-                known |= local.origin == Origin::Stable;
                 refresh(local, now, valid, preferred);
-                self.next = self.next.min(local.valid_until);
+                match local.origin {
+                    Origin::Stable => known = true,
+                    Origin::Temporary { .. } => has_temporary |= local.preferred_until > now,
+                    Origin::Static | Origin::LinkLocal => {}
+                }
+                let replaced = replaced_at(local).unwrap_or(Instant::FAR_FUTURE);
+                self.next = self.next.min(local.valid_until).min(replaced);
             }
         }
-        if known || valid == Duration::ZERO {
+        if valid == Duration::ZERO {
             return true;
         }
-        let mut made = self.make_stable(now, prefix, 0, (now + preferred, now + valid), rng);
-        if made && self.config.temporary_addresses {
-            made = self.make_temporary(now, prefix, (now + preferred, now + valid), rng);
+        let lifetimes = (now + preferred, now + valid);
+        let made = known || self.make_stable(now, prefix, 0, lifetimes, rng);
+        if made && self.config.temporary_addresses && !has_temporary {
+            return self.make_temporary(now, prefix, 0, lifetimes, rng);
         }
         made
     }
@@ -332,9 +338,10 @@ impl Ipv6Addresses {
         (preferred_until, valid_until): (Instant, Instant),
         rng: &mut Rng,
     ) -> bool {
+        let is_new = |address: &Ipv6Addr| self.addresses.iter().all(|l| l.address != *address);
         let found = (conflicts..=IDENTIFIER_RETRIES)
             .find_map(|counter| Some((counter, self.stable(prefix, counter)?)));
-        let Some((dad_counter, address)) = found else {
+        let Some((dad_counter, address)) = found.filter(|(_, address)| is_new(address)) else {
             return true;
         };
         let local = LocalAddress {
@@ -351,6 +358,7 @@ impl Ipv6Addresses {
         &mut self,
         now: Instant,
         prefix: Ipv6Addr,
+        dad_counter: u8,
         (preferred_until, valid_until): (Instant, Instant),
         rng: &mut Rng,
     ) -> bool {
@@ -370,6 +378,7 @@ impl Ipv6Addresses {
         let address = identifier::address(prefix, identifier);
         let origin = Origin::Temporary { successor: false };
         let local = LocalAddress {
+            dad_counter,
             preferred_until,
             valid_until: valid_until.min(now + TEMPORARY_VALID),
             ..self.tentative(now, address, origin, rng)
@@ -398,42 +407,72 @@ impl Ipv6Addresses {
             return Conflict::None;
         };
         let local = self.addresses[place];
+        self.addresses[place].state = State::Duplicate;
+        self.addresses[place].listening = false;
+        let conflicts = local.dad_counter + 1;
+        if conflicts <= IDENTIFIER_RETRIES {
+            self.replace_duplicate(now, place, local, conflicts, rng);
+        }
+        Conflict::GivenUp {
+            listening: local.listening,
+        }
+    }
+
+    /// Makes another address in the place of one that somebody has. Where there is no other, the
+    /// duplicate stays, so that it is not made again.
+    fn replace_duplicate(
+        &mut self,
+        now: Instant,
+        place: usize,
+        local: LocalAddress,
+        conflicts: u8,
+        rng: &mut Rng,
+    ) {
+        let lifetimes = (local.preferred_until, local.valid_until);
         match local.origin {
-            Origin::Static => {
-                self.addresses[place].state = State::Duplicate;
-                self.addresses[place].listening = false;
-            }
+            Origin::Static => {}
             Origin::LinkLocal => {
-                self.addresses[place].state = State::Duplicate;
-                self.addresses[place].listening = false;
-                let dad_counter = local.dad_counter + 1;
-                if dad_counter <= IDENTIFIER_RETRIES
-                    && let Some(address) = self.stable(LINK_LOCAL, dad_counter)
-                {
+                if let Some(address) = self.stable(LINK_LOCAL, conflicts) {
                     let next = self.tentative(now, address, Origin::LinkLocal, rng);
                     self.addresses[place] = LocalAddress {
-                        dad_counter,
+                        dad_counter: conflicts,
                         ..next
                     };
                 }
             }
-            Origin::Stable | Origin::Temporary { .. } => {
-                let lifetimes = (local.preferred_until, local.valid_until);
-                self.addresses.swap_remove(place);
-                match local.origin {
-                    Origin::Stable if local.dad_counter < IDENTIFIER_RETRIES => {
-                        let conflicts = local.dad_counter + 1;
-                        self.make_stable(now, local.address, conflicts, lifetimes, rng);
-                    }
-                    Origin::Temporary { .. } => {
-                        self.make_temporary(now, local.address, lifetimes, rng);
-                    }
-                    _ => {}
+            Origin::Stable => {
+                if self.stable(local.address, conflicts).is_some() {
+                    self.addresses.swap_remove(place);
+                    self.make_stable(now, local.address, conflicts, lifetimes, rng);
                 }
             }
+            Origin::Temporary { .. } => {
+                self.addresses.swap_remove(place);
+                self.make_temporary(now, local.address, conflicts, lifetimes, rng);
+            }
         }
-        Conflict::GivenUp {
-            listening: local.listening,
+    }
+
+    /// The group of an address could not be listened to, or the probe of it not sent: the step is
+    /// to be taken again.
+    pub(crate) fn step_back(&mut self, event: AddressEvent) {
+        match event {
+            AddressEvent::Listen { address } => {
+                if let Some(local) = self.addresses.iter_mut().find(|l| l.address == address) {
+                    local.listening = false;
+                    if let State::Tentative { at, .. } = &mut local.state {
+                        *at = *at + PROBE_INTERVAL;
+                    }
+                }
+            }
+            AddressEvent::Probe { address, .. } => {
+                if let Some(local) = self.addresses.iter_mut().find(|l| l.address == address)
+                    && let State::Tentative { probes_left, .. } = &mut local.state
+                {
+                    *probes_left = probes_left.saturating_add(1);
+                }
+            }
+            AddressEvent::Assigned { .. } | AddressEvent::Expired { .. } => {}
         }
     }
 
@@ -452,8 +491,10 @@ impl Ipv6Addresses {
             .iter()
             .position(|local| local.valid_until <= now)
         {
-            let address = self.addresses.swap_remove(place).address;
-            return Some(AddressEvent::Expired { address });
+            let LocalAddress {
+                address, listening, ..
+            } = self.addresses.swap_remove(place);
+            return Some(AddressEvent::Expired { address, listening });
         }
         for local in &mut self.addresses {
             match &mut local.state {
@@ -507,7 +548,7 @@ impl Ipv6Addresses {
                 .find(|local| local.origin == Origin::Stable && local.has_prefix(prefix))
                 .map(|local| (local.preferred_until, local.valid_until));
             if let Some(lifetimes) = lifetimes {
-                self.make_temporary(now, prefix, lifetimes, rng);
+                self.make_temporary(now, prefix, 0, lifetimes, rng);
             }
         }
     }

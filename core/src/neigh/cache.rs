@@ -422,16 +422,20 @@ impl Neighbours {
         self.undeliverable.pop_front(pool)
     }
 
-    /// A neighbour that was asked by unicast has answered without saying its address again.
-    pub(crate) fn confirm_known(&mut self, now: Instant, interface: u8, address: IpAddr) {
-        if let Some(index) = self.find(interface, address) {
-            let entry = &self.entries[index as usize];
-            let hardware = entry.hardware;
-            if matches!(entry.state, State::Known | State::Probe { .. }) {
-                self.stop_probing(index);
-                self.confirm(now, index, hardware);
-            }
+    /// A neighbour that was asked by unicast has answered without saying its address again. Whether
+    /// it is known.
+    pub(crate) fn confirm_known(&mut self, now: Instant, interface: u8, address: IpAddr) -> bool {
+        let Some(index) = self.find(interface, address) else {
+            return false;
+        };
+        let entry = &self.entries[index as usize];
+        let hardware = entry.hardware;
+        let known = matches!(entry.state, State::Known | State::Probe { .. });
+        if known {
+            self.stop_probing(index);
+            self.confirm(now, index, hardware);
         }
+        known
     }
 
     /// The next request that is due, or the next neighbour that did not answer its last one.

@@ -164,9 +164,12 @@ impl Stack {
                 }
                 None
             }
-            Way::Direct(_) | Way::Waits { .. } => {
+            // A router has lowered the MTU of the link (RFC 4861 §4.6.4).
+            Way::Direct(Destination { mtu, .. }) | Way::Waits { mtu, .. } => {
                 self.counters.ip_too_large += 1;
                 self.free_owned(payload);
+                self.tcp
+                    .link_carries(self.now, destination.ip(), within_frame(mtu));
                 None
             }
             Way::None => {

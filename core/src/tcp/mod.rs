@@ -789,6 +789,12 @@ impl Tcp {
         self.shared.path_mtus.get(now, address).map(usize::from)
     }
 
+    /// The link to an address carries less than a segment that was just to be sent: connections adopt
+    /// that when they look next.
+    pub(crate) fn link_carries(&mut self, now: Instant, address: core::net::IpAddr, mtu: u16) {
+        self.shared.path_mtus.lower(now, address, mtu);
+    }
+
     /// The next hop of a segment that starts with `seq` does not answer. What is not open yet fails:
     /// there is no sense in waiting for more of the same; what is open notes the reason and goes on
     /// trying (RFC 1122 §4.2.3.9, RFC 5461 §4).

@@ -193,7 +193,10 @@ fn an_address_of_a_prefix_is_deprecated_and_then_goes() {
     assert!(bench.addresses.owns(global), "and yet ours");
     assert_eq!(
         bench.events(3_600),
-        [AddressEvent::Expired { address: global }]
+        [AddressEvent::Expired {
+            address: global,
+            listening: true
+        }]
     );
     assert!(!bench.addresses.owns(global));
 }
@@ -257,6 +260,55 @@ fn a_temporary_address_is_preferred_and_replaced_every_day() {
         assigned(&events)
     );
     assert!(bench.ours().len() <= 6);
+}
+
+/// RFC 8981 §3.4: a prefix that was deprecated for a while gets temporary addresses again.
+#[test]
+fn temporary_addresses_come_back_with_their_prefix() {
+    let mut bench = with(|config| config.temporary_addresses = true);
+    bench.advertise(u32::MAX, u32::MAX);
+    bench.events(10);
+    let stable_and_temporary = bench.ours().len();
+    bench.advertise(u32::MAX, 0);
+    bench.events(100);
+    bench.advertise(u32::MAX, u32::MAX);
+    bench.events(10);
+    assert_eq!(bench.ours().len(), stable_and_temporary + 1);
+    let source = bench.source("2001:db8:9::1");
+    let newest = *bench.ours().last().unwrap();
+    assert_eq!(source, newest);
+}
+
+/// RFC 7217 §6, RFC 8981 §3.4: who objects to everything ends it, also over new advertisements.
+#[test]
+fn conflicts_over_a_prefix_end() {
+    let mut bench = with(|config| config.temporary_addresses = true);
+    bench.events(10);
+    let mut probes = 0;
+    for _ in 0..50 {
+        bench.advertise(u32::MAX, u32::MAX);
+        for event in bench.events(3) {
+            if let AddressEvent::Probe { address, .. } = event {
+                probes += 1;
+                bench.addresses.conflict(bench.now, address, &mut bench.rng);
+            }
+        }
+    }
+    assert!((2..=8).contains(&probes), "{probes}");
+}
+
+/// An address that the owner gave is not made once more of a prefix.
+#[test]
+fn a_prefix_makes_no_address_that_is_there() {
+    let mut bench = with(|config| config.identifiers = InterfaceIdentifiers::Eui64);
+    let made = identifier::address(PREFIX, identifier::eui_64(HW));
+    bench
+        .addresses
+        .add_static(bench.now, made, 64, &mut bench.rng)
+        .unwrap();
+    bench.events(10);
+    assert!(bench.advertise(7_200, 3_600));
+    assert_eq!((bench.events(10).len(), bench.ours().len()), (0, 2));
 }
 
 /// CVE-2010-4669.

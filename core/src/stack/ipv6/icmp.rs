@@ -79,6 +79,12 @@ impl Stack {
             return self.discard(frame, |c| &mut c.icmp_error_unrelated);
         };
         let first = layer.fragment.is_none_or(|fragment| fragment.offset() == 0);
+        if let IcmpError::FragmentationNeeded { mtu } = error
+            && usize::from(mtu) >= ipv6::HEADER_LEN + usize::from(quoted.payload_len.get())
+        {
+            // A packet that fits was not too big (RFC 5927 §7.2).
+            return self.discard(frame, |c| &mut c.icmp_bad_mtu);
+        }
         let transport = content.get(layer.start..).and_then(<[u8]>::first_chunk);
         let Some(transport) = transport.copied() else {
             return self.discard(frame, |c| &mut c.icmp_malformed);
@@ -182,15 +188,16 @@ impl Stack {
 
     /// Sends a message of neighbour discovery or of multicast listeners on one interface: neither
     /// routes nor the usual hop limit apply. `options` is a hop-by-hop options header, or empty.
+    /// `false`: no frame was free.
     pub(super) fn send_link_message(
         &mut self,
         id: u8,
         (source, destination, hop_limit): (Ipv6Addr, Ipv6Addr, u8),
         options: &[u8],
         message: &[&[u8]],
-    ) {
+    ) -> bool {
         let Some(frame) = self.message_frame(message) else {
-            return;
+            return false;
         };
         self.finish_icmpv6(&frame, source.into(), destination.into());
         if !options.is_empty() {
@@ -207,5 +214,6 @@ impl Stack {
         self.counters.ip_sent += 1;
         self.counters.icmp_sent += 1;
         self.send_on_link(id, frame, destination);
+        true
     }
 }

@@ -15,8 +15,8 @@ impl Stack {
         let from_router =
             matches!(packet.source, IpAddr::V6(source) if source.is_unicast_link_local());
         let query = mld::parse_query(self.pool.content(&frame));
-        let Some(query) = query.filter(|_| from_router && arrival.hop_limit == mld::HOP_LIMIT)
-        else {
+        let from_link = arrival.hop_limit == mld::HOP_LIMIT && arrival.router_alert;
+        let Some(query) = query.filter(|_| from_router && from_link) else {
             // RFC 3810 §6.2: not from the link, or not a query at all.
             return self.discard(frame, |c| &mut c.mld_malformed);
         };

@@ -29,6 +29,8 @@ struct Arrival {
     hop_limit: u8,
     /// It came with a fragment header, which neighbour discovery refuses (RFC 6980).
     fragmented: bool,
+    /// It has the Router Alert option, which multicast listener messages must have (RFC 3810 §6.2).
+    router_alert: bool,
 }
 
 impl Stack {
@@ -224,6 +226,7 @@ impl Stack {
                 let arrival = Arrival {
                     hop_limit,
                     fragmented: layer.fragment.is_some(),
+                    router_alert: layer.router_alert,
                 };
                 self.receive_icmpv6(frame, packet, arrival);
             }

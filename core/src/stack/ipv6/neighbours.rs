@@ -19,6 +19,17 @@ use crate::wire::ndp::{self, NdpOption, TargetMessage, advertisement_flags, soli
 use core::net::{IpAddr, Ipv6Addr};
 use zerocopy::{FromBytes, IntoBytes};
 
+/// What became of what a message says about a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Belief {
+    /// No neighbour can have that address.
+    Stranger,
+    /// The neighbour is not known, or known to be elsewhere: it is asked.
+    Doubted,
+    /// It is known.
+    Believed,
+}
+
 impl Stack {
     /// A message of neighbour discovery: only one from this link is believed, and it is never a
     /// fragment (RFC 4861 §6.1, §7.1, §8.1, RFC 6980).
@@ -74,20 +85,21 @@ impl Stack {
         {
             return None;
         }
-        let v6 = self.ipv6(packet.interface)?;
-        if let Some(ours) = v6.addresses.probing(target) {
-            // Somebody else probes it as well, unless it is our own probe that comes back.
-            if probes && nonce != Some(ours) {
-                self.conflict(packet.interface, target);
+        let addresses = &self.ipv6(packet.interface)?.addresses;
+        if !addresses.owns(target) {
+            match addresses.probing(target) {
+                // Somebody else probes it as well, unless it is our own probe that comes back.
+                Some(ours) if probes && nonce != Some(ours) => {
+                    self.conflict(packet.interface, target);
+                }
+                Some(_) => {}
+                None => self.counters.nd_not_for_us += 1,
             }
             return Some(());
         }
-        if !v6.addresses.owns(target) {
-            self.counters.nd_not_for_us += 1;
-            return Some(());
-        }
         if let Some(hardware) = hardware
-            && !self.learn_neighbour(packet.interface, (hardware, source), Evidence::RequestToUs)
+            && self.learn_neighbour(packet.interface, (hardware, source), Evidence::RequestToUs)
+                == Belief::Stranger
         {
             return Some(());
         }
@@ -120,14 +132,14 @@ impl Stack {
             _ => None,
         });
         let id = packet.interface;
-        let v6 = self.ipv6(id)?;
-        if v6.addresses.probing(target).is_some() {
-            self.conflict(id, target);
-            return Some(());
-        }
-        if v6.addresses.owns(target) {
+        let addresses = &self.ipv6(id)?.addresses;
+        if addresses.owns(target) {
             // We keep it: it was asked for before it was used.
             self.counters.nd_conflict += 1;
+            return Some(());
+        }
+        if addresses.probing(target).is_some() {
+            self.conflict(id, target);
             return Some(());
         }
         let evidence = if solicited {
@@ -135,15 +147,15 @@ impl Stack {
         } else {
             Evidence::Overheard
         };
-        match hardware {
+        let believed = match hardware {
             Some(hardware) => {
-                self.learn_neighbour(id, (hardware, target), evidence);
+                self.learn_neighbour(id, (hardware, target), evidence) == Belief::Believed
             }
             // It may be left out where the address was asked for by unicast (§4.4).
-            None if solicited => self.neighbours.confirm_known(self.now, id, target.into()),
-            None => {}
-        }
-        if !message.has(advertisement_flags::ROUTER)
+            None => solicited && self.neighbours.confirm_known(self.now, id, target.into()),
+        };
+        if believed
+            && !message.has(advertisement_flags::ROUTER)
             && self.routes.withdraw_router(target.into(), id)
         {
             self.routes_changed();
@@ -151,17 +163,16 @@ impl Stack {
         Some(())
     }
 
-    /// Takes in what a message says about a neighbour, and sends what waited for it. `false`: no
-    /// neighbour can have that address.
+    /// Takes in what a message says about a neighbour, and sends what waited for it.
     pub(super) fn learn_neighbour(
         &mut self,
         id: u8,
         (hardware, address): (EthernetAddress, Ipv6Addr),
         evidence: Evidence,
-    ) -> bool {
+    ) -> Belief {
         if !hardware.is_station() || !self.is_neighbour(id, address) {
             self.counters.nd_bad_sender += 1;
-            return false;
+            return Belief::Stranger;
         }
         let learned = self.neighbours.learn(
             self.now,
@@ -174,13 +185,19 @@ impl Stack {
         match learned {
             Learned::Resolved(waiting) => self.release(id, hardware, ether_type::IPV6, waiting),
             Learned::Confirmed => {}
-            Learned::Contested => self.counters.neighbour_contested += 1,
-            Learned::Unknown => self.counters.nd_unsolicited += 1,
+            Learned::Contested => {
+                self.counters.neighbour_contested += 1;
+                return Belief::Doubted;
+            }
+            Learned::Unknown => {
+                self.counters.nd_unsolicited += 1;
+                return Belief::Doubted;
+            }
         }
         if evidence == Evidence::Reply && self.routes.gateway_answers(address.into(), id, true) {
             self.routes_changed();
         }
-        true
+        Belief::Believed
     }
 
     /// Whether a host on the link of an interface can have this address.
@@ -266,6 +283,7 @@ impl Stack {
         match event {
             AddressEvent::Listen { address } => {
                 if !v6.groups.join(now, solicited_node(address)) {
+                    v6.addresses.step_back(event);
                     self.counters.nd_limit += 1;
                 }
             }
@@ -273,8 +291,12 @@ impl Stack {
                 let message = TargetMessage::solicitation(address);
                 let to = solicited_node(address);
                 let fields = (Ipv6Addr::UNSPECIFIED, to, ndp::HOP_LIMIT);
-                self.counters.nd_solicitations_sent += 1;
-                self.send_link_message(id, fields, &[], &[message.as_bytes(), &ndp::nonce(nonce)]);
+                let parts = [message.as_bytes(), &ndp::nonce(nonce)];
+                if self.send_link_message(id, fields, &[], &parts) {
+                    self.counters.nd_solicitations_sent += 1;
+                } else if let Some(v6) = self.interfaces[usize::from(id)].v6.as_mut() {
+                    v6.addresses.step_back(event);
+                }
             }
             AddressEvent::Assigned { address } => {
                 if address.is_unicast_link_local() {
@@ -287,8 +309,10 @@ impl Stack {
                 }
                 self.routes_changed();
             }
-            AddressEvent::Expired { address } => {
-                v6.groups.leave(now, solicited_node(address));
+            AddressEvent::Expired { address, listening } => {
+                if listening {
+                    v6.groups.leave(now, solicited_node(address));
+                }
                 self.routes_changed();
             }
         }

@@ -74,26 +74,30 @@ impl Stack {
             return Some(());
         }
         counters.nd_router_advertisements += 1;
-        v6.solicitation.stop();
         let everything = Prefix::new(Ipv6Addr::UNSPECIFIED.into(), 0)?;
+        let mut changed = false;
         let mut offer = |prefix, gateway, preference, lifetime: Duration| {
             if lifetime.is_zero() {
-                routes.withdraw(prefix, gateway, id);
+                changed |= routes.withdraw(prefix, gateway, id);
                 return;
             }
             let route = Route::new(prefix, gateway, id).advertised(preference, now + lifetime);
-            if routes.add(route).is_err() {
-                counters.nd_limit += 1;
+            match routes.add(route) {
+                Ok(new) => changed |= new,
+                Err(_) => counters.nd_limit += 1,
             }
         };
         let lifetime = Duration::from_secs(u64::from(message.router_lifetime()));
+        if !lifetime.is_zero() {
+            v6.solicitation.stop();
+        }
         offer(
             everything,
             Some(router.into()),
             message.preference(),
             lifetime,
         );
-        let (mut hardware, mut left_out) = (None, 0);
+        let (mut hardware, mut left_out, mtu_before) = (None, 0, v6.mtu);
         for option in ndp::options(options) {
             match option {
                 NdpOption::SourceLinkLayer(address) => hardware = Some(address),
@@ -148,7 +152,9 @@ impl Stack {
             }
         }
         counters.nd_limit += left_out;
-        self.routes_changed();
+        if changed || v6.mtu != mtu_before {
+            self.routes_changed();
+        }
         if let Some(hardware) = hardware {
             self.learn_neighbour(id, (hardware, router), Evidence::RequestToUs);
         }
@@ -190,7 +196,7 @@ impl Stack {
         let prefix = Prefix::new(destination.into(), 128)?;
         let route = Route::new(prefix, gateway, id).advertised(Preference::High, until);
         match self.routes.add(route) {
-            Ok(()) => {
+            Ok(_) => {
                 self.counters.nd_redirects += 1;
                 self.routes_changed();
                 if let Some(hardware) = hardware {

@@ -798,3 +798,74 @@ fn connections_over_global_and_link_local_addresses() {
     );
     assert_eq!((b.usage().connections, b.usage().orphaned), (0, 0));
 }
+
+/// RFC 4861 §4.6.4: a router lowers the link's MTU under an open connection.
+#[test]
+fn a_link_that_shrinks_does_not_hold_up_a_connection() {
+    let mut host = Host::new();
+    meet(&mut host, PEER_HW, PEER);
+    let to = SocketAddr::new(PEER.into(), 80);
+    let id = host.stack.tcp_connect(host.now, to, None).unwrap();
+    let sent = host.transmit();
+    let syn = parse(&sent[0]);
+    let [a, b, _, _, c, d, e, f] = *syn.payload.first_chunk::<8>().unwrap();
+    let (port, iss) = ([a, b], u32::from_be_bytes([c, d, e, f]));
+    let segment = |flags: u8, ack: u32| {
+        let mut bytes = vec![
+            0,
+            80,
+            port[0],
+            port[1],
+            0,
+            0,
+            0,
+            9 + u8::from(flags == 0x10),
+        ];
+        bytes.extend(ack.to_be_bytes());
+        // With an MSS option in the SYN.
+        bytes.extend(if flags == 0x12 {
+            [0x60, flags]
+        } else {
+            [0x50, flags]
+        });
+        bytes.extend([0xff, 0xff, 0, 0, 0, 0]);
+        if flags == 0x12 {
+            bytes.extend([2, 4, 0x05, 0xa0]);
+        }
+        let pseudo = mnet_core::checksum::pseudo_header(PEER.into(), OURS.into(), 6, bytes.len());
+        let sum = (pseudo + mnet_core::checksum::sum(&bytes)).finish();
+        bytes[16..18].copy_from_slice(&sum.to_be_bytes());
+        frame(
+            PEER_HW,
+            OURS,
+            &packet(PEER, OURS, next_header::TCP, 64, &bytes),
+        )
+    };
+    host.receive(&segment(0x12, iss.wrapping_add(1)));
+    let smaller = [5, 1, 0, 0, 0, 0, 0x05, 0];
+    host.receive(&router((ROUTER_HW, ROUTER), 1_800, &smaller));
+    host.stack.tcp_send(host.now, id, &[7; 10_000]).unwrap();
+    let mut acknowledged = iss.wrapping_add(1);
+    let end = acknowledged.wrapping_add(10_000);
+    for _ in 0..40 {
+        for bytes in host
+            .run(0)
+            .into_iter()
+            .chain(host.receive(&segment(0x10, acknowledged)))
+        {
+            assert!(bytes.len() <= 14 + 1_280);
+            let sent = parse(&bytes);
+            if sent.layer.protocol == next_header::TCP {
+                let seq = u32::from_be_bytes(*sent.payload[4..].first_chunk::<4>().unwrap());
+                let header = usize::from(sent.payload[12] >> 4) * 4;
+                let len = u32::try_from(sent.payload.len() - header).unwrap();
+                if seq == acknowledged {
+                    acknowledged = acknowledged.wrapping_add(len);
+                }
+            }
+        }
+        host.now = host.now + std::time::Duration::from_millis(50);
+    }
+    assert_eq!(acknowledged, end, "all of it within two seconds");
+    assert!(host.stack.counters().ip_too_large > 0);
+}

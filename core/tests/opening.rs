@@ -102,6 +102,22 @@ fn listeners_share_a_port_and_leave_connections_alone() {
     assert_eq!(host.stack.tcp_recv(host.now, connection, &mut buf), Ok(4));
 }
 
+/// The listener that answered the last SYN is remembered, but not beyond a change.
+#[test]
+fn a_listener_that_comes_or_goes_decides_from_the_next_syn_on() {
+    let mut host = host();
+    let any = at(Ipv4Addr::UNSPECIFIED, SERVICE);
+    let any = host.stack.tcp_listen(any, 4).unwrap();
+    open(&mut host, any, OURS, 4_000);
+    let bound = host.stack.tcp_listen(at(OURS, SERVICE), 4).unwrap();
+    open(&mut host, bound, OURS, 4_001);
+    host.stack.close(host.now, bound).unwrap();
+    open(&mut host, any, OURS, 4_002);
+    host.stack.close(host.now, any).unwrap();
+    let (flags, _) = knock(&mut host, OURS, 4_003);
+    assert!(flags.contains(Flags::RST));
+}
+
 /// RFC 9293 §3.9.1.1 (MUST-43, MUST-44, MUST-45).
 #[test]
 fn an_open_may_say_its_local_address_and_else_the_route_decides() {

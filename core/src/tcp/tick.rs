@@ -122,6 +122,24 @@ mod tests {
     }
 
     #[test]
+    fn waits_in_any_unit_end_at_the_same_tick() {
+        for now in [0, 1, 999_999, 1_000_000, WRAP * 1_000_000 - 1] {
+            let now = Instant::from_nanos(now);
+            for millis in [0, 1, 40, 500] {
+                let wait = Tick::after(now, Duration::from_millis(u64::from(millis)));
+                assert_eq!(Tick::after_millis(now, millis), wait);
+                let micros = u32::from(millis) * 1_000;
+                assert_eq!(Tick::after_micros(now, micros), wait);
+                let longer = Duration::from_micros(u64::from(micros) + 1);
+                assert_eq!(
+                    Tick::after_micros(now, micros + 1),
+                    Tick::after(now, longer)
+                );
+            }
+        }
+    }
+
+    #[test]
     fn order_survives_the_wrap() {
         for base in [1_000, WRAP - 5, WRAP, 7 * WRAP - 1] {
             let (early, late) = (Tick::deadline(ms(base)), Tick::deadline(ms(base + 10)));

@@ -11,6 +11,7 @@ use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{DATA, Elf, SPIN, TEXT, halt, header, hypercall, store_quad};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use process::{file, hvt};
@@ -334,6 +335,33 @@ fn the_tender_is_in_a_box_while_the_guest_runs() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn the_tender_keeps_no_descriptor_that_it_does_not_need() {
+    if !has_kvm() {
+        return;
+    }
+    let secret = file("secret", b"of whoever starts the tender");
+    let open = OpenOptions::new().write(true).open(&secret).unwrap();
+    // Such a descriptor is inherited.
+    fcntl(&open, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    let mut child = start("descriptors", &SPIN, &[]);
+    let links: Vec<_> = fs::read_dir(format!("/proc/{}/fd", child.id()))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| !["0", "1", "2"].iter().any(|fd| entry.file_name() == *fd))
+        .map(|entry| fs::read_link(entry.path()).unwrap())
+        .collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(links.len(), 2, "{links:?}");
+    for name in ["anon_inode:kvm-vm", "anon_inode:kvm-vcpu:0"] {
+        assert!(
+            links.iter().any(|link| link.as_os_str() == name),
+            "{links:?}"
+        );
+    }
 }
 
 #[test]

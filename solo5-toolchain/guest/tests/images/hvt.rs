@@ -71,7 +71,7 @@ fn traps_in_ring_0_are_reported_by_the_guest_and_end_it() {
 }
 
 #[test]
-fn a_trap_in_ring_0_ends_a_guest_whose_ring_is_broken() {
+fn a_trap_in_ring_0_ends_a_guest_whose_ring_is_broken_and_leaves_a_core_file() {
     if other_hvt_tender() || !hvt_works() {
         return;
     }
@@ -87,11 +87,23 @@ fn a_trap_in_ring_0_ends_a_guest_whose_ring_is_broken() {
                   exec timeout 30 \"$@\"";
     namespace.args(["bash", "-c", script, "bash"]);
     namespace.arg(Place::Ring0.tender());
-    namespace.args(["--ring0", "--mem=2", "--net:service=tap0", "--"]);
+    namespace.args(["--ring0", "--mem=2", "--net:service=tap0"]);
+    // The descriptors of the ring are closed before, and one of them may become the file's.
+    let dir = image.path().with_extension("cores");
+    std::fs::create_dir(&dir).expect("a directory");
+    namespace
+        .arg(format!("--dumpcore={}", dir.display()))
+        .arg("--");
     namespace.arg(image.path());
     namespace.args(["--solo5:quiet", "ring-trap"]);
     let outcome = Outcome::of(&mut namespace);
     outcome.failed(255, "trying\nSolo5: ABORT: Fatal trap\n");
+    assert_eq!(
+        std::fs::read_dir(&dir).expect("it").count(),
+        1,
+        "{outcome:#?}"
+    );
+    assert!(outcome.messages.contains(" pages of total 512 pages\n"));
 }
 
 #[test]

@@ -85,6 +85,10 @@ enum Error {
     Machine(#[from] VmError),
     #[error("{0}")]
     CoreDirectory(String),
+    #[error("Could not close descriptors: {}", Strerror(.0))]
+    Close(io::Error),
+    #[error("dumpcore: cannot confine files: {0}")]
+    Confine(landlock::RulesetError),
     #[error("Could not build the system call filter: {0}")]
     Filter(seccompiler::BackendError),
     #[error("Could not install the system call filter: {0}")]
@@ -153,6 +157,10 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
     let monitor = monitor(&ram, places.end, image_end, ring.is_some(), &settings)?;
     let ram = Arc::new(ram);
     let mut machine = Machine::new(loaded.entry, Arc::clone(&ram), monitor, Arc::clone(&host))?;
+    if let Some(cores) = &cores {
+        // Before there is another thread. Without a core file no file is opened at all.
+        sandbox::confine_files(cores.directory()).map_err(Error::Confine)?;
+    }
     let thread = ring.and_then(|ring| serve_ring(program, &machine, ring, &ram, &host));
 
     let boot = HvtBootInfo {
@@ -173,13 +181,17 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
     ram.provide(BOOT_INFO, &boot).map_err(|_| Error::BootInfo)?;
 
     let doorbells = thread.iter().flat_map(RingThread::descriptors).collect();
-    let filter = sandbox::filter(&Resources {
+    let resources = Resources {
+        vm: machine.vm_fd(),
         vcpu: machine.vcpu_fd(),
         net: host.net_fds().collect(),
         block: host.block_fds().collect(),
         doorbells,
         core: cores.as_ref().map(CoreDirectory::fd),
-    });
+    };
+    // SAFETY: the image is closed; whoever has a descriptor now has one of these.
+    unsafe { sandbox::close_others(&resources) }.map_err(Error::Close)?;
+    let filter = sandbox::filter(&resources);
     let filter = filter.map_err(Error::Filter)?;
     seccompiler::apply_filter_all_threads(&filter).map_err(Error::Install)?;
 

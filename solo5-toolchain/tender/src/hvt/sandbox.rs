@@ -1,7 +1,18 @@
-//! The box around the tender itself: which system calls it may make once the guest runs (solo5-abi
-//! section 13.1).
+//! The box around the tender itself: which descriptors it has, which system calls it may make once
+//! the guest runs (solo5-abi section 13.1), and where it may create files.
+//!
+//! A filter of system calls sees descriptors but not paths. So where a core file may be written,
+//! Landlock keeps the tender in the directory for it, if the kernel has Landlock.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::AsFd;
 
 use kvm_bindings::{kvm_regs, kvm_sregs};
+use landlock::{
+    ABI, Access, AccessFs, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError,
+};
 use seccompiler::{BackendError, BpfProgram, SeccompCmpOp as Op};
 
 use crate::filter::{Rules, register};
@@ -10,6 +21,8 @@ use crate::hvt::core_dump::OPEN_FLAGS;
 /// What the filter is made for.
 #[derive(Clone, Debug, Default)]
 pub struct Resources {
+    /// The machine.
+    pub vm: i32,
     /// The processor.
     pub vcpu: i32,
     /// Network devices.
@@ -20,6 +33,71 @@ pub struct Resources {
     pub doorbells: Vec<i32>,
     /// The directory of core files, if one may be written.
     pub core: Option<i32>,
+}
+
+impl Resources {
+    /// Everything in use, with the three standard descriptors.
+    fn descriptors(&self) -> BTreeSet<i32> {
+        let single = [0, 1, 2, self.vm, self.vcpu];
+        let many = self.net.iter().chain(&self.block).chain(&self.doorbells);
+        many.chain(&self.core).copied().chain(single).collect()
+    }
+}
+
+/// Closes all descriptors but those of `resources`: what this process was started with by accident,
+/// and what it needed at start only.
+///
+/// # Safety
+///
+/// Nobody uses any other descriptor from now on, not even to close it.
+///
+/// # Errors
+///
+/// The kernel is older than 5.9.
+pub unsafe fn close_others(resources: &Resources) -> io::Result<()> {
+    let mut first = 0;
+    let used = resources.descriptors();
+    // The last of them is followed by all others that there can be.
+    for used in used
+        .into_iter()
+        .map(i64::from)
+        .chain([i64::from(u32::MAX) + 1])
+    {
+        if first < used {
+            // SAFETY: the caller vouches for the descriptors.
+            let result = unsafe { libc::syscall(libc::SYS_close_range, first, used - 1, 0) };
+            if result != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        first = used + 1;
+    }
+    Ok(())
+}
+
+/// Takes all rights to files from this thread, and from those that it starts later, but for creating
+/// files in `directory` and writing to them. Files that are open stay so. How much of that the kernel
+/// does is in the result: old kernels do nothing.
+///
+/// # Errors
+///
+/// The kernel could, but does not.
+pub fn confine_files(directory: impl AsFd) -> Result<RestrictionStatus, RulesetError> {
+    let rights = AccessFs::MakeReg | AccessFs::WriteFile | AccessFs::Truncate;
+    Ruleset::default()
+        .handle_access(AccessFs::from_all(ABI::V5))?
+        .create()?
+        .add_rule(PathBeneath::new(directory, rights))?
+        .restrict_self()
+}
+
+/// Descriptors that a core file can get: the lowest that is free, or that of a doorbell, which is
+/// closed before.
+fn core_files(resources: &Resources) -> Vec<u64> {
+    let used = resources.descriptors();
+    let free = (0..).find(|fd| !used.contains(fd));
+    let files = resources.doorbells.iter().copied().chain(free);
+    files.map(register).collect()
 }
 
 /// Requests to KVM that are made while a guest runs.
@@ -44,7 +122,8 @@ fn number(number: libc::c_long) -> u64 {
     number.cast_unsigned()
 }
 
-/// Compiles the filter. A system call that it does not let through kills the process.
+/// Compiles the filter. A system call that it does not let through kills the process. There must be
+/// no other descriptors: see [`close_others`].
 ///
 /// # Errors
 ///
@@ -87,6 +166,21 @@ pub fn filter(resources: &Resources) -> Result<BpfProgram, BackendError> {
     // A debug build of the standard library looks at a descriptor before it closes it.
     let look = u64::from(libc::F_GETFD.cast_unsigned());
     rules.allow(number(libc::SYS_fcntl), &[(1, Op::Eq, look)])?;
+    // Threads wait for one another, with the clock and the sharing that they like.
+    let operation = !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME);
+    for wanted in [
+        libc::FUTEX_WAIT,
+        libc::FUTEX_WAKE,
+        libc::FUTEX_WAIT_BITSET,
+        libc::FUTEX_WAKE_BITSET,
+    ] {
+        let operation = Op::MaskedEq(register(operation));
+        let condition = (1, operation, register(wanted));
+        rules.allow(number(libc::SYS_futex), &[condition])?;
+    }
+    // Memory that an allocator or a thread that ends gives back.
+    let give_back = (2, Op::Eq, register(libc::MADV_DONTNEED));
+    rules.allow(number(libc::SYS_madvise), &[give_back])?;
     for call in [
         // Waiting, clocks.
         libc::SYS_ppoll,
@@ -94,9 +188,7 @@ pub fn filter(resources: &Resources) -> Result<BpfProgram, BackendError> {
         // Memory, and the end of a thread.
         libc::SYS_brk,
         libc::SYS_munmap,
-        libc::SYS_madvise,
         libc::SYS_close,
-        libc::SYS_futex,
         libc::SYS_sched_yield,
         libc::SYS_sigaltstack,
         libc::SYS_rt_sigprocmask,
@@ -115,9 +207,11 @@ pub fn filter(resources: &Resources) -> Result<BpfProgram, BackendError> {
                 (2, Op::Eq, register(OPEN_FLAGS)),
             ],
         )?;
-        // The descriptor of a core file is not known yet.
-        for call in [libc::SYS_mincore, libc::SYS_ftruncate, libc::SYS_pwrite64] {
-            rules.allow_always(number(call));
+        rules.allow_always(number(libc::SYS_mincore));
+        for file in core_files(resources) {
+            for call in [libc::SYS_ftruncate, libc::SYS_pwrite64] {
+                rules.allow(number(call), &[(0, Op::Eq, file)])?;
+            }
         }
     }
     rules.compile()
@@ -150,5 +244,47 @@ mod tests {
     fn requests_have_the_numbers_of_the_kernel() {
         let want = [0xae80, 0x8090_ae81, 0x4090_ae82, 0x8138_ae83, 0x4138_ae84];
         assert_eq!(REQUESTS, want);
+    }
+
+    #[test]
+    fn a_core_file_gets_one_of_few_descriptors() {
+        let mut resources = Resources {
+            vm: 3,
+            vcpu: 4,
+            net: vec![6],
+            core: Some(5),
+            ..Resources::default()
+        };
+        assert_eq!(core_files(&resources), [7]);
+        resources.doorbells = vec![7, 8];
+        assert_eq!(core_files(&resources), [7, 8, 9]);
+    }
+
+    #[test]
+    fn files_are_created_in_the_directory_and_nowhere_else() {
+        use std::fs::{File, OpenOptions, create_dir_all, remove_dir_all};
+        let root = std::env::temp_dir().join(format!("sandbox-test-{}", std::process::id()));
+        let inside = root.join("inside");
+        create_dir_all(&inside).unwrap();
+        let place = root.clone();
+        // Of one thread only, so that other tests are not confined.
+        let confined = std::thread::spawn(move || {
+            let status = confine_files(File::open(&inside).unwrap()).unwrap();
+            if status.ruleset != landlock::RulesetStatus::FullyEnforced {
+                println!("skipped: Landlock is {:?}", status.ruleset);
+                return;
+            }
+            let create = |path| OpenOptions::new().write(true).create_new(true).open(path);
+            let file = create(inside.join("core")).unwrap();
+            file.set_len(4096).unwrap();
+            for path in [place.join("outside"), inside.join("../outside")] {
+                let error = create(path).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+            }
+            let error = File::open(inside.join("core")).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        });
+        confined.join().unwrap();
+        remove_dir_all(root).unwrap();
     }
 }

@@ -140,7 +140,6 @@ impl End {
 /// A machine that is ready to run, with a guest loaded.
 pub struct Machine<H> {
     vcpu: VcpuFd,
-    /// Keeps the machine alive.
     vm: VmFd,
     monitor: Option<Monitor>,
     ram: Arc<Ram>,
@@ -264,6 +263,12 @@ impl<H: Host> Machine<H> {
     pub fn connect_doorbell(&self, doorbell: &EventFd) -> io::Result<()> {
         let at = IoEventAddress::Pio(PORT_RING.into());
         Ok(self.vm.register_ioevent(doorbell, &at, NoDatamatch)?)
+    }
+
+    /// Descriptor of the machine.
+    #[must_use]
+    pub fn vm_fd(&self) -> i32 {
+        self.vm.as_raw_fd()
     }
 
     /// Descriptor of the processor.

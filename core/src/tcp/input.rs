@@ -531,6 +531,7 @@ impl Tcb {
     ) {
         self.rtt.keep_backoff();
         self.retries = 0;
+        self.claim_is_false_if_arrived();
         self.progress_at = Tick::moment(cx.now);
         self.flags.remove(TcbFlags::UNREACHABLE);
         self.stop_persist();

@@ -175,6 +175,14 @@ impl Tcb {
         }
     }
 
+    /// SND.UNA has moved: what was claimed of a segment that has arrived is not true. Kept, it would
+    /// seem to be about what is on its way once numbers have gone half around.
+    pub(super) fn claim_is_false_if_arrived(&mut self) {
+        if self.path.claimed != 0 && self.path.claimed_seq.before(self.snd_una) {
+            self.path.claimed = 0;
+        }
+    }
+
     /// A segment has made its round trip: was it a full one, and may a larger one be tried?
     pub(super) fn size_has_arrived(&mut self, shared: &Shared, cx: &Context<'_>) {
         if self.flags.contains(TcbFlags::FULL_TIMED) {
@@ -188,10 +196,6 @@ impl Tcb {
 
     #[cold]
     fn consider_raising(&mut self, cx: &Context<'_>) {
-        if self.path.claimed != 0 && self.path.claimed_seq.before(self.snd_una) {
-            // What was claimed is not true.
-            self.path.claimed = 0;
-        }
         let busy =
             TcbFlags::RECOVERY | TcbFlags::LOSS_RECOVERY | TcbFlags::MTU_PROBE | TcbFlags::PERSIST;
         let board = &self.send.board;
@@ -311,5 +315,30 @@ impl Tcb {
     ) -> bool {
         let len = cx.pool.descriptor_at(index).len;
         len <= self.smss || self.split(shared, cx, index, self.smss())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::testing::Bench;
+
+    /// RFC 5927 §7.2: the segment that was said not to pass has arrived, and 3 GiB later a timer
+    /// expires.
+    #[test]
+    fn a_claim_about_a_segment_that_has_arrived_is_never_believed() {
+        let mut bench = Bench::new();
+        let seq = bench.tcb.snd_una;
+        bench.tcb.snd_max = seq + 1_460;
+        bench.tcb.flags |= TcbFlags::FULL_ARRIVED;
+        bench.with(|tcb, shared, cx| tcb.packet_too_big(shared, cx, seq, 600));
+        assert_eq!(bench.counters.tcp_path_mtu_doubted, 1);
+        for _ in 0..3 {
+            bench.tcb.snd_una += 1 << 30;
+            bench.tcb.snd_max = bench.tcb.snd_una;
+            bench.with(|tcb, shared, cx| tcb.send_queue_advanced(shared, cx, true));
+        }
+        assert!(!bench.with(|tcb, shared, cx| tcb.claim_is_true_if_late(shared, cx)));
+        assert_eq!(bench.counters.tcp_path_mtu_lowered, 0);
     }
 }

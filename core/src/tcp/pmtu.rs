@@ -118,9 +118,9 @@ impl Tcb {
         self.path.claimed = 0;
         self.flags
             .remove(TcbFlags::FULL_ARRIVED | TcbFlags::FULL_TIMED | TcbFlags::MTU_PROBE);
-        let (found, _) = self
+        let found = self
             .send
-            .find_lost(cx.pool, u32::MAX, |segment| Some(segment.len > smss));
+            .find_all_lost(cx.pool, |segment| segment.len > smss);
         if !found {
             return;
         }

@@ -222,9 +222,9 @@ impl Tcb {
         let patience = self.rack.rtt.saturating_add(window);
         let first = self.snd_una;
         // No limit: it happens once for each timeout.
-        let _ = self.send.find_lost(cx.pool, u32::MAX, |segment| {
+        let _ = self.send.find_all_lost(cx.pool, |segment| {
             let age = now.wrapping_sub(segment.time);
-            Some(!with_sack || SeqNum::new(segment.seq) == first || age >= patience)
+            !with_sack || SeqNum::new(segment.seq) == first || age >= patience
         });
     }
 

@@ -523,6 +523,18 @@ impl SendQueue {
         (found, true)
     }
 
+    /// The same for all frames on their way, from the first one on, whatever a search before this one
+    /// has left out. Returns whether there is one.
+    pub(super) fn find_all_lost(
+        &mut self,
+        pool: &mut FramePool,
+        is_lost: impl Fn(&Descriptor) -> bool,
+    ) -> bool {
+        self.board.search_from = NONE;
+        self.find_lost(pool, u32::MAX, |segment| Some(is_lost(segment)))
+            .0
+    }
+
     /// The peer has dropped what it had acknowledged selectively: all of it is
     /// to be sent again (RFC 2018 §8).
     pub(super) fn reneged(&mut self, pool: &mut FramePool) {
@@ -717,6 +729,22 @@ mod tests {
         }
         assert_eq!(searches, SEGMENTS.div_ceil(MAX_STEPS));
         assert_eq!(queue.board.lost_out, SEGMENTS / 2 * len);
+        queue.clear(&mut pool);
+    }
+
+    /// A timeout is about the first segment above all.
+    #[test]
+    fn a_search_of_everything_starts_at_the_front_also_after_one_that_was_cut_off() {
+        const SEGMENTS: u32 = 20;
+        let mut pool = FramePool::new(SEGMENTS as usize + 1, 256);
+        let start = SeqNum::new(u32::MAX - 40);
+        let mut queue = queue(&mut pool, start, SEGMENTS);
+        let (found, complete) = queue.find_lost(&mut pool, 5, |_| Some(false));
+        assert_eq!((found, complete), (false, false));
+        assert!(queue.find_all_lost(&mut pool, |segment| SeqNum::new(segment.seq) == start));
+        assert_eq!(queue.first_lost(&mut pool), queue.frames.first());
+        assert!(queue.find_all_lost(&mut pool, |_| true));
+        assert_eq!(queue.board.lost_out, SEGMENTS * u32::from(SMSS));
         queue.clear(&mut pool);
     }
 

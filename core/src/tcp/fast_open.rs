@@ -49,8 +49,8 @@ struct Server {
     mss: u16,
     /// Losses in a row.
     failures: u8,
-    /// Not before; `NEVER`: at once.
-    hold_until: Tick,
+    /// Not before.
+    hold_until: Instant,
     /// When it was looked at last, in calls.
     used: u32,
 }
@@ -148,10 +148,9 @@ impl FastOpen {
                 mss: None,
             });
         };
-        if server.hold_until.is_set() && !server.hold_until.is_due(now) {
+        if now < server.hold_until {
             return None;
         }
-        server.hold_until = Tick::NEVER;
         Some(Known {
             cookie: server.cookie,
             mss: Some(server.mss),
@@ -166,7 +165,7 @@ impl FastOpen {
                 cookie: FastOpenCookie::default(),
                 mss: 0,
                 failures: 0,
-                hold_until: Tick::NEVER,
+                hold_until: Instant::ZERO,
                 used: self.calls,
             };
             if self.servers.len() < SERVERS {
@@ -211,7 +210,7 @@ impl FastOpen {
         if let Some(server) = self.entry(address) {
             let wait = HOLD_DOWN * (1 << server.failures.min(MAX_DOUBLINGS));
             server.failures = server.failures.saturating_add(1);
-            server.hold_until = Tick::after(now, wait);
+            server.hold_until = now + wait;
         }
     }
 }
@@ -455,5 +454,9 @@ mod tests {
             fast_open.known(hour(4), server).is_some(),
             "it has worked since"
         );
+        for days in [25, 40] {
+            let now = hour(3 + days * 24);
+            assert!(fast_open.known(now, server).is_some(), "{days} days later");
+        }
     }
 }

@@ -199,7 +199,10 @@ impl Tcb {
         let busy =
             TcbFlags::RECOVERY | TcbFlags::LOSS_RECOVERY | TcbFlags::MTU_PROBE | TcbFlags::PERSIST;
         let board = &self.send.board;
-        if self.path.raise_at.is_due(cx.now)
+        if self
+            .path
+            .raise_at
+            .is_due_or_farther(cx.now, MTU_RAISE_AFTER)
             && self.flags.contains(TcbFlags::SACK)
             && !self.flags.intersects(busy)
             && board.sacked_out + board.lost_out == 0

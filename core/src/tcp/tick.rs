@@ -72,6 +72,14 @@ impl Tick {
         self.is_set() && (now.as_millis() as u32).wrapping_sub(self.0) as i32 >= 0
     }
 
+    /// Whether this deadline has come, of one that nobody waits for: it never lies farther ahead than
+    /// `most`, so one that seems to has come long ago.
+    pub(super) fn is_due_or_farther(self, now: Instant, most: Duration) -> bool {
+        let ahead = self.0.wrapping_sub(now.as_millis() as u32);
+        let most = nanos(most).div_ceil(TICK) as u32 + 1;
+        self.is_set() && !(1..=most).contains(&ahead)
+    }
+
     /// The earlier one of two deadlines.
     #[allow(clippy::cast_possible_wrap, reason = "the sign says which comes first")]
     pub(super) fn earlier(self, other: Self) -> Self {
@@ -153,6 +161,21 @@ mod tests {
             );
         }
         assert_eq!(Tick::NEVER.earlier(Tick::NEVER), Tick::NEVER);
+    }
+
+    #[test]
+    fn a_deadline_that_nobody_waited_for_is_due_weeks_later() {
+        let most = Duration::from_secs(600);
+        for base in [1_000, WRAP - 5, 7 * WRAP - 1] {
+            let deadline = Tick::after(ms(base), most);
+            let due = |after: u64| deadline.is_due_or_farther(ms(base + after), most);
+            assert!(!due(0) && !due(599_999), "{base}");
+            for days in [1, 25, 40, 49] {
+                assert!(due(days * 24 * 3_600_000), "{base}: {days}");
+            }
+            assert!(due(600_000) && due(600_001), "{base}");
+        }
+        assert!(!Tick::NEVER.is_due_or_farther(ms(WRAP), most));
     }
 
     #[test]

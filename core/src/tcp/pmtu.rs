@@ -65,6 +65,16 @@ impl Tcb {
         super::announced_mss(self.key.local, mtu) - self.option_bytes()
     }
 
+    /// The largest packet that the path is known to carry: the interface's, unless it was found to
+    /// be too large.
+    pub(super) fn path_mtu(&self) -> u16 {
+        if self.smss >= self.path.most {
+            return self.mtu;
+        }
+        let headers = self.mtu - super::announced_mss(self.key.local, self.mtu);
+        self.smss + self.option_bytes() + headers
+    }
+
     /// Whether the path MTUs have changed since this connection looked.
     pub(super) fn path_is_old(&self, mtus: &PathMtus) -> bool {
         self.path.generation != mtus.generation()
@@ -343,5 +353,21 @@ mod tests {
         }
         assert!(!bench.with(|tcb, shared, cx| tcb.claim_is_true_if_late(shared, cx)));
         assert_eq!(bench.counters.tcp_path_mtu_lowered, 0);
+    }
+
+    #[test]
+    fn the_path_carries_what_was_found_not_what_the_interface_does() {
+        for timestamps in [false, true] {
+            let mut bench = Bench::new();
+            if timestamps {
+                bench.tcb.flags |= TcbFlags::TIMESTAMPS;
+                bench.tcb.smss -= bench.tcb.option_bytes();
+                bench.tcb.path = Path::new(bench.tcb.smss, bench.tcb.snd_una);
+            }
+            assert_eq!(bench.tcb.path_mtu(), 1_500);
+            let seq = bench.tcb.snd_una;
+            bench.with(|tcb, shared, cx| tcb.packet_too_big(shared, cx, seq, 1_280));
+            assert_eq!(bench.tcb.path_mtu(), 1_280);
+        }
     }
 }

@@ -100,7 +100,7 @@ impl Tcb {
             ecn: self.ecn_feedback(),
             window_scales: (self.snd_scale, self.rcv_scale),
             mss: self.smss,
-            path_mtu: self.mtu,
+            path_mtu: self.path_mtu(),
             srtt: micros(self.rtt.srtt_micros()),
             rttvar: micros(self.rtt.rttvar_micros()),
             min_rtt: micros(self.rack.min_rtt_micros()),

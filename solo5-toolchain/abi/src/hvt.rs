@@ -82,6 +82,33 @@ impl Hypercall {
     }
 }
 
+/// A `solo5_result_t`, as a tender writes it into results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Outcome {
+    /// Done.
+    Ok = 0,
+    /// Nothing is queued.
+    Again = 1,
+    /// No such device, or not possible with it.
+    Invalid = 2,
+    /// The host refuses.
+    Unspecified = 3,
+}
+
+impl Outcome {
+    /// What this number means. What no tender should write is a refusal.
+    #[must_use]
+    pub const fn from_raw(raw: i32) -> Self {
+        match raw {
+            0 => Self::Ok,
+            1 => Self::Again,
+            2 => Self::Invalid,
+            _ => Self::Unspecified,
+        }
+    }
+}
+
 /// Boot information, at [`BOOT_INFO`]. Read-only for the guest.
 ///
 /// Tenders before Solo5 0.11 leave out the last three fields; at their place is the manifest. Its
@@ -176,7 +203,7 @@ pub struct BlockIo {
     pub data: u64,
     /// Length in bytes.
     pub len: u64,
-    /// Result: a `solo5_result_t`.
+    /// Result: an [`Outcome`].
     pub ret: i32,
     /// Not used.
     pub padding: u32,
@@ -194,7 +221,7 @@ pub struct NetIo {
     pub data: u64,
     /// Length in bytes. A read that succeeds sets it to the length of the frame.
     pub len: u64,
-    /// Result: a `solo5_result_t`.
+    /// Result: an [`Outcome`].
     pub ret: i32,
     /// Not used.
     pub padding: u32,
@@ -331,7 +358,7 @@ pub struct Submission {
 pub struct Completion {
     /// The submission's.
     pub id: u32,
-    /// A `solo5_result_t`.
+    /// An [`Outcome`].
     pub ret: i32,
     /// Length of the frame in bytes.
     pub len: u32,

@@ -17,14 +17,9 @@ use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use solo5_abi::constants::MAX_MANIFEST_ENTRIES;
 use solo5_abi::hvt::{
-    Completion, RING_ENTRIES, RING_NET_READ, RING_NET_WRITE, Ring, RingGuestLine, RingHostLine,
-    Submission,
+    Completion, Outcome, RING_ENTRIES, RING_NET_READ, RING_NET_WRITE, Ring, RingGuestLine,
+    RingHostLine, Submission,
 };
-
-/// `solo5_result_t` of a read that found nothing.
-const AGAIN: i32 = 1;
-/// `solo5_result_t` of a read that found a frame.
-const OK: i32 = 0;
 
 /// Most frames that wait to be sent.
 pub const SEND_BUFFERS: usize = 128;
@@ -193,12 +188,6 @@ impl GuestRing {
         self.devices.get(handle).is_some_and(|d| d.buffers != 0)
     }
 
-    /// The longest frame that fits into a buffer, in bytes.
-    #[must_use]
-    pub const fn longest_frame(&self) -> usize {
-        self.layout.frame
-    }
-
     fn word(&self, offset: usize) -> &AtomicU32 {
         let word = core::ptr::with_exposed_provenance::<AtomicU32>(self.ring + offset);
         // SAFETY: the offset is that of an index of the ring, which lives as long as this object.
@@ -281,7 +270,7 @@ impl GuestRing {
         }
     }
 
-    /// Sends a frame that is not longer than [`longest_frame`](Self::longest_frame).
+    /// Sends a frame that is not longer than the layout's frames.
     ///
     /// # Safety
     ///
@@ -373,7 +362,7 @@ impl GuestRing {
         // and nobody else knows of its first bytes.
         unsafe { core::ptr::with_exposed_provenance_mut::<Found>(at).write(found) };
         device.completed = device.completed.wrapping_add(1);
-        if found.ret == OK {
+        if Outcome::from_raw(found.ret) == Outcome::Ok {
             device.frames += 1;
             device.batch_frames += 1;
         }
@@ -453,8 +442,8 @@ impl GuestRing {
         loop {
             while self.complete() {}
             while let Some((found, data)) = self.take(handle) {
-                match found.ret {
-                    OK => {
+                match Outcome::from_raw(found.ret) {
+                    Outcome::Ok => {
                         self.devices[handle].frames -= 1;
                         let len = (found.len as usize).min(size);
                         // SAFETY: the caller vouches for its buffer; ours holds a frame that the
@@ -465,7 +454,7 @@ impl GuestRing {
                         }
                         return Ok(len);
                     }
-                    AGAIN => self.devices[handle].empty = true,
+                    Outcome::Again => self.devices[handle].empty = true,
                     _ => return Err(NetError::Unspecified),
                 }
             }

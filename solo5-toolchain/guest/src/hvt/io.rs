@@ -5,7 +5,7 @@ use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use solo5_abi::constants::{ETHERNET_HEADER_LEN, MAX_MANIFEST_ENTRIES, PAGE_SIZE};
-use solo5_abi::hvt::{BlockIo, Hypercall, NetIo};
+use solo5_abi::hvt::{BlockIo, Hypercall, NetIo, Outcome};
 use solo5_abi::manifest::{DeviceType, ManifestEntry};
 use solo5_sys::{solo5_handle_t, solo5_off_t, solo5_result_t};
 
@@ -167,11 +167,11 @@ pub(super) fn wait(timeout: u64) -> u64 {
 
 /// What the tender's result means to the caller.
 fn result(ret: i32) -> solo5_result_t {
-    match ret {
-        0 => solo5_result_t::SOLO5_R_OK,
-        1 => solo5_result_t::SOLO5_R_AGAIN,
-        2 => solo5_result_t::SOLO5_R_EINVAL,
-        _ => solo5_result_t::SOLO5_R_EUNSPEC,
+    match Outcome::from_raw(ret) {
+        Outcome::Ok => solo5_result_t::SOLO5_R_OK,
+        Outcome::Again => solo5_result_t::SOLO5_R_AGAIN,
+        Outcome::Invalid => solo5_result_t::SOLO5_R_EINVAL,
+        Outcome::Unspecified => solo5_result_t::SOLO5_R_EUNSPEC,
     }
 }
 
@@ -250,7 +250,7 @@ unsafe extern "C" fn solo5_net_read(
         };
         // SAFETY: the tender writes a frame to the caller's buffer, and to the argument.
         unsafe { call(Hypercall::NetRead, &mut io) };
-        if io.ret != 0 {
+        if Outcome::from_raw(io.ret) != Outcome::Ok {
             return result(io.ret);
         }
         usize::try_from(io.len).unwrap_or(0)

@@ -49,9 +49,9 @@ impl Tender {
                     let (ret, len) = match &frame {
                         Some(frame) => {
                             buffer[..frame.len()].copy_from_slice(frame);
-                            (OK, u32::try_from(frame.len()).unwrap())
+                            (Outcome::Ok as i32, u32::try_from(frame.len()).unwrap())
                         }
-                        None => (AGAIN, 0),
+                        None => (Outcome::Again as i32, 0),
                     };
                     ring.commits[(ring.host.com_tail % RING_ENTRIES) as usize] = Completion {
                         id: entry.id,

@@ -10,6 +10,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+pub use solo5_abi::hvt::Outcome;
 use thiserror::Error;
 
 use crate::devices::{Attached, BlockDevice, NetDevice};
@@ -22,20 +23,6 @@ pub struct GuestBytes {
     pub start: NonNull<u8>,
     /// How many.
     pub len: usize,
-}
-
-/// A `solo5_result_t`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub enum Outcome {
-    /// Done.
-    Ok = 0,
-    /// Nothing is queued.
-    Again = 1,
-    /// No such device, or not possible with it.
-    Invalid = 2,
-    /// The host refuses.
-    Unspecified = 3,
 }
 
 /// The host did not do what it has to do for any guest. Nobody can go on.

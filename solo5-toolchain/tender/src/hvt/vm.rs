@@ -72,7 +72,7 @@ pub enum End {
         /// What a page fault was about.
         cr2: u64,
     },
-    /// The guest, in ring 0, touched memory that is protected by the host.
+    /// The guest, in ring 0, wrote to memory that the host's page tables protect.
     Violation {
         /// Its instruction.
         rip: u64,
@@ -331,9 +331,11 @@ impl<H: Host> Machine<H> {
                 Err(fault) => Some(End::Fault(fault)),
             },
             Exit::Out(port, None) => Some(End::Fault(Fault::Port(port))),
-            // Where ring 0 is emulated, a write to memory that the host protects is taken for one
-            // to a device.
-            Exit::MmioWrite(address) if address < self.ram.memory_size().guest => {
+            // Where ring 0 is emulated, a write to memory that the host protects, as it does for
+            // guests in ring 0, is taken for one to a device.
+            Exit::MmioWrite(address)
+                if self.monitor.is_none() && address < self.ram.memory_size().guest =>
+            {
                 Some(End::Violation { rip: self.rip() })
             }
             Exit::Entry(reason) => Some(End::Stopped(Stop::Entry(reason))),

@@ -19,7 +19,7 @@ use siphasher::sip::SipHasher13;
 const REMEMBERED: usize = 4;
 /// The range of ephemeral ports: RFC 6056 §3.2 asks for as many as there can be.
 const FIRST_EPHEMERAL: u16 = 1_024;
-/// How many random ports are tried before all are searched.
+/// How many random ports are tried before ports in a row are.
 const RANDOM_TRIES: u32 = 16;
 
 #[derive(Debug)]
@@ -58,6 +58,8 @@ pub(crate) struct Received {
 #[derive(Debug)]
 pub(crate) struct Udp {
     places: Box<[Place]>,
+    /// The free places are the first ones here, the next to be taken last.
+    free: Box<[u32]>,
     demux: Demux,
     key: [u8; 16],
     /// What errors about datagrams have told. TCP, which asks for a number that is hard to guess,
@@ -88,6 +90,9 @@ impl Udp {
                     generation: 0,
                     has_event: false,
                 })
+                .collect(),
+            free: (0..u32::try_from(count).unwrap_or(u32::MAX))
+                .rev()
                 .collect(),
             demux: Demux::new(count),
             key,
@@ -168,9 +173,9 @@ impl Udp {
         port: u16,
         rng: &mut Rng,
     ) -> Result<SocketId, BindError> {
-        let free = self.places.iter().position(|place| place.socket.is_none());
-        let free = free.ok_or(BindError::LimitReached)?;
-        let index = u32::try_from(free).map_err(|_| BindError::LimitReached)?;
+        let free = self.places.len() - self.used;
+        let last = free.checked_sub(1).ok_or(BindError::LimitReached)?;
+        let index = self.free[last];
         let port = match port {
             0 => self
                 .ephemeral_port(address, rng)
@@ -181,7 +186,7 @@ impl Udp {
         if !self.demux.insert(self.hash(address, port), index) {
             return Err(BindError::LimitReached);
         }
-        let place = &mut self.places[free];
+        let place = &mut self.places[index as usize];
         place.socket = Some(Socket {
             local: (address, port),
             queue: FrameQueue::default(),
@@ -208,7 +213,11 @@ impl Udp {
         let random = (0..RANDOM_TRIES)
             .map(|_| port(rng.u32() % span))
             .find(is_free);
-        random.or_else(|| (0..span).map(port).find(is_free))
+        // Of so many ports in a row, one must be free if any is: no socket has two.
+        let start = rng.u32() % span;
+        let enough = u32::try_from(self.used).map_or(span, |used| span.min(used + 1));
+        let mut row = (start..start + enough).map(port);
+        random.or_else(|| row.find(is_free))
     }
 
     /// Closes a socket and frees what waits in it.
@@ -222,6 +231,7 @@ impl Udp {
         socket.queue.clear(pool);
         self.demux
             .remove(self.hash(socket.local.0, socket.local.1), index);
+        self.free[self.places.len() - self.used] = index;
         self.used -= 1;
         Ok(())
     }
@@ -550,6 +560,52 @@ mod tests {
         }
         assert_eq!(bench.bind(ANY, 99), Err(BindError::LimitReached));
         assert_eq!(bench.udp.sockets(), 4);
+    }
+
+    #[test]
+    fn places_are_taken_again_in_any_order_and_old_handles_stay_dead() {
+        let mut bench = Bench::new();
+        let mut ids: std::vec::Vec<_> = (1..=4).map(|n| bench.bind(ANY, n).unwrap()).collect();
+        for closed in [2, 0, 3, 1] {
+            let old = ids[closed];
+            bench.udp.close(old, &mut bench.pool).unwrap();
+            let port = bench.bind(ANY, 0).unwrap();
+            assert_eq!(bench.bind(ANY, 99), Err(BindError::LimitReached));
+            assert_eq!(bench.udp.local_addr(old), Err(BadHandle));
+            ids[closed] = port;
+        }
+        for id in [ids[3], ids[0], ids[1], ids[2]] {
+            bench.udp.close(id, &mut bench.pool).unwrap();
+        }
+        for n in 1..=4 {
+            bench.bind(ANY, n).unwrap();
+        }
+        assert_eq!(bench.udp.sockets(), 4);
+    }
+
+    /// All ports but two are taken: the random tries mostly find none of them.
+    #[test]
+    fn the_last_ephemeral_ports_are_found() {
+        let config = Config {
+            memory: 64 << 20,
+            max_udp_sockets: 1 << 16,
+            ..Config::default()
+        };
+        let limits = Limits::derive(&config).unwrap();
+        let mut rng = Rng::new([1; 32]);
+        let mut udp = Udp::new(&config, &limits, &mut rng);
+        let left = [FIRST_EPHEMERAL, 40_000];
+        for port in (FIRST_EPHEMERAL..=u16::MAX).filter(|port| !left.contains(port)) {
+            udp.bind(ANY, port, &mut rng).unwrap();
+        }
+        let mut found = [0, 0];
+        for port in &mut found {
+            let id = udp.bind(OURS, 0, &mut rng).unwrap();
+            *port = udp.local_addr(id).unwrap().port();
+        }
+        found.sort_unstable();
+        assert_eq!(found, left);
+        assert_eq!(udp.bind(OURS, 0, &mut rng), Err(BindError::AddressInUse));
     }
 
     #[test]

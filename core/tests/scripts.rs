@@ -1023,6 +1023,7 @@ scripts! {
     fast_open_passive_closed_early,
     fast_open_passive_limit,
     fast_open_passive_off,
+    fast_open_passive_old_cookie,
     fast_open_passive_syn_ack_lost,
     fast_retransmit,
     fast_retransmit_not_for_other_acks,

@@ -216,13 +216,18 @@ impl FastOpen {
 }
 
 impl Tcb {
-    /// The Fast Open option of a SYN-ACK: a cookie that replaces an old one. Of a SYN: the cookie that the server gave us, or a question for one. One
-    /// that was lost goes without (RFC 7413 §4.2.1, §4.1.3.1).
+    /// The Fast Open option of a SYN-ACK: a cookie that replaces one of the key before (RFC 7413
+    /// §4.1.2). Of a SYN: the cookie that the server gave us, or a question for one; a SYN that goes
+    /// again because the first was lost has none (§4.2.1, §4.1.3.1).
     pub(super) fn fast_open_option(
         &self,
         shared: &mut Shared,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Option<FastOpenCookie> {
+        if self.answers_early() {
+            let replaced = self.flags.contains(TcbFlags::NEW_COOKIE);
+            return replaced.then(|| shared.fast_open.cookie(cx, &self.key));
+        }
         if self.state != State::SynSent
             || !self.flags.contains(TcbFlags::FAST_OPEN)
             || self.flags.contains(TcbFlags::SYN_LOST)

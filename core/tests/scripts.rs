@@ -1025,6 +1025,7 @@ scripts! {
     fast_open_passive_off,
     fast_open_passive_old_cookie,
     fast_open_passive_syn_ack_lost,
+    fast_open_passive_syn_repeated,
     fast_retransmit,
     fast_retransmit_not_for_other_acks,
     handshake_ack_without_timestamp,

@@ -339,7 +339,8 @@ impl Tcb {
     ) {
         if !self.flags.intersects(TcbFlags::SYN_LOST | TcbFlags::TIMING) {
             self.rtt.sample_micros(self.since_timed(cx));
-        } else if self.flags.contains(TcbFlags::SYN_LOST) {
+        } else if self.retries > 0 {
+            // RFC 6298 §5.7 is about the timer: a SYN that came twice alone changes nothing.
             self.rtt.syn_was_lost();
         }
         self.state = State::Established;

@@ -5,7 +5,9 @@ mod common;
 
 use common::packet::Packet;
 use common::{Host, OURS, small_config};
+use mnet_core::config::Keepalive;
 use mnet_core::error::RecvError;
+use mnet_core::tcp::TcpSetting;
 use mnet_core::wire::tcp::Flags;
 use mnet_core::{Instant, SocketId};
 use std::net::SocketAddr;
@@ -60,4 +62,30 @@ fn timers_run_on_time_after_weeks_without_a_call() {
         host.advance(Duration::from_secs(5));
         assert_eq!(host.stack.next_timeout(), None, "{days}: nothing is left");
     }
+}
+
+/// RFC 5482 §3 with RFC 9293 §3.8.4: the user timeout ends the probing, after however many probes.
+#[test]
+fn a_user_timeout_of_many_keepalive_intervals_ends_the_connection() {
+    let mut host = Host::new(&small_config(), 1, Instant::from_millis(1_000));
+    let (id, _) = open(&mut host);
+    let second = Duration::from_secs(1);
+    for setting in [
+        TcpSetting::UserTimeout(Some(600 * second)),
+        TcpSetting::Keepalive(Some(Keepalive {
+            idle: 10 * second,
+            interval: second,
+            count: 3,
+        })),
+    ] {
+        host.stack.tcp_set(host.now, id, setting).unwrap();
+    }
+    host.advance(599 * second);
+    assert_eq!(host.counter("tcp_keepalive_probes"), 590);
+    assert_eq!(host.counter("tcp_timed_out"), 0);
+    host.advance(2 * second);
+    assert_eq!(host.counter("tcp_timed_out"), 1);
+    let mut buffer = [0; 8];
+    let read = host.stack.tcp_recv(host.now, id, &mut buffer);
+    assert_eq!(read, Err(RecvError::TimedOut));
 }

@@ -349,8 +349,9 @@ pub(super) struct Tcb {
     // Loss and congestion.
     pub(super) dup_acks: u8,
     pub(super) retries: u8,
-    /// Unanswered probes of an idle connection.
+    /// Unanswered probes of an idle connection, and when the first one was sent.
     pub(super) keepalives: u8,
+    pub(super) probed_since: Tick,
     pub(super) rtt: RttEstimator,
     pub(super) congestion: Congestion,
     /// RFC 6582: behind what was sent when the last loss was detected.
@@ -450,6 +451,7 @@ impl Tcb {
             dup_acks: 0,
             retries: 0,
             keepalives: 0,
+            probed_since: Tick::NEVER,
             rtt: RttEstimator::new(),
             congestion: Congestion::new(
                 settings.congestion,

@@ -177,7 +177,10 @@ impl Tcb {
             self.restart_idle_timer(shared, cx.now);
             return false;
         }
-        let probed = keepalive.interval * u32::from(self.keepalives);
+        if self.keepalives == 0 {
+            self.probed_since = Tick::moment(cx.now);
+        }
+        let probed = self.probed_since.until(cx.now);
         let left = match self.settings(shared).user_timeout() {
             Some(limit) => limit.saturating_sub(keepalive.idle + probed),
             None if self.keepalives >= keepalive.count => Duration::ZERO,

@@ -434,8 +434,8 @@ struct mnet_config {
     /* MNET_ECN_*: explicit congestion notification (RFC 3168). 0 (the default): where the peer asks. */
     uint32_t tcp_ecn;
     /*
-     * Most TCP connections that one peer address may have open to all listeners together. 0 (the
-     * default): no such limit.
+     * Most TCP connections that one peer (an IPv4 address, an IPv6 network of 64 bits) may have open
+     * to all listeners together. 0 (the default): no such limit.
      */
     uint32_t max_connections_per_peer;
     /*

@@ -30,7 +30,8 @@ pub struct Config {
     /// Bytes that wait at most in one UDP socket's receive queue. Default 212,992. All queues
     /// together can always have an eighth of the frames, and never more than a quarter.
     pub udp_receive_buffer: usize,
-    /// Most TCP connections that one peer address may have open to all listeners together.
+    /// Most TCP connections that one peer may have open to all listeners together: an IPv4 address,
+    /// or all addresses of an IPv6 network of 64 bits, which are one host's to choose.
     /// Default `None`: no such limit, and no memory for it. A SYN beyond it is ignored, and a
     /// handshake that ends beyond it is reset; both are counted.
     pub max_connections_per_peer: Option<usize>,

@@ -39,6 +39,15 @@ impl Address {
         high == 0 && low & MAPPED_MASK == MAPPED
     }
 
+    /// An IPv4 address as it is, an IPv6 address without the half that a host chooses.
+    pub(crate) fn site(self) -> Self {
+        if self.is_ipv4() {
+            return self;
+        }
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        Self([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0])
+    }
+
     /// The address as others know it.
     #[inline]
     pub(crate) fn ip(&self) -> IpAddr {

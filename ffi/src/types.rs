@@ -144,8 +144,8 @@ pub struct mnet_config {
     pub tcp_dscp: u32,
     /// MNET_ECN_*: explicit congestion notification (RFC 3168). 0 (the default): where the peer asks.
     pub tcp_ecn: u32,
-    /// Most TCP connections that one peer address may have open to all listeners together. 0 (the
-    /// default): no such limit.
+    /// Most TCP connections that one peer (an IPv4 address, an IPv6 network of 64 bits) may have open
+    /// to all listeners together. 0 (the default): no such limit.
     pub max_connections_per_peer: u32,
     /// How long a peer may keep its window closed, answering every probe, without taking a byte of
     /// what waits for it. 0 (the default): for ever, unless the stack is short of connections or

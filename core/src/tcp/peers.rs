@@ -1,4 +1,6 @@
-//! How many connections each peer address has open to our listeners, where that is limited.
+//! How many connections each peer has open to our listeners, where that is limited. A peer is an IPv4
+//! address, or an IPv6 network of 64 bits: every host of such a network has all of its addresses
+//! (RFC 4291 §2.5.4, RFC 7421), so one of them counted alone would be no limit.
 
 use super::slab::Slab;
 use crate::demux::{Address, Demux, FourTuple};
@@ -35,6 +37,7 @@ impl Peers {
         key.hash(&self.secret)
     }
 
+    /// What is counted: `address` is an entry's.
     fn find(&self, address: Address) -> Option<u32> {
         self.places.find(self.hash(address), |place| {
             self.counts
@@ -45,12 +48,14 @@ impl Peers {
 
     /// Whether an address may have one more connection.
     pub(super) fn may_connect(&self, address: Address) -> bool {
+        let address = address.site();
         let count = self.find(address).and_then(|place| self.counts.get(place));
         count.is_none_or(|(_, count)| *count < self.max)
     }
 
     /// An address has one more connection.
     pub(super) fn add(&mut self, address: Address) {
+        let address = address.site();
         if let Some(place) = self.find(address) {
             if let Some((_, count)) = self.counts.get_mut(place) {
                 *count += 1;
@@ -63,6 +68,7 @@ impl Peers {
 
     /// A connection of an address has ended.
     pub(super) fn remove(&mut self, address: Address) {
+        let address = address.site();
         let Some(place) = self.find(address) else {
             return;
         };
@@ -84,6 +90,29 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
+    fn all_addresses_of_an_ipv6_network_are_one_peer() {
+        let mut peers = Peers::new(2, 16, &mut Rng::new([9; 32]));
+        let v6 = |bits: u128| Address::from(IpAddr::from(Ipv6Addr::from_bits(bits)));
+        let network = 0x2001_0db8_0001_0002 << 64;
+        peers.add(v6(network | 1));
+        peers.add(v6(network | 2 << 60));
+        assert!(!peers.may_connect(v6(network | 3)));
+        assert!(
+            peers.may_connect(v6(network + (1 << 64))),
+            "another network"
+        );
+        peers.remove(v6(network | 2 << 60));
+        assert!(peers.may_connect(v6(network | 3)));
+        peers.remove(v6(network | 1));
+        assert_eq!(peers.counts.used(), 0);
+        // IPv4 addresses stand for themselves.
+        let v4 = |last| Address::from(IpAddr::from(Ipv4Addr::new(10, 0, 0, last)));
+        peers.add(v4(1));
+        peers.add(v4(1));
+        assert!(!peers.may_connect(v4(1)) && peers.may_connect(v4(2)));
+    }
+
+    #[test]
     fn counts_are_those_of_a_map() {
         let mut rng = Rng::new([9; 32]);
         let mut peers = Peers::new(3, 16, &mut rng);
@@ -93,7 +122,7 @@ mod tests {
             let address = if last < 5 {
                 IpAddr::from(Ipv4Addr::from_bits(last))
             } else {
-                Ipv6Addr::from_bits(u128::from(last)).into()
+                Ipv6Addr::from_bits(u128::from(last) << 64).into()
             };
             let address = Address::from(address);
             let count = model.entry(last).or_default();

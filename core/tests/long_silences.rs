@@ -1,5 +1,5 @@
-//! Time that is longer than 32 bits of milliseconds, or half of them: connections that are silent
-//! for weeks, or probed for hours.
+//! What lasts longer than its number has bits: connections that are silent for weeks, are probed for
+//! hours, or outlive thousands of listeners.
 
 mod common;
 
@@ -88,4 +88,25 @@ fn a_user_timeout_of_many_keepalive_intervals_ends_the_connection() {
     let mut buffer = [0; 8];
     let read = host.stack.tcp_recv(host.now, id, &mut buffer);
     assert_eq!(read, Err(RecvError::TimedOut));
+}
+
+/// As many listeners later as a connection tells apart.
+#[test]
+fn a_connection_that_outlives_thousands_of_listeners_does_not_count_for_the_last() {
+    let mut host = Host::new(&small_config(), 1, Instant::from_millis(1_000));
+    let local = SocketAddr::from((OURS, 80));
+    let mut listener = host.stack.tcp_listen(local, 4).unwrap();
+    let answer = host.exchange(&Packet::to_us(4_000, 80, Flags::SYN, PEER_ISN, 0));
+    let ours = answer[0].seq.wrapping_add(1);
+    host.exchange(&segment(1, ours, b""));
+    let id = host.stack.tcp_accept(listener).unwrap();
+    for _ in 0..4_100 {
+        host.stack.close(host.now, listener).unwrap();
+        listener = host.stack.tcp_listen(local, 4).unwrap();
+    }
+    assert_eq!(host.stack.usage().connections, 1);
+    host.stack.tcp_abort(host.now, id).unwrap();
+    host.flush();
+    let answer = host.exchange(&Packet::to_us(4_001, 80, Flags::SYN, PEER_ISN, 0));
+    assert_eq!(answer.last().unwrap().flags, Flags::SYN | Flags::ACK);
 }

@@ -612,7 +612,8 @@ impl Tcp {
     /// A connection that a listener has brought has ended.
     pub(super) fn passive_ended(&mut self, reference: u32, remote: Address) {
         if let Some(listener) = self.referred(reference) {
-            listener.connections -= 1;
+            // A reference has only a part of the generation: this may be a later listener.
+            listener.connections = listener.connections.saturating_sub(1);
         }
         if let Some(peers) = &mut self.peers {
             peers.remove(remote);

@@ -224,8 +224,7 @@ counters! {
     tcp_stray_reset,
     /// Dropped: a SYN, or the end of a handshake, for a listener whose backlog is full.
     tcp_backlog_full,
-    /// Dropped: a SYN for which no half-open connection is left, where a cookie is not allowed or
-    /// not possible.
+    /// Dropped: a SYN for which no half-open connection is left, where a cookie is not allowed.
     tcp_half_open_full,
     /// Dropped: a SYN, or the end of a handshake, for a listener that has as many connections as it
     /// may. The latter is answered with a reset.
@@ -266,6 +265,9 @@ counters! {
     tcp_too_many_ranges,
     /// Dropped: a reset for a connection in TIME-WAIT (RFC 1337).
     tcp_time_wait_reset,
+    /// Dropped: a SYN that may replace TIME-WAIT, but the number of the cookie that would answer it is
+    /// one of the old connection's.
+    tcp_time_wait_kept,
     /// Dropped: another late segment for a connection in TIME-WAIT.
     tcp_time_wait_segment,
     /// Challenge ACKs sent (RFC 5961).

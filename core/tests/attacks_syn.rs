@@ -394,7 +394,8 @@ fn a_cookie_never_answers_with_a_number_of_the_old_connection() {
         }
     }
     assert!(replaced > 15 && kept > 15, "{replaced} {kept}");
-    assert_eq!(host.counter("tcp_half_open_full"), kept);
+    assert_eq!(host.counter("tcp_time_wait_kept"), kept);
+    assert_eq!(host.counter("tcp_half_open_full"), 0);
     assert_eq!(host.counter("tcp_time_wait_reused"), replaced);
 }
 

@@ -125,7 +125,7 @@ impl Tcp {
             && !cookie.head.seq.after(after)
         {
             // A cookie's number cannot be chosen: TIME-WAIT goes on.
-            cx.counters.tcp_half_open_full += 1;
+            cx.counters.tcp_time_wait_kept += 1;
             return cx.pool.free(frame);
         }
         if let Some(place) = time_wait {

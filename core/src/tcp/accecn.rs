@@ -464,11 +464,13 @@ impl Tcb {
     /// The flags of a segment that goes now.
     #[cold]
     pub(super) fn accurate_flags(&mut self, shared: &mut Shared) -> Flags {
+        // Before anything else: while it is there, a segment is due.
+        let echo = self.flags.contains(TcbFlags::ACE_ECHO);
+        self.flags.remove(TcbFlags::ACE_ECHO);
         let Some(counters) = shared.accecn.get_mut(self.accecn) else {
             return ace(INITIAL_CEP);
         };
-        if self.flags.contains(TcbFlags::ACE_ECHO) {
-            self.flags.remove(TcbFlags::ACE_ECHO);
+        if echo {
             return handshake_ace(counters.syn_ack);
         }
         counters.next_ace()
@@ -502,6 +504,18 @@ mod tests {
         }
         let numbers: std::vec::Vec<u8> = (0..20).map(|n| number(ace(n) | Flags::PSH)).collect();
         assert_eq!(numbers[..10], [0, 1, 2, 3, 4, 5, 6, 7, 0, 1]);
+    }
+
+    /// What tells of the SYN-ACK goes once, whatever has become of the counters.
+    #[test]
+    fn an_echo_is_due_once() {
+        let mut bench = crate::tcp::testing::Bench::new();
+        bench.tcb.flags |= TcbFlags::ACCECN | TcbFlags::ACE_ECHO;
+        assert!(bench.shared.accecn.get(bench.tcb.accecn).is_none());
+        let sent = |bench: &mut crate::tcp::testing::Bench| {
+            bench.with(|tcb, shared, cx| tcb.next_segment(shared, cx).is_some())
+        };
+        assert_eq!([sent(&mut bench), sent(&mut bench)], [true, false]);
     }
 
     /// RFC 9768 appendix A.2.

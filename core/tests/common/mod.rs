@@ -1,6 +1,7 @@
 //! What the tests of whole stacks share: a host around a [`Stack`] under virtual time with TCP
 //! packets as values (here and in `packet`), the same with frames of all protocols as bytes
-//! (`link`), and two stacks across a simulated path (`world`, `path`) with their users (`stream`).
+//! (`link`, `v6`), a peer that follows a script (`script`), and two stacks across a simulated path
+//! (`world`, `path`) with their users (`stream`).
 #![allow(
     dead_code,
     unreachable_pub,
@@ -15,6 +16,7 @@ pub mod packet;
 pub mod path;
 pub mod pcap;
 pub mod random;
+pub mod script;
 pub mod seeds;
 pub mod stream;
 pub mod v6;

@@ -358,10 +358,10 @@ impl Tcb {
             return;
         }
         cx.counters.tcp_ecn_reductions += 1;
-        let (flight, smss) = (self.flight(), self.smss());
-        self.congestion.on_mark(flight, smss);
+        let (load, smss) = (self.load(), self.smss());
+        self.congestion.on_mark(load, smss);
         self.window_reduced();
-        if flight > 0 {
+        if self.flight() > 0 {
             self.prr = Prr::new(self.snd_nxt.since(self.snd_una));
             self.recovery_window = self.pipe();
             self.flags |= TcbFlags::CWR;
@@ -395,6 +395,7 @@ impl Tcb {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::testing::{Bench, SMSS};
     use crate::wire::tcp::{TcpHeader, TcpOptions};
 
     fn syn(flags: Flags, ecn: Ecn) -> Segment {
@@ -410,6 +411,24 @@ mod tests {
         EcnMode::Accurate,
     ];
     use EcnFeedback::{Accurate, Classic, None as Nothing};
+
+    /// RFC 9438 §4.6: the acknowledgements of a batch have emptied the network before the one that
+    /// echoes a mark is looked at. RFC 8511 §3.1: to 4/5 with NewReno.
+    #[test]
+    fn a_mark_at_the_end_of_a_batch_reduces_the_window_not_what_is_left_in_flight() {
+        for (limited, of) in [(true, 10), (false, 3)] {
+            let mut bench = Bench::new();
+            bench.open_window(10);
+            bench.tcb.flags |= TcbFlags::ECN;
+            bench.tcb.flags.set(TcbFlags::CWND_LIMITED, limited);
+            bench.tcb.snd_nxt = bench.tcb.snd_una + 3 * u32::from(SMSS);
+            bench.tcb.snd_max = bench.tcb.snd_nxt;
+            let ack = bench.tcb.snd_una;
+            bench.with(|tcb, _, cx| tcb.mark_echoed(cx, ack));
+            let expected = of * u32::from(SMSS) * 4 / 5;
+            assert_eq!(bench.tcb.congestion.ssthresh(), expected, "{limited}");
+        }
+    }
 
     /// RFC 3168 §6.1.1, RFC 9768 table 2 and §3.1.3.
     #[test]

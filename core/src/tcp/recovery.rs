@@ -58,7 +58,7 @@ impl Tcb {
     /// (RFC 5681 §3.1). But the acknowledgements of a batch have emptied the network, and nothing
     /// could be sent for them yet: where cwnd is what limits, it would be full, so cwnd counts.
     /// RFC 9438 §4.6 allows that of a cwnd that does not grow while it is not used.
-    fn load(&self) -> u32 {
+    pub(super) fn load(&self) -> u32 {
         let flight = self.flight();
         if self.flags.contains(TcbFlags::CWND_LIMITED) {
             flight.max(self.congestion.window())

@@ -519,7 +519,39 @@ fn stack() {
     let out_of_order = [0, 0, ACK, 0x90, 0, 0, 0, 50];
     let old = [0, 0, ACK, 0xd0, 0, 0, 0, 50];
     let zero_window = [0, 0, ACK, 0, 0, 0x80, 0, 0, 0, 0];
-    let script = |name: &str, parts: &[&[u8]]| write("stack_frames", name, &parts.concat());
+    // The first byte says which features the stack uses.
+    let using = |features: u8, name: &str, parts: &[&[u8]]| {
+        write(
+            "stack_frames",
+            name,
+            &[&[features][..], &parts.concat()].concat(),
+        );
+    };
+    let script = |name: &str, parts: &[&[u8]]| using(0, name, parts);
+    let fast_open = |index: u8, option: u8, payload: u8| [0, index, SYN, 0, 0, 0, option, payload];
+    let question = [&fast_open(0, 0xb0, 0)[..], &segment(0, RST, 0)].concat();
+    let early = [&question[..], &fast_open(1, 0xb8, 100)].concat();
+    let finish = [
+        &call(ACCEPT, 0, 0)[..],
+        &call(RECV, 1, 1_000),
+        &call(SEND, 1, 3_000),
+        &segment(1, ACK, 0),
+        &segment(1, FIN, 50),
+    ]
+    .concat();
+    using(2, "fast_open", &[&early, &finish]);
+    using(
+        2,
+        "fast_open_lost",
+        &[&early, &DUE, &fast_open(1, 0xb0, 0), &DUE, &finish],
+    );
+    using(
+        2,
+        "fast_open_reset",
+        &[&early, &segment(1, RST, 0), &early, &finish],
+    );
+    using(3, "fast_open_and_cookies", &[&early, &finish, &open]);
+    using(1, "cookies", &[&open, &data, &reply, &segment(0, FIN, 0)]);
     script(
         "echo",
         &[

@@ -7,14 +7,14 @@
 
 use crate::packets::{self, OURS, PEER, PEER_HW, Segment, TRANSPORT_START};
 use mnet_core::checksum;
-use mnet_core::config::{CongestionAlgorithm, Keepalive};
+use mnet_core::config::{CongestionAlgorithm, Keepalive, ListenOptions, SynCookies};
 use mnet_core::device::InterfaceId;
 use mnet_core::socket::SocketKind;
 use mnet_core::tcp::TcpSetting;
 use mnet_core::wire::arp::Operation;
 use mnet_core::wire::ethernet::EthernetAddress;
 use mnet_core::wire::ipv4::{self, protocol};
-use mnet_core::wire::tcp::{self, Flags};
+use mnet_core::wire::tcp::{self, FastOpenCookie, Flags};
 use mnet_core::{Config, Instant, InterfaceConfig, SocketId, Stack};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -99,6 +99,18 @@ fn setting(len: usize) -> TcpSetting {
     }
 }
 
+/// The Fast Open option of a SYN, with an MSS, padded.
+fn fast_open_option(cookie: Option<FastOpenCookie>) -> Vec<u8> {
+    let options = tcp::TcpOptions {
+        mss: Some(1_460),
+        fast_open: Some(cookie.unwrap_or_default()),
+        ..tcp::TcpOptions::default()
+    };
+    let mut bytes = vec![0; options.len()];
+    options.emit(&mut bytes);
+    bytes
+}
+
 /// The far end of a connection.
 #[derive(Clone, Copy, Debug, Default)]
 struct Peer {
@@ -128,12 +140,21 @@ struct World {
     peers: [Peer; PEERS],
     listener: Option<SocketId>,
     udp: Option<SocketId>,
+    /// Connections of the listener that may start with data.
+    fast_open: usize,
+    /// The cookie that the stack has given last.
+    cookie: Option<FastOpenCookie>,
     /// The last frame that went in, and the last that came out.
     last_in: Vec<u8>,
     last_out: Vec<u8>,
 }
 
-fn config() -> Config {
+/// Bits of an input's first byte: SYNs are always answered with cookies; the listener takes data
+/// with a SYN (Fast Open).
+const COOKIES: u8 = 1;
+const FAST_OPEN: u8 = 2;
+
+fn config(features: u8) -> Config {
     let mut config = Config {
         memory: 400 << 10,
         max_connections: Some(8),
@@ -145,13 +166,17 @@ fn config() -> Config {
     };
     config.tcp.receive_buffer = 64 << 10;
     config.tcp.send_buffer = 64 << 10;
+    if features & COOKIES != 0 {
+        config.tcp.syn_cookies = SynCookies::Always;
+    }
     config
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(features: u8) -> Self {
         let now = Instant::from_millis(1);
-        let mut stack = Stack::new(&config(), [7; 32], now).expect("the configuration is right");
+        let mut stack =
+            Stack::new(&config(features), [7; 32], now).expect("the configuration is right");
         let hardware_address = packets::OUR_HW.0;
         let interface = stack
             .add_interface(
@@ -175,6 +200,8 @@ impl World {
             peers: Default::default(),
             listener: None,
             udp: None,
+            fast_open: if features & FAST_OPEN == 0 { 0 } else { 2 },
+            cookie: None,
             last_in: Vec::new(),
             last_out: Vec::new(),
         };
@@ -194,7 +221,13 @@ impl World {
     }
 
     fn open(&mut self) {
-        let listener = self.stack.tcp_listen(SocketAddr::from((OURS, PORT)), 4);
+        let options = ListenOptions {
+            backlog: 4,
+            fast_open: self.fast_open,
+            ..ListenOptions::default()
+        };
+        let local = SocketAddr::from((OURS, PORT));
+        let listener = self.stack.tcp_listen_with(local, &options);
         self.listener = self.listener.or(listener.ok());
         let udp = self
             .stack
@@ -271,7 +304,8 @@ impl World {
             return;
         }
         let (header, options, payload) = tcp::parse(transport).expect("we send good segments");
-        tcp::TcpOptions::parse(options).expect("we send good options");
+        let options = tcp::TcpOptions::parse(options).expect("we send good options");
+        self.cookie = options.fast_open.or(self.cookie);
         let (local, remote) = (header.source_port.get(), header.destination_port.get());
         let flags = header.flags();
         for peer in &mut self.peers {
@@ -325,6 +359,9 @@ impl World {
             0..=0x7f => &[],
             0x80..=0x9f => &TIMESTAMPS,
             0xa0..=0xaf => &[2, 4, 0, 8],
+            // A question for a cookie, or the one that was given.
+            0xb0..=0xb7 => &fast_open_option(None),
+            0xb8..=0xbf => &fast_open_option(self.cookie),
             _ => &input.bytes(20),
         };
         let payload = match input.byte() {
@@ -566,7 +603,7 @@ impl World {
 /// A peer that follows the protocol as far as the input lets it.
 pub fn stack_frames(data: &[u8]) {
     let mut input = Input(data);
-    let mut world = World::new();
+    let mut world = World::new(input.byte());
     for _ in 0..MAX_OPERATIONS {
         if input.is_empty() {
             break;
@@ -580,7 +617,7 @@ pub fn stack_frames(data: &[u8]) {
 /// bit of the length is set.
 pub fn stack_raw(data: &[u8]) {
     let mut input = Input(data);
-    let mut world = World::new();
+    let mut world = World::new(0);
     for _ in 0..MAX_OPERATIONS {
         if input.is_empty() {
             break;

@@ -100,7 +100,7 @@ fn a_connection_that_outlives_thousands_of_listeners_does_not_count_for_the_last
     let ours = answer[0].seq.wrapping_add(1);
     host.exchange(&segment(1, ours, b""));
     let id = host.stack.tcp_accept(listener).unwrap();
-    for _ in 0..4_100 {
+    for _ in 0..4_096 {
         host.stack.close(host.now, listener).unwrap();
         listener = host.stack.tcp_listen(local, 4).unwrap();
     }

@@ -71,14 +71,15 @@ fn output(command: &mut Command) -> Result<String> {
     Err(format!("{command:?}: {}\n{text}", output.status))
 }
 
-fn callgrind(program: &Path, operation: Operation, times: u64, result: &Path) -> Result<u64> {
+fn callgrind(program: &Path, work: &[&str], times: u64, result: &Path) -> Result<u64> {
     let text = output(
         Command::new("valgrind")
             .args(["--tool=callgrind"])
             .args(TOGGLES)
             .arg(format!("--callgrind-out-file={}", result.display()))
             .arg(program)
-            .args(["run", operation.name(), &times.to_string()]),
+            .args(work)
+            .arg(times.to_string()),
     )?;
     text.lines()
         .find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
@@ -87,16 +88,26 @@ fn callgrind(program: &Path, operation: Operation, times: u64, result: &Path) ->
 
 /// Instructions per operation.
 pub(crate) fn instructions(program: &Path, operation: Operation) -> Result<u64> {
+    per_operation(program, &["run", operation.name()])
+}
+
+/// Instructions per round trip with so many connections open.
+pub(crate) fn round_trip_among(program: &Path, connections: usize) -> Result<u64> {
+    per_operation(program, &["round-trips", &connections.to_string()])
+}
+
+fn per_operation(program: &Path, work: &[&str]) -> Result<u64> {
     let nowhere = Path::new("/dev/null");
-    let short = callgrind(program, operation, TIMES, nowhere)?;
-    let long = callgrind(program, operation, 2 * TIMES, nowhere)?;
+    let short = callgrind(program, work, TIMES, nowhere)?;
+    let long = callgrind(program, work, 2 * TIMES, nowhere)?;
     Ok((long - short) / TIMES)
 }
 
 /// Callgrind's table of functions for many operations: exclusive counts.
 pub(crate) fn profile(program: &Path, operation: Operation) -> Result<String> {
     let result = std::env::temp_dir().join(format!("mnet-callgrind-{}", std::process::id()));
-    let table = callgrind(program, operation, 16 * TIMES, &result).and_then(|_| {
+    let work = ["run", operation.name()];
+    let table = callgrind(program, &work, 16 * TIMES, &result).and_then(|_| {
         output(
             Command::new("callgrind_annotate")
                 .args(["--auto=no", "--threshold=99"])

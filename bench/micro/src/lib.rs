@@ -8,6 +8,7 @@
 
 pub mod mnet;
 pub mod peer;
+pub mod scale;
 pub mod wire;
 
 mod operation;

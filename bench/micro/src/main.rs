@@ -6,6 +6,7 @@ mod limits;
 use clap::{Parser, Subcommand};
 use mnet_bench_micro::Operation;
 use mnet_bench_micro::mnet::Mnet;
+use mnet_bench_micro::scale;
 use std::process::ExitCode;
 
 /// Counts user instructions per packet, round trip and connection.
@@ -37,6 +38,16 @@ enum Command {
         /// How often.
         times: usize,
     },
+    /// Prints what a round trip costs with 10 and with 100,000 connections open, and fails if the
+    /// second costs more than 1.2 times the first.
+    Scale,
+    /// Opens connections and makes round trips among them: what `scale` runs under valgrind.
+    RoundTrips {
+        /// How many connections.
+        connections: usize,
+        /// How many round trips.
+        times: usize,
+    },
 }
 
 /// What can go wrong is told in words: the caller is a person.
@@ -56,9 +67,28 @@ fn main() -> ExitCode {
     }
 }
 
+/// What a round trip costs among many connections, against few.
+fn check_scale() -> Result<()> {
+    if !count::valgrind_is_there() {
+        println!("skipped: valgrind is not installed");
+        return Ok(());
+    }
+    let mnet = count::build_mnet()?;
+    let few = count::round_trip_among(&mnet, scale::FEW)?;
+    let many = count::round_trip_among(&mnet, scale::MANY)?;
+    println!("round trip among {:>6} connections {few:>8}", scale::FEW);
+    println!("round trip among {:>6} connections {many:>8}", scale::MANY);
+    if many * 10 > few * 12 {
+        return Err("a round trip costs more the more connections there are".to_owned());
+    }
+    Ok(())
+}
+
 fn run(command: &Command) -> Result<()> {
     match command {
         Command::Run { operation, times } => operation.run::<Mnet>(*times),
+        Command::RoundTrips { connections, times } => scale::round_trips(*connections, *times),
+        Command::Scale => check_scale()?,
         Command::Count => {
             let mnet = count::build_mnet()?;
             for operation in Operation::ALL {
@@ -93,6 +123,7 @@ fn run(command: &Command) -> Result<()> {
                     exceeded.push(name);
                 }
             }
+            check_scale()?;
             if !exceeded.is_empty() {
                 return Err(format!("above the limit: {}", exceeded.join(", ")));
             }

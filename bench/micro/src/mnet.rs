@@ -97,8 +97,36 @@ impl Mnet {
 
 impl Subject for Mnet {
     fn new(service: Service) -> Self {
+        Self::with(&Config::default(), service)
+    }
+
+    #[inline(never)]
+    fn measured_turn(&mut self, now: u64, incoming: &mut Wire, outgoing: &mut Wire) {
+        let now = Instant::from_nanos(now * 1_000);
+        self.receive(now, incoming);
+        self.stack.handle_timeout(now);
+        self.serve(now);
+        while let Some(frame) = self.stack.transmit(now) {
+            device_write(outgoing, &frame);
+        }
+        std::hint::black_box(self.stack.next_timeout());
+    }
+}
+
+impl Mnet {
+    /// A stack for at least so many connections, listening.
+    pub(crate) fn for_connections(connections: usize, service: Service) -> Self {
+        let config = Config {
+            memory: (16 << 20) + connections * 1_024,
+            max_connections: Some(connections + 16),
+            ..Config::default()
+        };
+        Self::with(&config, service)
+    }
+
+    fn with(config: &Config, service: Service) -> Self {
         let now = Instant::from_millis(1_000);
-        let mut stack = Stack::new(&Config::default(), [7; 32], now).expect("the defaults");
+        let mut stack = Stack::new(config, [7; 32], now).expect("a good configuration");
         let interface = stack
             .add_interface(
                 now,
@@ -127,17 +155,5 @@ impl Subject for Mnet {
             service,
             buffer: vec![0x5a; 64 * MSS].into_boxed_slice(),
         }
-    }
-
-    #[inline(never)]
-    fn measured_turn(&mut self, now: u64, incoming: &mut Wire, outgoing: &mut Wire) {
-        let now = Instant::from_nanos(now * 1_000);
-        self.receive(now, incoming);
-        self.stack.handle_timeout(now);
-        self.serve(now);
-        while let Some(frame) = self.stack.transmit(now) {
-            device_write(outgoing, &frame);
-        }
-        std::hint::black_box(self.stack.next_timeout());
     }
 }

@@ -33,14 +33,21 @@ impl Flags {
     pub const PUSH: Self = Self(0x18);
 }
 
-/// One connection after the other, from a new port each time.
-#[derive(Debug)]
-pub struct Peer {
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    address: Ipv4Addr,
     port: u16,
     next: u32,
     expected: u32,
     /// The stack's last timestamp, if it uses them.
     echo: Option<u32>,
+}
+
+/// One connection after the other, from a new port each time; or, with [`Peer::switch`], many.
+#[derive(Debug)]
+pub struct Peer {
+    connection: Connection,
     clock: u32,
     payload: Vec<u8>,
     /// Bytes that the stack has sent on this connection.
@@ -52,10 +59,13 @@ pub struct Peer {
 impl Default for Peer {
     fn default() -> Self {
         Self {
-            port: 32_767,
-            next: 0,
-            expected: 0,
-            echo: None,
+            connection: Connection {
+                address: PEER_ADDRESS,
+                port: 32_767,
+                next: 0,
+                expected: 0,
+                echo: None,
+            },
             clock: 1,
             payload: (0..=255).cycle().take(MSS).collect(),
             received: 0,
@@ -67,19 +77,41 @@ impl Default for Peer {
 impl Peer {
     /// A SYN from the next port, with the options of Linux.
     pub fn syn(&mut self, wire: &mut Wire) {
-        self.port = self.port.checked_add(1).unwrap_or(32_768);
-        self.next = u32::from(self.port) << 8;
-        (self.received, self.finished, self.echo) = (0, false, None);
+        let port = self.connection.port.checked_add(1).unwrap_or(32_768);
+        self.syn_from(wire, PEER_ADDRESS, port);
+    }
+
+    /// A SYN from this address and port, with the options of Linux.
+    pub fn syn_from(&mut self, wire: &mut Wire, address: Ipv4Addr, port: u16) {
+        self.connection = Connection {
+            address,
+            port,
+            next: u32::from(port) << 8,
+            expected: 0,
+            echo: None,
+        };
+        (self.received, self.finished) = (0, false);
         let [a, b, c, d] = self.clock.to_be_bytes();
         #[rustfmt::skip]
         let options = [2, 4, 5, 0xb4, 4, 2, 8, 10, a, b, c, d, 0, 0, 0, 0, 1, 3, 3, 7];
         self.emit(wire, Flags::SYN, &options, 0);
-        self.next += 1;
+        self.connection.next += 1;
+    }
+
+    /// Goes on with another connection; the present one is left in its place.
+    pub fn switch(&mut self, other: &mut Connection) {
+        core::mem::swap(&mut self.connection, other);
+    }
+
+    /// The present connection.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        self.connection
     }
 
     /// A segment with `len` bytes of data and the newest acknowledgement.
     pub fn segment(&mut self, wire: &mut Wire, flags: Flags, len: usize) {
-        match self.echo {
+        match self.connection.echo {
             Some(echo) => {
                 let [a, b, c, d] = self.clock.to_be_bytes();
                 let [e, f, g, h] = echo.to_be_bytes();
@@ -88,7 +120,8 @@ impl Peer {
             None => self.emit(wire, flags, &[], len),
         }
         let len = u32::try_from(len).expect("at most MSS");
-        self.next = self.next.wrapping_add(len + u32::from(flags == Flags::FIN));
+        let taken = len + u32::from(flags == Flags::FIN);
+        self.connection.next = self.connection.next.wrapping_add(taken);
     }
 
     /// Takes what the stack has sent; answers its ARP requests. `ack_every`: how many data
@@ -100,7 +133,7 @@ impl Peer {
         let mut unacknowledged = 0;
         while let Some(frame) = from.pop() {
             match frame[12..14] {
-                [8, 6] => arp_reply(to),
+                [8, 6] => arp_reply(frame[38..42].try_into().expect("4 bytes"), to),
                 [8, 0] => unacknowledged += usize::from(self.take_segment(&frame[ETHERNET..])),
                 _ => panic!("neither ARP nor IPv4"),
             }
@@ -118,7 +151,9 @@ impl Peer {
     /// Whether the segment had data.
     fn take_segment(&mut self, packet: &[u8]) -> bool {
         let tcp = &packet[IP..];
-        let sum = checksum::pseudo_header(SERVER.ip(), PEER_ADDRESS.into(), 6, tcp.len());
+        let connection = &mut self.connection;
+        let ours = connection.address.into();
+        let sum = checksum::pseudo_header(SERVER.ip(), ours, 6, tcp.len());
         assert!(checksum::sum(&packet[..IP]).is_valid());
         assert!((sum + checksum::sum(tcp)).is_valid());
         let number = |at: usize| u32::from_be_bytes(tcp[at..at + 4].try_into().expect("4 bytes"));
@@ -126,20 +161,24 @@ impl Peer {
         let (flags, len) = (tcp[13], tcp.len() - header);
         assert_eq!(flags & 4, 0, "a reset");
         if flags & 2 != 0 {
-            self.expected = number(4).wrapping_add(1);
-            self.echo = timestamp(&tcp[TCP..header]);
+            connection.expected = number(4).wrapping_add(1);
+            connection.echo = timestamp(&tcp[TCP..header]);
             return false;
         }
-        if self.echo.is_some() {
-            self.echo = timestamp(&tcp[TCP..header]);
+        if connection.echo.is_some() {
+            connection.echo = timestamp(&tcp[TCP..header]);
         }
         if len > 0 || flags & 1 != 0 {
-            assert_eq!(number(4), self.expected, "in order, and nothing twice");
+            assert_eq!(
+                number(4),
+                connection.expected,
+                "in order, and nothing twice"
+            );
         }
+        let ends = u32::try_from(len).expect("a frame") + u32::from(flags & 1);
+        connection.expected = connection.expected.wrapping_add(ends);
         self.received += len;
         self.finished |= flags & 1 != 0;
-        let ends = u32::try_from(len).expect("a frame") + u32::from(flags & 1);
-        self.expected = self.expected.wrapping_add(ends);
         len > 0
     }
 
@@ -155,23 +194,24 @@ impl Peer {
         ip[0] = 0x45;
         ip[2..4].copy_from_slice(&total.to_be_bytes());
         (ip[6], ip[8], ip[9]) = (0x40, 64, 6);
-        ip[12..16].copy_from_slice(&PEER_ADDRESS.octets());
+        let connection = &self.connection;
+        ip[12..16].copy_from_slice(&connection.address.octets());
         ip[16..20].copy_from_slice(&SERVER_ADDRESS.octets());
         let sum = checksum::sum(ip).finish();
         ip[10..12].copy_from_slice(&sum.to_be_bytes());
-        tcp[..2].copy_from_slice(&self.port.to_be_bytes());
+        tcp[..2].copy_from_slice(&connection.port.to_be_bytes());
         tcp[2..4].copy_from_slice(&SERVER.port().to_be_bytes());
-        tcp[4..8].copy_from_slice(&self.next.to_be_bytes());
+        tcp[4..8].copy_from_slice(&connection.next.to_be_bytes());
         if flags != Flags::SYN {
-            tcp[8..12].copy_from_slice(&self.expected.to_be_bytes());
+            tcp[8..12].copy_from_slice(&connection.expected.to_be_bytes());
         }
         tcp[12] = u8::try_from((TCP + options.len()) / 4).expect("a header") << 4;
         tcp[13] = flags.0;
         tcp[14..16].copy_from_slice(&0xf000u16.to_be_bytes());
         tcp[TCP..TCP + options.len()].copy_from_slice(options);
         tcp[TCP + options.len()..].copy_from_slice(&self.payload[..len]);
-        let sum = checksum::pseudo_header(PEER_ADDRESS.into(), SERVER.ip(), 6, segment)
-            + checksum::sum(tcp);
+        let ours = connection.address.into();
+        let sum = checksum::pseudo_header(ours, SERVER.ip(), 6, segment) + checksum::sum(tcp);
         tcp[16..18].copy_from_slice(&sum.finish().to_be_bytes());
     }
 }
@@ -189,14 +229,14 @@ fn timestamp(mut options: &[u8]) -> Option<u32> {
     }
 }
 
-/// Where the peer is: the answer to the only question that the stack can have.
-fn arp_reply(wire: &mut Wire) {
+/// Where the peer is, which has every address: the answer to the only question that the stack has.
+fn arp_reply(address: [u8; 4], wire: &mut Wire) {
     let frame = wire.push(42);
     frame[..6].copy_from_slice(&SERVER_HARDWARE);
     frame[6..12].copy_from_slice(&PEER_HARDWARE);
     frame[12..22].copy_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 2]);
     frame[22..28].copy_from_slice(&PEER_HARDWARE);
-    frame[28..32].copy_from_slice(&PEER_ADDRESS.octets());
+    frame[28..32].copy_from_slice(&address);
     frame[32..38].copy_from_slice(&SERVER_HARDWARE);
     frame[38..42].copy_from_slice(&SERVER_ADDRESS.octets());
 }

@@ -23,11 +23,7 @@ impl Stack {
         self.counters.mld_queries += 1;
         self.ipv6_due = Instant::ZERO;
         self.pool.free(frame);
-        let Self {
-            interfaces, rng, ..
-        } = self;
-        let interface = interfaces.get_mut(usize::from(packet.interface));
-        if let Some(v6) = interface.and_then(|interface| interface.v6.as_mut()) {
+        if let Some((v6, rng)) = self.ipv6_and_rng(packet.interface) {
             v6.groups.query(now, &query, rng);
         }
     }
@@ -35,11 +31,7 @@ impl Stack {
     /// Sends the report that is due on an interface. Whether one was.
     pub(super) fn report_groups(&mut self, id: u8) -> bool {
         let now = self.now;
-        let Self {
-            interfaces, rng, ..
-        } = self;
-        let interface = interfaces.get_mut(usize::from(id));
-        let Some(v6) = interface.and_then(|interface| interface.v6.as_mut()) else {
+        let Some((v6, rng)) = self.ipv6_and_rng(id) else {
             return false;
         };
         let Some(report) = v6.groups.next_report(now, rng) else {

@@ -17,6 +17,7 @@ use crate::device::InterfaceId;
 use crate::error::ConfigError;
 use crate::ip::{Groups, Ipv6, Prefix, Resolvers, Route, Solicitation, v6};
 use crate::pool::{Frame, HEADROOM};
+use crate::rng::Rng;
 use crate::time::Instant;
 use crate::wire::ecn::Ecn;
 use crate::wire::icmpv6::message_type;
@@ -127,6 +128,12 @@ impl Stack {
 
     fn ipv6(&self, id: u8) -> Option<&Ipv6> {
         self.interfaces.get(usize::from(id))?.v6.as_ref()
+    }
+
+    /// The same, to change, and what chance decides with.
+    fn ipv6_and_rng(&mut self, id: u8) -> Option<(&mut Ipv6, &mut Rng)> {
+        let interface = self.interfaces.get_mut(usize::from(id))?;
+        Some((interface.v6.as_mut()?, &mut self.rng))
     }
 
     /// The interface that packets to an address of one link's scope leave by: the one that has the

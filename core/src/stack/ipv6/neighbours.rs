@@ -252,29 +252,21 @@ impl Stack {
     fn conflict(&mut self, id: u8, address: Ipv6Addr) {
         let now = self.now;
         self.ipv6_due = Instant::ZERO;
-        let Self {
-            interfaces, rng, ..
-        } = self;
-        let interface = interfaces.get_mut(usize::from(id));
-        let Some(v6) = interface.and_then(|interface| interface.v6.as_mut()) else {
+        let Some((v6, rng)) = self.ipv6_and_rng(id) else {
             return;
         };
         if let Conflict::GivenUp { listening } = v6.addresses.conflict(now, address, rng) {
-            self.counters.nd_duplicate_address += 1;
             if listening {
                 v6.groups.leave(now, solicited_node(address));
             }
+            self.counters.nd_duplicate_address += 1;
         }
     }
 
     /// Takes the next step with one of our addresses on an interface. Whether there was one to take.
     pub(super) fn address_event(&mut self, id: u8) -> bool {
         let now = self.now;
-        let Self {
-            interfaces, rng, ..
-        } = self;
-        let interface = interfaces.get_mut(usize::from(id));
-        let Some(v6) = interface.and_then(|interface| interface.v6.as_mut()) else {
+        let Some((v6, rng)) = self.ipv6_and_rng(id) else {
             return false;
         };
         let Some(event) = v6.addresses.next_event(now, rng) else {

@@ -27,11 +27,7 @@ impl Stack {
     /// Sends the router solicitation that is due on an interface. Whether one was.
     pub(super) fn solicit_routers(&mut self, id: u8) -> bool {
         let now = self.now;
-        let Self {
-            interfaces, rng, ..
-        } = self;
-        let interface = interfaces.get_mut(usize::from(id));
-        let Some(v6) = interface.and_then(|interface| interface.v6.as_mut()) else {
+        let Some((v6, rng)) = self.ipv6_and_rng(id) else {
             return false;
         };
         if !v6.solicitation.take(now, rng) {

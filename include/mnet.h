@@ -674,11 +674,9 @@ const char *mnet_strerror(int code);
 const char *mnet_error_name(int code);
 
 /*
- * Parses an address with an optional port; a link-local IPv6 address may have a zone:
- *
- *     10.0.0.2        10.0.0.2:7
- *     2001:db8::2     [2001:db8::2]:7
- *     fe80::2%1       [fe80::2%1]:7
+ * Parses an address with an optional port: "10.0.0.2", "10.0.0.2:7", "2001:db8::2". An IPv6 address
+ * stands in brackets if a port follows (RFC 3986 section 3.2.2). A link-local one may have a zone:
+ * "fe80::2%1".
  *
  * - text, text_len: the text; no NUL is needed at its end, none may be inside.
  * - addr: receives the address; the port is 0 if the text has none.

@@ -302,7 +302,7 @@ fn core_config(config: &mnet_config, mtu: usize) -> Result<Config, Error> {
 /// Decides how much of the arena the core gets. An allocation that fails ends the program, so all
 /// that could fail for want of memory is refused here.
 fn reserve(core_config: &mut Config, arena_size: usize) -> Result<Tables, Error> {
-    let fixed = BASE_OVERHEAD + 2 * core_config.max_mtu;
+    let fixed = BASE_OVERHEAD + size_of::<Opened>() + 2 * core_config.max_mtu;
     // First with everything, for the limits that follow; then less what they cost beside.
     core_config.memory = arena_size.saturating_sub(fixed) / ESTIMATE_MARGIN * (ESTIMATE_MARGIN - 1);
     let limits = Limits::derive(core_config)?;

@@ -78,7 +78,7 @@ fn in_arenas() -> [usize; 2] {
 
 /// How many entries of so many bytes an arena holds beside the least that a stack needs.
 fn most(size: usize, entry: usize) -> u32 {
-    u32::try_from(size.saturating_sub(416_000) / entry + 1).unwrap()
+    u32::try_from(size.saturating_sub(480_000) / entry + 1).unwrap()
 }
 
 #[test]

@@ -201,7 +201,8 @@ impl Stack {
     }
 
     /// Sends the packet of a transport that its frame's descriptor delimits; the frame goes with
-    /// it. There are at least 34 bytes in front of the packet.
+    /// it. In front of the packet there is room for an Ethernet and an IP header: 34 bytes for IPv4,
+    /// 54 for IPv6.
     pub(super) fn send_owned(
         &mut self,
         source: IpAddr,

@@ -308,6 +308,18 @@
  */
 #define MNET_IPV6_NO_ROUTERS 4
 
+/* Who has named a DNS server or a search domain: the program, by mnet_add_dns_server(). */
+#define MNET_ORIGIN_STATIC 1
+
+/* Who has named it: a DHCPv4 server (RFC 2132 section 3.8). */
+#define MNET_ORIGIN_DHCPV4 2
+
+/* Who has named it: a DHCPv6 server (RFC 3646). */
+#define MNET_ORIGIN_DHCPV6 3
+
+/* Who has named it: a router of the link (RFC 8106). */
+#define MNET_ORIGIN_ROUTER 4
+
 /* An IP address and a port. */
 struct mnet_addr {
     /* MNET_AF_INET or MNET_AF_INET6; MNET_AF_NONE where an address is optional. */
@@ -853,6 +865,79 @@ int mnet_enable_ipv6(mnet_stack stack, const struct mnet_ipv6 *ipv6);
  * MNET_EBADF, MNET_EBUSY. Does not block.
  */
 int mnet_address(mnet_stack stack, size_t index, struct mnet_addr *addr, uint32_t *prefix_len);
+
+/*
+ * Names a DNS server. It comes before those that DHCP and routers name, and stays. The stack itself
+ * resolves no names: this is for what reads mnet_dns_server().
+ *
+ * - interface: counted from 1; 0: the first.
+ * - server: the address; its port is ignored.
+ *
+ * Returns 0, or
+ *   MNET_EINVAL          NULL, no address, or no such interface
+ *   MNET_EADDRNOTAVAIL   not an address that a host can have
+ *   MNET_ELIMIT          there are 4 on this interface
+ *   MNET_EAFNOSUPPORT, MNET_EBADF, MNET_EBUSY
+ * Does not block.
+ */
+int mnet_add_dns_server(mnet_stack stack, uint32_t interface, const struct mnet_addr *server);
+
+/*
+ * Forgets the servers that mnet_add_dns_server() has named on an interface.
+ *
+ * - interface: counted from 1; 0: the first.
+ *
+ * Returns 0, or MNET_EINVAL (no such interface), MNET_EBADF, MNET_EBUSY. Does not block.
+ */
+int mnet_clear_dns_servers(mnet_stack stack, uint32_t interface);
+
+/*
+ * The DNS servers that are known, one for each index from 0 on, the one to ask first at 0: those of
+ * mnet_add_dns_server(), then of DHCP, then of router advertisements (RFC 8106 section 5.3.1), at
+ * most 4 of each. They come and go, so indices change with time.
+ *
+ * - interface: counted from 1; 0: the first.
+ * - server: receives the address, with port 0; a link-local one with its zone.
+ * - origin: receives MNET_ORIGIN_*: who has named it. NULL: not asked for.
+ * - lifetime_ns: receives for how long that holds from now on, in nanoseconds; UINT64_MAX: for ever.
+ *   NULL: not asked for.
+ *
+ * Returns 1, or 0 if there are not so many (nothing is written), or MNET_EINVAL (server is NULL, or
+ * no such interface), MNET_EBADF, MNET_EBUSY. Does not block.
+ */
+int mnet_dns_server(mnet_stack stack,
+                    uint32_t interface,
+                    size_t index,
+                    struct mnet_addr *server,
+                    uint32_t *origin,
+                    uint64_t *lifetime_ns);
+
+/*
+ * The search domains that are known, one for each index from 0 on: in which to look up names that
+ * are not complete, in this order. At most 3 of each origin. They come and go, so indices change
+ * with time.
+ *
+ * - interface: counted from 1; 0: the first.
+ * - buf, len: where the name goes, without a dot at its end, and a NUL; 254 bytes are enough for
+ *   every name.
+ * - origin: receives MNET_ORIGIN_*: who has named it. NULL: not asked for.
+ * - lifetime_ns: receives for how long that holds from now on, in nanoseconds; UINT64_MAX: for ever.
+ *   NULL: not asked for.
+ *
+ * Returns the length of the name without the NUL, at least 1; 0 if there are not so many (nothing is
+ * written); or
+ *   MNET_EINVAL     NULL, or no such interface
+ *   MNET_EMSGSIZE   the name does not fit; nothing was written
+ *   MNET_EBADF, MNET_EBUSY
+ * Does not block.
+ */
+int64_t mnet_search_domain(mnet_stack stack,
+                           uint32_t interface,
+                           size_t index,
+                           char *buf,
+                           size_t len,
+                           uint32_t *origin,
+                           uint64_t *lifetime_ns);
 
 /*
  * Listens for TCP connections (RFC 9293 section 3.10.1, passive OPEN).

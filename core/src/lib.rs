@@ -36,6 +36,7 @@ mod udp;
 
 pub use config::{Config, ConnectOptions, InterfaceConfig, ListenOptions};
 pub use counters::Counters;
+pub use ip::{DnsServer, Origin as ResolverOrigin, SearchDomain};
 pub use socket::{Event, Readiness, SocketId};
 pub use stack::{PoolStats, Stack, UdpReceived, Usage};
 pub use time::Instant;

@@ -12,7 +12,7 @@ use mnet_core::error::{ConfigError, RecvFromError, SendToError};
 use mnet_core::wire::ethernet::EthernetAddress;
 use mnet_core::wire::ipv6::next_header;
 use mnet_core::wire::ndp::{nonce, solicited_node, source_link_layer};
-use mnet_core::{Config, Instant, InterfaceConfig, Stack};
+use mnet_core::{Config, Instant, InterfaceConfig, ResolverOrigin, Stack};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 const SOLICITED: u32 = 1 << 30;
@@ -301,9 +301,17 @@ fn a_router_gives_prefix_route_mtu_and_resolvers() {
         .expect("an address");
     assert_eq!(global.segments()[..4], [0x2001, 0xdb8, 5, 0]);
     let (now, interface) = (host.now, host.interface);
-    let servers: Vec<_> = host.stack.advertised_dns_servers(interface).collect();
-    assert_eq!(servers, [address("2001:db8::53")]);
-    let domains: Vec<_> = host.stack.advertised_domains(interface).collect();
+    let servers: Vec<_> = host.stack.dns_servers(interface).collect();
+    let [server] = servers[..] else {
+        panic!("{servers:?}");
+    };
+    assert_eq!(server.address, address("2001:db8::53"));
+    assert_eq!(server.origin, ResolverOrigin::Router);
+    let domains: Vec<_> = host
+        .stack
+        .search_domains(interface)
+        .map(|d| d.name.as_str())
+        .collect();
     assert_eq!(domains, ["lan"]);
     // To a host far away by way of the router, from our address with the best match.
     let id = host.stack.udp_bind("[::]:53".parse().unwrap()).unwrap();

@@ -229,14 +229,20 @@ pub unsafe extern "C" fn mnet_addr_format(
         };
         let text = written.ok().and_then(|()| text.bytes.get(..text.len));
         let text = text.ok_or(Error::TOO_LONG)?;
-        let (place, nul) = buffer
-            .split_at_mut_checked(text.len())
-            .ok_or(Error::TOO_LONG)?;
-        *nul.first_mut().ok_or(Error::TOO_LONG)? = 0;
-        place.copy_from_slice(text);
+        write_text(buffer, text)?;
         Ok(length(text.len()))
     };
     value(format())
+}
+
+/// Writes text and a NUL into a buffer of C's, or nothing if it does not fit.
+pub(crate) fn write_text(buffer: &mut [u8], text: &[u8]) -> Result<(), Error> {
+    let (place, nul) = buffer
+        .split_at_mut_checked(text.len())
+        .ok_or(Error::TOO_LONG)?;
+    *nul.first_mut().ok_or(Error::TOO_LONG)? = 0;
+    place.copy_from_slice(text);
+    Ok(())
 }
 
 /// A place to format into.

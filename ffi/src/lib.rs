@@ -7,6 +7,7 @@
 //! - `types`: structures and constants of the header; `error`: the error codes and their texts
 //! - `stack`: opening, closing and driving a stack; `tcp`, `udp`: sockets; `wait`: polling and
 //!   events; `info`: counters, usage, random numbers; `address`: text to addresses and back
+//! - `resolvers`: DNS servers and search domains
 //! - `settings`: what a connection is to do; `tcp_info`: what it does, and which ones there are
 //! - `registry`: which stacks are open, and what a handle names; `pointer`: the checks on what
 //!   comes from C; `arena`: the memory that callers grant
@@ -45,11 +46,13 @@ pub mod wait;
 mod freestanding;
 mod pointer;
 mod registry;
+mod resolvers;
 
 pub use address::*;
 pub use error::*;
 pub use info::*;
 pub use ipv6::*;
+pub use resolvers::*;
 pub use settings::*;
 pub use stack::*;
 pub use tcp::*;

@@ -84,6 +84,14 @@ impl Opened {
         }
     }
 
+    /// The interface with this number: counted from 1, or 0 for the first.
+    pub(crate) fn interface_of(&self, number: u32) -> Result<InterfaceId, Error> {
+        match number {
+            0 | 1 => Ok(self.interface),
+            _ => Err(Error::INVALID),
+        }
+    }
+
     pub(crate) fn is_nonblocking(&self, id: SocketId) -> bool {
         self.switched.bit(id) != self.default_nonblocking
     }

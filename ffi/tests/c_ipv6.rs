@@ -136,6 +136,62 @@ fn connections_over_a_given_and_a_link_local_address() {
     }
 }
 
+/// The DNS servers of a stack with their origins and lifetimes.
+fn servers(stack: mnet_stack) -> Vec<(mnet_addr, u32, u64)> {
+    let mut all = Vec::new();
+    loop {
+        let (mut server, mut origin, mut lifetime) = (mnet_addr::default(), 0, 0);
+        let (out, from, ns) = (&raw mut server, &raw mut origin, &raw mut lifetime);
+        match unsafe { mnet_dns_server(stack, 0, all.len(), out, from, ns) } {
+            1 => all.push((server, origin, lifetime)),
+            0 => return all,
+            error => panic!("{}", name(error.into())),
+        }
+    }
+}
+
+#[test]
+fn servers_that_the_program_names_are_listed() {
+    let link = Link::new();
+    let [stack, _] = link.stacks;
+    assert_eq!(servers(stack), []);
+    let [first, second] = [address("10.0.0.53"), address("fe80::53")];
+    for server in [&first, &second] {
+        assert_eq!(unsafe { mnet_add_dns_server(stack, 1, server) }, 0);
+    }
+    let zoned = mnet_addr { zone: 1, ..second };
+    let expected = [first, zoned].map(|server| (server, MNET_ORIGIN_STATIC, u64::MAX));
+    assert_eq!(servers(stack), expected);
+    let mut name = [1; 254];
+    unsafe {
+        let buf = name.as_mut_ptr().cast();
+        let none = (ptr::null_mut(), ptr::null_mut());
+        assert_eq!(mnet_search_domain(stack, 0, 0, buf, 254, none.0, none.1), 0);
+        assert_eq!(name, [1; 254], "nothing was written");
+        let refused = mnet_search_domain(stack, 9, 0, buf, 254, none.0, none.1);
+        assert_eq!(refused, MNET_EINVAL.into());
+        let null = ptr::null_mut();
+        let refused = mnet_search_domain(stack, 0, 0, null, 0, none.0, none.1);
+        assert_eq!(refused, MNET_EINVAL.into());
+        let refused = mnet_dns_server(stack, 0, 0, ptr::null_mut(), none.0, none.1);
+        assert_eq!(refused, MNET_EINVAL);
+        let bad = address("255.255.255.255");
+        let refused = mnet_add_dns_server(stack, 0, &raw const bad);
+        assert_eq!(refused, MNET_EADDRNOTAVAIL);
+        assert_eq!(mnet_add_dns_server(stack, 0, ptr::null()), MNET_EINVAL);
+        assert_eq!(mnet_add_dns_server(stack, 2, &raw const first), MNET_EINVAL);
+        for last in 2..5 {
+            let expected = if last < 4 { 0 } else { MNET_ELIMIT };
+            let server = address(&format!("10.0.0.{last}"));
+            let status = mnet_add_dns_server(stack, 0, &raw const server);
+            assert_eq!(status, expected);
+        }
+    }
+    assert_eq!(mnet_clear_dns_servers(stack, 0), 0);
+    assert_eq!(servers(stack), []);
+    assert_eq!(mnet_clear_dns_servers(stack, 2), MNET_EINVAL);
+}
+
 #[test]
 fn the_same_secret_gives_the_same_addresses() {
     static SECRET: [u8; 16] = [9; 16];

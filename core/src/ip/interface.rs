@@ -8,6 +8,7 @@ use super::v6::{self, Ipv6Addresses};
 use crate::rng::Rng;
 use crate::time::{Instant, nanos};
 use crate::wire::ethernet::EthernetAddress;
+use alloc::boxed::Box;
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -20,6 +21,8 @@ pub(crate) struct Interface {
     pub(crate) v4: Ipv4Addresses,
     /// `None`: it does not speak IPv6.
     pub(crate) v6: Option<Ipv6>,
+    /// Apart, since it is large and seldom asked for.
+    pub(crate) resolvers: Box<Resolvers>,
 }
 
 /// What an interface knows for IPv6.
@@ -32,7 +35,6 @@ pub(crate) struct Ipv6 {
     /// Whether routers are believed.
     pub(crate) accepts_routers: bool,
     pub(crate) solicitation: Solicitation,
-    pub(crate) resolvers: Resolvers,
 }
 
 impl Interface {
@@ -42,6 +44,7 @@ impl Interface {
             mtu,
             v4: Ipv4Addresses::default(),
             v6: None,
+            resolvers: Box::new(Resolvers::new()),
         }
     }
 

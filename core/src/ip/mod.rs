@@ -22,7 +22,7 @@ pub(crate) use icmp_limit::IcmpLimit;
 pub(crate) use interface::{Interface, Ipv6, Solicitation};
 pub(crate) use path_mtu::{PATH_MTU_LIFETIME, PathMtus, plateau};
 pub(crate) use prefix::Prefix;
-pub(crate) use resolvers::Resolvers;
+pub use resolvers::{DnsServer, Origin, SearchDomain};
 pub(crate) use routes::{Route, Routes};
 
 use core::net::Ipv4Addr;

@@ -4,6 +4,7 @@ mod arp;
 mod icmp;
 mod ipv6;
 mod receive;
+mod resolvers;
 mod transmit;
 mod udp;
 mod user;

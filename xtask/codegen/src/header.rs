@@ -8,8 +8,18 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 /// The sources, in the order in which the header presents them.
-const SOURCES: [&str; 11] = [
-    "types", "error", "address", "stack", "ipv6", "tcp", "settings", "tcp_info", "udp", "wait",
+const SOURCES: [&str; 12] = [
+    "types",
+    "error",
+    "address",
+    "stack",
+    "ipv6",
+    "resolvers",
+    "tcp",
+    "settings",
+    "tcp_info",
+    "udp",
+    "wait",
     "info",
 ];
 

@@ -11,11 +11,11 @@ mod routers;
 
 use super::receive::Packet;
 use super::{Stack, context, within_frame};
-use crate::config::{DomainName, Ipv6Config};
+use crate::config::Ipv6Config;
 use crate::context::Incoming;
 use crate::device::InterfaceId;
 use crate::error::ConfigError;
-use crate::ip::{Groups, Ipv6, Prefix, Resolvers, Route, Solicitation, v6};
+use crate::ip::{Groups, Ipv6, Prefix, Route, Solicitation, v6};
 use crate::pool::{Frame, HEADROOM};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -67,7 +67,6 @@ impl Stack {
             mtu: entry.mtu,
             accepts_routers,
             solicitation: Solicitation::new(),
-            resolvers: Resolvers::new(),
         });
         Ok(())
     }
@@ -112,18 +111,6 @@ impl Stack {
         let v6 = v6.into_iter().flat_map(|v6| v6.addresses.iter());
         v4.map(|(address, len)| (address.into(), len))
             .chain(v6.map(|(address, len)| (address.into(), len)))
-    }
-
-    /// The DNS servers that routers of an interface name (RFC 8106).
-    pub fn advertised_dns_servers(&self, interface: InterfaceId) -> impl Iterator<Item = Ipv6Addr> {
-        let v6 = self.ipv6(interface.0);
-        v6.into_iter().flat_map(|v6| v6.resolvers.servers(self.now))
-    }
-
-    /// The search domains that routers of an interface name (RFC 8106).
-    pub fn advertised_domains(&self, interface: InterfaceId) -> impl Iterator<Item = &DomainName> {
-        let v6 = self.ipv6(interface.0);
-        v6.into_iter().flat_map(|v6| v6.resolvers.domains(self.now))
     }
 
     fn ipv6(&self, id: u8) -> Option<&Ipv6> {

@@ -65,6 +65,7 @@ impl Stack {
         }
         let interface = interfaces.get_mut(usize::from(id))?;
         let (interface_mtu, v6) = (interface.mtu, interface.v6.as_mut()?);
+        let resolvers = &mut interface.resolvers;
         if !v6.accepts_routers {
             counters.nd_ignored += 1;
             return Some(());
@@ -139,10 +140,10 @@ impl Stack {
                     }
                 }
                 NdpOption::Rdnss { lifetime, servers } => {
-                    v6.resolvers.servers_advertised(now, lifetime, servers);
+                    resolvers.servers_advertised(now, lifetime, servers);
                 }
                 NdpOption::Dnssl { lifetime, names } => {
-                    v6.resolvers.domains_advertised(now, lifetime, names);
+                    resolvers.domains_advertised(now, lifetime, names);
                 }
                 NdpOption::TargetLinkLayer(_) | NdpOption::Nonce(_) => {}
             }

@@ -123,6 +123,8 @@ pub struct Settings {
     pub memory: u64,
     /// spt: memory outside the image is executable.
     pub executable_heap: bool,
+    /// What was counted is printed at the end.
+    pub stats: bool,
     /// hvt: there is a network ring if there are network devices.
     pub net_ring: bool,
     /// hvt: guests start in ring 0.
@@ -138,6 +140,7 @@ impl Default for Settings {
         Self {
             memory: DEFAULT_MEMORY_MIB << 20,
             executable_heap: false,
+            stats: false,
             net_ring: true,
             ring0: false,
             stack: 0,
@@ -214,10 +217,12 @@ Core options:
   [ --mem=512 ] (guest memory in MiB)
     --help (print this text)
     --version (print versions)
+  [ --stats ] (print at the end what was counted)
 Compiled-in modules: core net block
 Compiled-in module options:
 {own}    --net:NAME=IFACE | @NN (attach TAP interface IFACE, or descriptor NN, as network NAME)
   [ --net-mac:NAME=HWADDR ] (MAC address of the guest on network NAME; random if not given)
+  [ --net-pcap:NAME=FILE ] (write what passes network NAME to FILE, for Wireshark)
     --block:NAME=PATH (attach file or block device PATH as block device NAME)
   [ --block-sector-size:NAME=N ] (sector size of block device NAME in bytes:
         a power of two from 512 to 32768; 512 if not given)
@@ -300,6 +305,10 @@ Compiled-in module options:
                     settings.executable_heap = true;
                     Ok(())
                 }
+                Opt::Stats => {
+                    settings.stats = true;
+                    Ok(())
+                }
                 Opt::NoNetRing => {
                     settings.net_ring = false;
                     Ok(())
@@ -333,6 +342,7 @@ Compiled-in module options:
                     Err(io::Error::from_raw_os_error(error))
                 }),
                 Opt::NetMac { name, mac } => devices.set_mac(name, mac),
+                Opt::NetPcap { name, path } => devices.record(name, path, &self.name),
                 Opt::Block { name, path } => devices.attach_block(name, path),
                 Opt::SectorSize { name, bytes } => devices.set_sector_size(name, bytes),
             };

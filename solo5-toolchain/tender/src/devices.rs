@@ -3,12 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::IntoRawFd;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use solo5_abi::constants::DEFAULT_SECTOR_SIZE;
 use solo5_abi::manifest::{DeviceType, ManifestEntry};
 use thiserror::Error;
 
 use crate::block::{self, BlockError, BlockFile};
+use crate::capture::{CaptureFile, Recorder};
 use crate::errno::Strerror;
 use crate::tap::Tap;
 
@@ -25,6 +27,9 @@ pub enum AttachError {
     /// The file cannot be attached.
     #[error(transparent)]
     Block(#[from] BlockError),
+    /// Frames cannot be recorded there.
+    #[error("Could not open capture file: {}: {}", .0.to_string_lossy(), Strerror(.1))]
+    Capture(OsString, io::Error),
 }
 
 /// Why a guest cannot be given its devices.
@@ -47,6 +52,9 @@ pub enum SetupError {
         /// Its sector size.
         sector: u16,
     },
+    /// What is recorded cannot be written.
+    #[error("Could not write capture file: {}: {}", .0.to_string_lossy(), Strerror(.1))]
+    Capture(OsString, io::Error),
     /// The host has no random numbers for a MAC address.
     #[error("Could not generate a MAC address: {0}")]
     Random(getrandom::Error),
@@ -75,6 +83,7 @@ struct Slot {
     backing: Option<Backing>,
     mac: Option<[u8; 6]>,
     sector_size: Option<u16>,
+    capture: Option<Arc<Mutex<CaptureFile>>>,
 }
 
 /// The devices of a guest that is being set up.
@@ -84,19 +93,27 @@ pub struct Devices {
 }
 
 /// A network device that is ready to be used.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct NetDevice {
     /// Its index in the manifest.
     pub index: usize,
+    /// Its name in the manifest.
+    pub name: String,
     /// Its descriptor.
     pub fd: i32,
+    /// Name of the host's interface; empty if it is not known.
+    pub interface: String,
+    /// Records its frames.
+    pub recorder: Option<Recorder>,
 }
 
 /// A block device that is ready to be used.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct BlockDevice {
     /// Its index in the manifest.
     pub index: usize,
+    /// Its name in the manifest.
+    pub name: String,
     /// Its descriptor.
     pub fd: i32,
     /// Its sector size in bytes.
@@ -127,6 +144,7 @@ impl Devices {
             backing: None,
             mac: None,
             sector_size: None,
+            capture: None,
         };
         Self {
             slots: manifest.into_iter().map(slot).collect(),
@@ -170,6 +188,28 @@ impl Devices {
     /// There is no such network device.
     pub fn set_mac(&mut self, name: &str, mac: [u8; 6]) -> Result<(), AttachError> {
         self.find(name, DeviceType::Net)?.mac = Some(mac);
+        Ok(())
+    }
+
+    /// Records the frames of a network device, attached or not, in this file. Devices can share one.
+    /// `program` stands in front of messages.
+    ///
+    /// # Errors
+    ///
+    /// There is no such network device, or the file cannot be made.
+    pub fn record(&mut self, name: &str, path: &OsStr, program: &str) -> Result<(), AttachError> {
+        self.find(name, DeviceType::Net)?;
+        let is_this = |file: &&Arc<Mutex<CaptureFile>>| {
+            file.lock().unwrap_or_else(PoisonError::into_inner).path() == path
+        };
+        let mut captures = self.slots.iter().filter_map(|slot| slot.capture.as_ref());
+        let file = match captures.find(is_this).cloned() {
+            Some(file) => file,
+            None => CaptureFile::create(path, program)
+                .map(|file| Arc::new(Mutex::new(file)))
+                .map_err(|error| AttachError::Capture(path.into(), error))?,
+        };
+        self.find(name, DeviceType::Net)?.capture = Some(file);
         Ok(())
     }
 
@@ -223,6 +263,7 @@ impl Devices {
                 backing,
                 mac,
                 sector_size,
+                capture,
             } = slot;
             let mut entry = ManifestEntry {
                 details: [0; 16],
@@ -231,14 +272,18 @@ impl Devices {
             };
             entry.host_fd_high = 0;
             match backing {
-                Some(Backing::Net(Tap { fd, mtu })) => {
+                Some(Backing::Net(Tap { fd, mtu, interface })) => {
                     entry.set_mac(mac.map_or_else(random_mac, Ok)?);
                     entry.set_mtu(mtu);
                     entry.host_fd = fd.into_raw_fd();
                     entry.attached = 1;
+                    let recorder = capture.map(|file| recorder(&file, &name, entry.mac()));
                     attached.net.push(NetDevice {
                         index,
+                        name,
                         fd: entry.host_fd,
+                        interface,
+                        recorder: recorder.transpose()?,
                     });
                 }
                 Some(Backing::Block(BlockFile { fd, capacity })) => {
@@ -256,6 +301,7 @@ impl Devices {
                     let fd = entry.host_fd;
                     attached.block.push(BlockDevice {
                         index,
+                        name,
                         fd,
                         sector_size: sector,
                         capacity,
@@ -271,6 +317,19 @@ impl Devices {
         } else {
             Err(SetupError::NotAttached(missing))
         }
+    }
+}
+
+/// A recorder for the device of this name and address.
+fn recorder(
+    capture: &Arc<Mutex<CaptureFile>>,
+    name: &str,
+    mac: [u8; 6],
+) -> Result<Recorder, SetupError> {
+    let mut file = capture.lock().unwrap_or_else(PoisonError::into_inner);
+    match file.add_interface(name, mac) {
+        Ok(interface) => Ok(Recorder::new(Arc::clone(capture), interface)),
+        Err(error) => Err(SetupError::Capture(file.path().into(), error)),
     }
 }
 

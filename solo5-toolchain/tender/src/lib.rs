@@ -9,6 +9,7 @@
 //! - [`devices`]: what the manifest declares and what the command line attaches, from [`tap`] and
 //!   [`block`]
 //! - [`boot`]: what a guest finds; [`filter`]: making system call filters
+//! - [`capture`] and [`stats`]: what is seen of a guest while it runs
 //! - [`spt`] and [`hvt`]: the two tenders
 //!
 //! What comes from an image, a guest, a command line or the host is never trusted: every bad input
@@ -16,6 +17,7 @@
 
 pub mod block;
 pub mod boot;
+pub mod capture;
 pub mod cli;
 pub mod devices;
 pub mod errno;
@@ -25,4 +27,5 @@ pub mod image;
 pub mod load;
 pub mod options;
 pub mod spt;
+pub mod stats;
 pub mod tap;

@@ -77,6 +77,8 @@ pub enum Opt<'a> {
     /// hvt, `--stack=N`: bytes of the stack above a page that must not be touched; a multiple of
     /// the page size, not 0.
     Stack(u64),
+    /// `--stats`: what was counted is printed at the end.
+    Stats,
     /// hvt, `--dumpcore=DIR`: where the memory of a guest that aborts goes.
     DumpCore(&'a OsStr),
     /// `--net:NAME=IFACE`: attach a TAP interface.
@@ -101,6 +103,13 @@ pub enum Opt<'a> {
         name: &'a str,
         /// The address.
         mac: [u8; 6],
+    },
+    /// `--net-pcap:NAME=FILE`: record the frames of a network device.
+    NetPcap {
+        /// Name of the device in the manifest.
+        name: &'a str,
+        /// The file.
+        path: &'a OsStr,
     },
     /// `--block:NAME=PATH`: attach a file or a block device.
     Block {
@@ -154,6 +163,9 @@ pub fn parse(target: AbiTarget, option: &OsStr) -> Result<Opt<'_>, OptionError> 
     if let Some(value) = bytes.strip_prefix(b"--mem=") {
         return memory(value).map(Opt::Memory).ok_or(OptionError::Memory);
     }
+    if bytes == b"--stats" {
+        return Ok(Opt::Stats);
+    }
     if let Some(own) = match target {
         AbiTarget::Spt => spt_option(bytes),
         AbiTarget::Hvt => hvt_option(bytes),
@@ -175,6 +187,10 @@ pub fn parse(target: AbiTarget, option: &OsStr) -> Result<Opt<'_>, OptionError> 
     if let Some((name, value)) = device(bytes, b"--net-mac:") {
         let mac = mac_address(value).ok_or(OptionError::Invalid)?;
         return Ok(Opt::NetMac { name, mac });
+    }
+    if let Some((name, value)) = device(bytes, b"--net-pcap:") {
+        let path = OsStr::from_bytes(value);
+        return Ok(Opt::NetPcap { name, path });
     }
     if let Some((name, value)) = device(bytes, b"--block:") {
         return Ok(Opt::Block {

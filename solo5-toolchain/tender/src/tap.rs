@@ -17,6 +17,8 @@ pub struct Tap {
     pub fd: OwnedFd,
     /// MTU in bytes without the Ethernet header.
     pub mtu: u16,
+    /// Name of the interface; empty if a descriptor does not tell.
+    pub interface: String,
 }
 
 /// MTU of a descriptor that does not tell the interface it belongs to.
@@ -137,6 +139,7 @@ pub fn attach(name: &OsStr) -> io::Result<Tap> {
     Ok(Tap {
         fd: file.into(),
         mtu,
+        interface: String::from_utf8_lossy(name).into_owned(),
     })
 }
 
@@ -161,21 +164,21 @@ pub fn attach_inherited(fd: RawFd) -> io::Result<Tap> {
     // owned twice.
     let fd = borrowed.try_clone_to_owned()?;
     fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    let mtu = interface_mtu(&fd).unwrap_or(DEFAULT_MTU);
-    Ok(Tap { fd, mtu })
+    let interface = interface_name(&fd).unwrap_or_default();
+    let mtu = Interface::new(&interface).and_then(|interface| interface.mtu());
+    Ok(Tap {
+        fd,
+        mtu: mtu.unwrap_or(DEFAULT_MTU),
+        interface: String::from_utf8_lossy(&interface).into_owned(),
+    })
 }
 
-/// MTU of the interface that a TUN descriptor belongs to.
-fn interface_mtu(fd: &OwnedFd) -> io::Result<u16> {
+/// Name of the interface that a TUN descriptor belongs to.
+fn interface_name(fd: &OwnedFd) -> io::Result<Vec<u8>> {
     // SAFETY: all fields of `ifreq` are integers and arrays of them, which may be zero.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel fills in the request; on a descriptor of another kind it refuses to.
     unsafe { request::tun_get_iff(fd.as_raw_fd(), &raw mut request) }?;
-    let name: Vec<u8> = request
-        .ifr_name
-        .iter()
-        .map(|&byte| byte.cast_unsigned())
-        .collect();
-    let end = name.iter().position(|&byte| byte == 0).unwrap_or(0);
-    Interface::new(&name[..end])?.mtu()
+    let name = request.ifr_name.iter().map(|&byte| byte.cast_unsigned());
+    Ok(name.take_while(|&byte| byte != 0).collect())
 }

@@ -388,3 +388,16 @@ fn segments_that_break_a_rule_are_named() {
         &format!("{image}: invalid executable: {problem}"),
     );
 }
+
+#[test]
+fn frames_are_recorded_of_devices_that_there_are_in_files_that_can_be_made() {
+    let path = "/nonexistent/file";
+    let want = format!("Could not open capture file: {path}: No such file or directory");
+    refuses(&format!("--net-pcap:service={path}"), Some(&want));
+    let undeclared = "Resource not declared in manifest: 'storage'";
+    refuses("--net-pcap:storage=/dev/null", Some(undeclared));
+    let full = "Could not open capture file: /dev/full: No space left on device";
+    refuses("--net-pcap:service=/dev/full", Some(full));
+    refuses("--net-pcap:service=", None);
+    refuses("--stats=1", None);
+}

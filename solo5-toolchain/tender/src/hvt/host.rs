@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-pub use solo5_abi::hvt::Outcome;
+pub use solo5_abi::hvt::{Hypercall, Outcome};
 use thiserror::Error;
 
 use crate::devices::{Attached, BlockDevice, NetDevice};
@@ -41,6 +41,12 @@ pub struct HostFailure {
 ///
 /// What is done with [`GuestBytes`] stays inside them.
 pub unsafe trait Host {
+    /// The guest makes this call.
+    fn called(&self, _call: Hypercall) {}
+
+    /// The thread that serves the network ring slept and was woken.
+    fn woken(&self) {}
+
     /// Writes to the console. What cannot be written is lost.
     fn console(&self, text: GuestBytes);
 
@@ -332,7 +338,13 @@ mod tests {
 
     fn host(fds: &[RawFd]) -> Linux {
         let net = fds.iter().enumerate();
-        let net = net.map(|(index, &fd)| NetDevice { index, fd }).collect();
+        let net = net
+            .map(|(index, &fd)| NetDevice {
+                index,
+                fd,
+                ..NetDevice::default()
+            })
+            .collect();
         Linux::new(&mut Attached {
             manifest: Vec::new(),
             net,

@@ -71,6 +71,7 @@ pub fn hypercall(ram: &Ram, host: &impl Host, port: u16, gpa: u32) -> Result<Nex
         return Err(Fault::Port(port));
     }
     let call = Hypercall::from_raw(number).ok_or(Fault::Call(number))?;
+    host.called(call);
     let gpa = u64::from(gpa);
     match call {
         Hypercall::Walltime => {

@@ -3,6 +3,7 @@
 //!
 //! - [`memory`]: the guest's memory, and the only way to it
 //! - [`host`], [`hypercall`], [`ring`]: what a guest can ask for, what is done, and checks between
+//! - [`observed`]: counts what is done, and records frames
 //! - [`cpu`], [`cpuid`], [`paging`]: what a guest finds when it starts
 //! - [`monitor`], [`emulate`]: the tender's part of a machine with a guest in ring 3
 //! - [`vm`]: the machine; [`sandbox`]: the box around it; [`core_dump`]: what is left of a guest
@@ -21,6 +22,7 @@ pub mod host;
 pub mod hypercall;
 pub mod memory;
 pub mod monitor;
+pub mod observed;
 pub mod paging;
 pub mod ring;
 pub mod sandbox;
@@ -38,14 +40,17 @@ use thiserror::Error;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EventFd};
 
 use crate::boot;
+use crate::capture;
 use crate::cli::{CliError, Job, Program, Settings, Tender};
 use crate::devices::SetupError;
 use crate::errno::Strerror;
 use crate::load::GuestMemory;
+use crate::stats::Lines;
 use core_dump::CoreDirectory;
 use host::Linux;
 use memory::{Ram, Size, TooLarge};
 use monitor::Monitor;
+use observed::Observed;
 use paging::Layout;
 use ring::{HostRing, RingThread};
 use sandbox::Resources;
@@ -136,7 +141,18 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
     drop(job.image);
     let cmdline = cmdline?;
 
-    let host = Arc::new(Linux::new(&mut attached));
+    let host = Observed::new(&mut attached, Linux::new);
+    let host = Arc::new(host);
+    let report = Report {
+        prefix: format!("{}: ", program.name()),
+        host: Arc::clone(&host),
+    };
+    if settings.stats {
+        signals::report_at_end(report.clone());
+    }
+    if host.capture_fds().next().is_some() {
+        capture::ignore_signals();
+    }
     let ring = with_ring.then(|| HostRing::new(&ram)).flatten();
     if let Some(extensions) = extensions
         && !settings.ring0
@@ -184,8 +200,10 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
     let resources = Resources {
         vm: machine.vm_fd(),
         vcpu: machine.vcpu_fd(),
-        net: host.net_fds().collect(),
-        block: host.block_fds().collect(),
+        net: host.inner().net_fds().collect(),
+        block: host.inner().block_fds().collect(),
+        captures: host.capture_fds().collect(),
+        stats: settings.stats,
         doorbells,
         core: cores.as_ref().map(CoreDirectory::fd),
     };
@@ -199,7 +217,10 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
     if let Some(thread) = thread {
         thread.stop();
     }
-    let (status, trap) = report(program, &end);
+    let (status, trap) = describe(program, &end);
+    if settings.stats {
+        report.print();
+    }
     if let Some(cores) = cores
         && status == EXIT_ABORT
     {
@@ -257,10 +278,10 @@ fn monitor(
 /// Starts to serve the ring, if the host can; otherwise frames go by hypercalls.
 fn serve_ring(
     program: &Program,
-    machine: &Machine<Linux>,
+    machine: &Machine<Observed<Linux>>,
     ring: HostRing,
     ram: &Arc<Ram>,
-    host: &Arc<Linux>,
+    host: &Arc<Observed<Linux>>,
 ) -> Option<RingThread> {
     let name = program.name().to_owned();
     let broken = move |why| {
@@ -290,8 +311,22 @@ fn serve_ring(
     }
 }
 
+/// What is printed at the end.
+#[derive(Clone, Debug)]
+struct Report {
+    prefix: String,
+    host: Arc<Observed<Linux>>,
+}
+
+impl Report {
+    /// Prints it, without taking memory or locks.
+    fn print(&self) {
+        let _ = self.host.print(&self.prefix, &mut Lines::default());
+    }
+}
+
 /// Prints how a guest ended, if it was not its own wish. Its exit status, and its trap if it was one.
-fn report(program: &Program, end: &End) -> (i32, Option<TrapFrame>) {
+fn describe(program: &Program, end: &End) -> (i32, Option<TrapFrame>) {
     match end {
         End::Halt { status, trap } => return (status & 0xff, *trap),
         _ => program.warn(end),
@@ -317,7 +352,7 @@ fn dump(
     program: &Program,
     cores: &CoreDirectory,
     ram: &Ram,
-    machine: &Machine<Linux>,
+    machine: &Machine<Observed<Linux>>,
     trap: Option<TrapFrame>,
 ) {
     let name = cores.file_name();

@@ -302,7 +302,7 @@ fn serve(
         fence(Ordering::SeqCst);
         if !ring.has_work() && !stop.load(Ordering::Acquire) {
             match doorbell.read() {
-                Ok(_) => {}
+                Ok(_) => host.woken(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // It would make this a loop without rest.
                 Err(error) => {

@@ -31,6 +31,10 @@ pub struct Resources {
     pub block: Vec<i32>,
     /// Doorbells of the network ring.
     pub doorbells: Vec<i32>,
+    /// Files that frames are recorded in.
+    pub captures: Vec<i32>,
+    /// The tender prints at the end what it used.
+    pub stats: bool,
     /// The directory of core files, if one may be written.
     pub core: Option<i32>,
 }
@@ -40,6 +44,7 @@ impl Resources {
     fn descriptors(&self) -> BTreeSet<i32> {
         let single = [0, 1, 2, self.vm, self.vcpu];
         let many = self.net.iter().chain(&self.block).chain(&self.doorbells);
+        let many = many.chain(&self.captures);
         many.chain(&self.core).copied().chain(single).collect()
     }
 }
@@ -146,6 +151,16 @@ pub fn filter(resources: &Resources) -> Result<BpfProgram, BackendError> {
     for fd in [1, 2] {
         rules.allow(number(libc::SYS_write), &[(0, Op::Eq, fd)])?;
     }
+    for &fd in &resources.captures {
+        // The second cuts off what is left of a block when a disk is full.
+        for call in [libc::SYS_write, libc::SYS_ftruncate] {
+            rules.allow(number(call), &[(0, Op::Eq, register(fd))])?;
+        }
+    }
+    if resources.stats {
+        let this = register(libc::RUSAGE_SELF);
+        rules.allow(number(libc::SYS_getrusage), &[(0, Op::Eq, this)])?;
+    }
     for &fd in &resources.block {
         for call in [libc::SYS_pread64, libc::SYS_pwrite64] {
             rules.allow(number(call), &[(0, Op::Eq, register(fd))])?;
@@ -227,6 +242,8 @@ mod tests {
             let net = Resources {
                 net: (100..163).collect(),
                 doorbells: vec![7, 8],
+                captures: (200..263).collect(),
+                stats: true,
                 core,
                 ..Resources::default()
             };

@@ -3,17 +3,29 @@
 use std::io;
 use std::sync::OnceLock;
 
+use super::Report;
+
 /// The messages of SIGINT and SIGTERM, ready to be written.
 static MESSAGES: OnceLock<[String; 2]> = OnceLock::new();
 
-/// Writes to standard error and ends the process, all its threads, at once. Nothing else is done:
-/// this can be called by a handler of signals.
+/// What is printed at the end of the process, if that was asked for.
+static REPORT: OnceLock<Report> = OnceLock::new();
+
+/// From now on [`end`] prints this report.
+pub(super) fn report_at_end(report: Report) {
+    REPORT.get_or_init(|| report);
+}
+
+/// Writes to standard error and ends the process, all its threads, at once. Nothing else is done that
+/// takes locks or memory: this can be called by a handler of signals.
 pub(super) fn end(message: &str) -> ! {
-    // SAFETY: a string can be read; ending the process needs nothing.
-    unsafe {
-        libc::write(2, message.as_ptr().cast(), message.len());
-        libc::_exit(1)
+    // SAFETY: a string can be read.
+    unsafe { libc::write(2, message.as_ptr().cast(), message.len()) };
+    if let Some(report) = REPORT.get() {
+        report.print();
     }
+    // SAFETY: ending the process needs nothing.
+    unsafe { libc::_exit(1) }
 }
 
 extern "C" fn handler(signal: libc::c_int) {

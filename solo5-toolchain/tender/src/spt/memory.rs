@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::os::raw::c_void;
 use std::ptr::NonNull;
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use solo5_abi::boot::SptBootInfo;
 use solo5_abi::constants::{SPT_BOOT_INFO, SPT_MAP_BASE};
 use solo5_abi::manifest::ManifestEntry;
@@ -51,6 +51,23 @@ impl Mapping {
         }
         // Kernels before 4.17 take the address as a hint only.
         Err(io::Error::from_raw_os_error(libc::EEXIST))
+    }
+
+    /// Unmaps it.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses it from now on.
+    pub unsafe fn release(&self) {
+        let (base, end) = (usize::try_from(SPT_MAP_BASE), usize::try_from(self.size));
+        let (Ok(base), Ok(end)) = (base, end) else {
+            return;
+        };
+        let length = end.saturating_sub(base);
+        if let Some(start) = NonNull::new(std::ptr::with_exposed_provenance_mut::<c_void>(base)) {
+            // SAFETY: what `new` mapped, and nobody uses any more.
+            let _ = unsafe { munmap(start, length) };
+        }
     }
 
     /// Puts boot information, manifest and command line where the guest finds them.

@@ -2,11 +2,13 @@
 
 pub mod launch;
 pub mod memory;
+pub mod relay;
 pub mod sandbox;
+pub mod supervisor;
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
 
 use solo5_abi::boot::SptBootInfo;
 use solo5_abi::constants::{AbiTarget, SPT_ABI_VERSION};
@@ -18,6 +20,7 @@ use crate::errno::Strerror;
 use launch::Events;
 use memory::Mapping;
 use sandbox::Resources;
+use supervisor::{Side, Supervisor};
 
 const TENDER: Tender = Tender {
     target: AbiTarget::Spt,
@@ -43,6 +46,8 @@ enum Error {
     Setup(#[from] SetupError),
     #[error("Could not write boot information: {}", Strerror(.0))]
     BootInfo(io::Error),
+    #[error("Could not supervise the guest: {}", Strerror(.0))]
+    Supervise(io::Error),
     #[error("Could not build the system call filter: {0}")]
     Filter(seccompiler::BackendError),
     #[error("Could not install the system call filter: {0}")]
@@ -51,22 +56,22 @@ enum Error {
 
 /// Runs `solo5-spt` with these arguments, the program's name first.
 ///
-/// Returns only if no guest was started: the exit status.
+/// Returns only if no guest was started, or if one was that this process looked after: the exit
+/// status.
 #[must_use]
 pub fn run(arguments: &[OsString]) -> i32 {
     let (program, job) = Program::new(TENDER, arguments);
-    match job.map(start) {
-        Err(status) => status,
+    match job.map(|job| start(&program, job)) {
+        Err(status) | Ok(Ok(status)) => status,
         Ok(Err(Error::Cli(error))) => program.refuse(&error),
         Ok(Err(error)) => {
             program.warn(error);
             1
         }
-        Ok(Ok(never)) => match never {},
     }
 }
 
-fn start(job: Job) -> Result<Infallible, Error> {
+fn start(program: &Program, job: Job) -> Result<i32, Error> {
     let settings = &job.settings;
     let memory = Mapping::new(settings.memory, settings.executable_heap);
     let mut memory = memory.map_err(Error::Allocate)?;
@@ -82,7 +87,9 @@ fn start(job: Job) -> Result<Infallible, Error> {
     } = job;
     // The guest does not get to see the file.
     drop(image);
-    let attached = devices.finish()?;
+    let mut attached = devices.finish()?;
+    let supervisor = Supervisor::new(program.name(), &mut attached, settings.stats);
+    let supervisor = supervisor.map_err(Error::Supervise)?;
     for device in &attached.net {
         events.add(device).map_err(|error| Error::Wait {
             name: String::from_utf8_lossy(attached.manifest[device.index].name_bytes()).into(),
@@ -110,6 +117,21 @@ fn start(job: Job) -> Result<Infallible, Error> {
         block,
     });
     let filter = filter.map_err(Error::Filter)?;
+    if let Some(supervisor) = supervisor {
+        // SAFETY: this program starts no threads.
+        let side = unsafe { supervisor.divide() }.map_err(Error::Supervise)?;
+        if let Side::Supervisor(supervisor, guest) = side {
+            drop(events);
+            let (net, block) = (net.iter().map(|d| d.fd), block.iter().map(|d| d.fd));
+            // SAFETY: descriptors and memory are the guest's, which is another process now.
+            unsafe {
+                net.chain(block)
+                    .for_each(|fd| drop(OwnedFd::from_raw_fd(fd)));
+                memory.release();
+            }
+            return supervisor.supervise(guest).map_err(Error::Supervise);
+        }
+    }
     // SAFETY: guest memory is mapped, the image is loaded with an entry point in it, and boot
     // information is in place. This program starts no threads.
     Err(Error::Install(unsafe {

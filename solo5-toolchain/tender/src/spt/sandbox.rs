@@ -65,12 +65,19 @@ mod tests {
 
     #[test]
     fn a_filter_for_as_many_devices_as_a_manifest_can_have_fits_the_kernel() {
-        let net: Vec<_> = (1..64).map(|index| NetDevice { index, fd: 100 }).collect();
+        let net: Vec<_> = (1..64)
+            .map(|index| NetDevice {
+                index,
+                fd: 100,
+                ..NetDevice::default()
+            })
+            .collect();
         let device = |fd| BlockDevice {
             index: 1,
             fd,
             sector_size: 512,
             capacity: 1 << 40,
+            ..BlockDevice::default()
         };
         let block: Vec<_> = (100..163).map(device).collect();
         let resources = Resources {

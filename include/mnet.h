@@ -308,6 +308,15 @@
  */
 #define MNET_IPV6_NO_ROUTERS 4
 
+/*
+ * mnet_ipv6.flags: DHCPv6 servers are asked for DNS servers and search domains (RFC 8415) as soon as
+ * there is an address, instead of when a router says so. See mnet_dns_server().
+ */
+#define MNET_IPV6_DHCP 8
+
+/* mnet_ipv6.flags: DHCPv6 servers are never asked. */
+#define MNET_IPV6_NO_DHCP 16
+
 /* Who has named a DNS server or a search domain: the program, by mnet_add_dns_server(). */
 #define MNET_ORIGIN_STATIC 1
 
@@ -842,7 +851,7 @@ int mnet_ipv6_default(struct mnet_ipv6 *ipv6, size_t size);
  * - ipv6: see struct mnet_ipv6; NULL: the defaults. Copied.
  *
  * Returns 0, or
- *   MNET_EINVAL          a member out of range, or an unknown flag; or it speaks IPv6 already
+ *   MNET_EINVAL          a member out of range, or an unknown or contradicting flag; or it speaks IPv6 already
  *   MNET_EADDRNOTAVAIL   not an address that a host can have (multicast, ::, ::1)
  *   MNET_EGATEWAY        the gateway is neither link-local nor on the network of the address
  *   MNET_EAFNOSUPPORT    not an IPv6 address

@@ -253,7 +253,7 @@ static void echo_datagrams(mnet_fd socket)
 /* Sends the text if another line might not fit, or at the end. */
 static void send_text(mnet_fd socket, const struct mnet_addr *client, int last)
 {
-    if (last || text.length > sizeof text.bytes - 100) {
+    if (last || text.length > sizeof text.bytes - 350) {
         mnet_sendto(socket, text.bytes, text.length, client);
         text.length = 0;
     }
@@ -276,7 +276,9 @@ static void add_value(const char *name, uint64_t value)
  */
 static void tell_statistics(mnet_stack stack, mnet_fd socket)
 {
-    struct mnet_addr client;
+    struct mnet_addr client, server;
+    char name[256];
+    uint64_t lifetime;
     while (mnet_recvfrom(socket, NULL, 0, &client) != MNET_EAGAIN) {
         struct mnet_usage usage;
         if (mnet_usage(stack, &usage, sizeof usage) != 0)
@@ -291,6 +293,17 @@ static void tell_statistics(mnet_stack stack, mnet_fd socket)
         add_value("half_open", usage.half_open);
         add_value("time_wait", usage.time_wait);
         add_value("udp_sockets", usage.udp_sockets);
+        send_text(socket, &client, 0);
+        for (size_t i = 0; mnet_dns_server(stack, 0, i, &server, NULL, &lifetime) == 1; i++) {
+            mnet_addr_format(&server, name, sizeof name);
+            add("dns_server_");
+            add_value(name, lifetime / 1000000000);
+        }
+        for (size_t i = 0; mnet_search_domain(stack, 0, i, name, sizeof name, NULL, &lifetime) > 0; i++) {
+            add("search_domain_");
+            add_value(name, lifetime / 1000000000);
+            send_text(socket, &client, 0);
+        }
         for (size_t i = 0; i < mnet_counter_count(); i++) {
             uint64_t value;
             if (mnet_counter_value(stack, i, &value) == 0)

@@ -301,6 +301,9 @@ pub struct Ipv6Config {
     /// Probes before an address is used (DupAddrDetectTransmits of RFC 4862 §5.1). Default 1; 0
     /// uses it at once, without asking.
     pub dad_transmits: u8,
+    /// Whether DHCPv6 servers are asked for DNS servers and search domains. Default: where routers
+    /// say so.
+    pub dhcp6: Dhcp6Mode,
 }
 
 impl Default for Ipv6Config {
@@ -311,8 +314,23 @@ impl Default for Ipv6Config {
             accept_router_advertisements: true,
             temporary_addresses: false,
             dad_transmits: 1,
+            dhcp6: Dhcp6Mode::default(),
         }
     }
+}
+
+/// When an interface asks DHCPv6 servers for what is not an address (RFC 8415 §6.1). Addresses are
+/// never asked for: an interface makes its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Dhcp6Mode {
+    /// Never.
+    Never,
+    /// When a router that is believed says so: by the flag O, or M, of its advertisements (RFC 4861
+    /// §4.2).
+    #[default]
+    FollowRouters,
+    /// As soon as it has an address, whatever routers say.
+    Always,
 }
 
 /// A domain name as text, as long as names can be (RFC 1035 §2.3.4), without a dot at its end.

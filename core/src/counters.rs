@@ -120,6 +120,17 @@ counters! {
     /// Reports of groups that we listen to.
     mld_reports_sent,
 
+    /// Information-requests sent (RFC 8415).
+    dhcp6_requests_sent,
+    /// Replies taken in.
+    dhcp6_replies,
+    /// Replies of servers that cannot help.
+    dhcp6_refused,
+    /// Dropped: to the port of DHCPv6 clients, but no Reply, or malformed.
+    dhcp6_malformed,
+    /// Dropped: a Reply to another question or host, or to a group.
+    dhcp6_unmatched,
+
     /// IP packets that were looked at.
     ip_received,
     /// IP packets sent.

@@ -28,6 +28,7 @@ pub mod wire;
 
 mod context;
 mod demux;
+mod dhcp6;
 mod ip;
 mod neigh;
 mod rng;

@@ -7,7 +7,7 @@ use core::ffi::c_int;
 use core::mem::offset_of;
 use core::net::{Ipv6Addr, SocketAddr};
 
-use mnet::mnet_core::config::{InterfaceIdentifiers, Ipv6Config};
+use mnet::mnet_core::config::{Dhcp6Mode, InterfaceIdentifiers, Ipv6Config};
 
 use crate::error::{Error, status};
 use crate::pointer::{self, Out};
@@ -23,6 +23,12 @@ pub const MNET_IPV6_TEMPORARY: u32 = 2;
 /// mnet_ipv6.flags: routers are neither asked nor believed: there are only the link-local address,
 /// and what the program gives.
 pub const MNET_IPV6_NO_ROUTERS: u32 = 4;
+
+/// mnet_ipv6.flags: DHCPv6 servers are asked for DNS servers and search domains (RFC 8415) as soon as
+/// there is an address, instead of when a router says so. See mnet_dns_server().
+pub const MNET_IPV6_DHCP: u32 = 8;
+/// mnet_ipv6.flags: DHCPv6 servers are never asked.
+pub const MNET_IPV6_NO_DHCP: u32 = 16;
 
 /// How a stack speaks IPv6. Fill it with mnet_ipv6_default(), change what is to be different, and
 /// pass it to mnet_enable_ipv6(), which copies it.
@@ -89,7 +95,7 @@ pub unsafe extern "C" fn mnet_ipv6_default(ipv6: *mut mnet_ipv6, size: usize) ->
 /// - ipv6: see struct mnet_ipv6; NULL: the defaults. Copied.
 ///
 /// Returns 0, or
-///   MNET_EINVAL          a member out of range, or an unknown flag; or it speaks IPv6 already
+///   MNET_EINVAL          a member out of range, or an unknown or contradicting flag; or it speaks IPv6 already
 ///   MNET_EADDRNOTAVAIL   not an address that a host can have (multicast, ::, ::1)
 ///   MNET_EGATEWAY        the gateway is neither link-local nor on the network of the address
 ///   MNET_EAFNOSUPPORT    not an IPv6 address
@@ -107,7 +113,11 @@ pub unsafe extern "C" fn mnet_enable_ipv6(stack: mnet_stack, ipv6: *const mnet_i
             // are integers and pointers, so every bit pattern is a value.
             unsafe { pointer::read_sized(ipv6, FIRST_SIZE) }?
         };
-        const FLAGS: u32 = MNET_IPV6_EUI64 | MNET_IPV6_TEMPORARY | MNET_IPV6_NO_ROUTERS;
+        const FLAGS: u32 = MNET_IPV6_EUI64
+            | MNET_IPV6_TEMPORARY
+            | MNET_IPV6_NO_ROUTERS
+            | MNET_IPV6_DHCP
+            | MNET_IPV6_NO_DHCP;
         let prefix_len = u8::try_from(given.prefix_len).map_err(|_| Error::INVALID)?;
         if given.flags & !FLAGS != 0 || !(1..=128).contains(&prefix_len) {
             return Err(Error::INVALID);
@@ -118,8 +128,15 @@ pub unsafe extern "C" fn mnet_enable_ipv6(stack: mnet_stack, ipv6: *const mnet_i
         } else {
             InterfaceIdentifiers::Opaque
         };
+        let dhcp6 = match given.flags & (MNET_IPV6_DHCP | MNET_IPV6_NO_DHCP) {
+            0 => Dhcp6Mode::FollowRouters,
+            MNET_IPV6_DHCP => Dhcp6Mode::Always,
+            MNET_IPV6_NO_DHCP => Dhcp6Mode::Never,
+            _ => return Err(Error::INVALID),
+        };
         let config = Ipv6Config {
             identifiers,
+            dhcp6,
             // SAFETY: as the header says: NULL, or as many bytes as the structure says.
             secret: unsafe { secret(&given) }?,
             accept_router_advertisements: given.flags & MNET_IPV6_NO_ROUTERS == 0,

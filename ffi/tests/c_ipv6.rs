@@ -223,7 +223,10 @@ fn what_cannot_be_is_refused() {
         assert_eq!(name(status.into()), expected);
     };
     refused("MNET_EINVAL", &|c| c.size = 8);
-    refused("MNET_EINVAL", &|c| c.flags = 8);
+    refused("MNET_EINVAL", &|c| c.flags = 32);
+    refused("MNET_EINVAL", &|c| {
+        c.flags = MNET_IPV6_DHCP | MNET_IPV6_NO_DHCP
+    });
     refused("MNET_EINVAL", &|c| c.prefix_len = 0);
     refused("MNET_EINVAL", &|c| c.prefix_len = 129);
     refused("MNET_EINVAL", &|c| c.secret_len = 16);

@@ -60,6 +60,11 @@ const NEEDS: &[Need] = &[
         suites: &[Suite::Images],
     },
     Need {
+        what: What::Program("dnsmasq"),
+        package: "dnsmasq-base", // The program without the system's service.
+        suites: &[Suite::Images],
+    },
+    Need {
         what: What::Program("nc"),
         package: "netcat-openbsd",
         suites: &[Suite::Images],

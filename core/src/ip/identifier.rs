@@ -21,6 +21,17 @@ pub(crate) fn opaque(
     hasher.finish()
 }
 
+/// The bytes of a UUID by which servers know this host (RFC 6355), the same for the same secret.
+pub(crate) fn uuid(secret: &[u8; 16]) -> [u8; 16] {
+    let half = |which| {
+        let mut hasher = SipHasher24::new_with_key(secret);
+        hasher.write(b"DUID");
+        hasher.write(&[which]);
+        hasher.finish()
+    };
+    (u128::from(half(0)) << 64 | u128::from(half(1))).to_be_bytes()
+}
+
 /// The identifier that is made of the hardware address (RFC 4291 appendix A).
 pub(crate) fn eui_64(hardware: EthernetAddress) -> u64 {
     let [a, b, c, d, e, f] = hardware.0;
@@ -62,6 +73,14 @@ mod tests {
         ] {
             assert_ne!(base, changed);
         }
+    }
+
+    #[test]
+    fn a_uuid_depends_on_the_secret_and_its_halves_differ() {
+        let made = uuid(&[1; 16]);
+        assert_eq!(made, uuid(&[1; 16]));
+        assert_ne!(made, uuid(&[2; 16]));
+        assert_ne!(made[..8], made[8..]);
     }
 
     #[test]

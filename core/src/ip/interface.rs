@@ -5,6 +5,7 @@ use super::is_host;
 use super::resolvers::Resolvers;
 use super::v4::Ipv4Addresses;
 use super::v6::{self, Ipv6Addresses};
+use crate::dhcp6::Dhcp6;
 use crate::rng::Rng;
 use crate::time::{Instant, nanos};
 use crate::wire::ethernet::EthernetAddress;
@@ -35,6 +36,7 @@ pub(crate) struct Ipv6 {
     /// Whether routers are believed.
     pub(crate) accepts_routers: bool,
     pub(crate) solicitation: Solicitation,
+    pub(crate) dhcp6: Dhcp6,
 }
 
 impl Interface {

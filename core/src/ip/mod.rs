@@ -6,7 +6,7 @@
 mod destinations;
 mod groups;
 mod icmp_limit;
-mod identifier;
+pub(crate) mod identifier;
 mod interface;
 mod path_mtu;
 mod prefix;

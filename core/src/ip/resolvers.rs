@@ -168,7 +168,8 @@ impl Resolvers {
         Ok(())
     }
 
-    /// Somebody names servers, until then; at an earlier time they are taken back.
+    /// Somebody names servers, the first of them to be asked first, until then; at an earlier time they
+    /// are taken back.
     pub(crate) fn add_servers(
         &mut self,
         now: Instant,
@@ -176,7 +177,7 @@ impl Resolvers {
         until: Instant,
         servers: impl Iterator<Item = IpAddr>,
     ) {
-        for server in servers {
+        for server in servers.take(MAX_SERVERS) {
             self.servers.update(now, origin, server, until);
         }
     }
@@ -190,9 +191,13 @@ impl Resolvers {
         until: Instant,
         mut names: &[u8],
     ) {
-        while let Some((name, rest)) = take_name(names) {
+        let mut left = MAX_DOMAINS;
+        while let Some((name, rest)) = take_name(names)
+            && left > 0
+        {
             names = rest;
             if let Some(name) = name {
+                left -= 1;
                 self.domains.update(now, origin, name, until);
             }
         }
@@ -302,6 +307,23 @@ mod tests {
         let left = resolvers.servers(at(1)).map(|server| server.address);
         let left: Vec<_> = left.collect();
         assert_eq!(left, [1, 3, 4, 5].map(|i| IpAddr::from([i; 16])));
+    }
+
+    #[test]
+    fn of_a_long_list_the_first_are_kept() {
+        let mut resolvers = Resolvers::new();
+        let many = (0..=255).map(|i| IpAddr::from([10, 0, 0, i]));
+        resolvers.add_servers(at(0), Origin::Dhcpv4, at(9), many.clone());
+        let kept: Vec<_> = resolvers.servers(at(1)).map(|s| s.address).collect();
+        assert_eq!(kept, many.take(4).collect::<Vec<_>>());
+        resolvers.add_domains(
+            at(0),
+            Origin::Dhcpv4,
+            at(9),
+            b"\x01a\0\x01b\0\x01c\0\x01d\0",
+        );
+        let kept: Vec<_> = resolvers.domains(at(1)).map(|d| d.name.as_str()).collect();
+        assert_eq!(kept, ["a", "b", "c"]);
     }
 
     /// RFC 8106 §5.3.1.

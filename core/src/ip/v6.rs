@@ -265,6 +265,11 @@ impl Ipv6Addresses {
         assigned.map(|local| (local.address, local.prefix_len))
     }
 
+    /// How many there are, in whatever state.
+    pub(crate) fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
     /// The address to send from to a destination (RFC 6724 §5).
     pub(crate) fn source_for(&self, now: Instant, destination: Ipv6Addr) -> Option<Ipv6Addr> {
         let candidates = self.addresses.iter().filter(|local| local.is_assigned());

@@ -107,6 +107,8 @@ pub struct Stack {
     /// When an interface has something to do for IPv6; not known if it is [`Instant::ZERO`].
     ipv6_due: Instant,
     icmp_limit: IcmpLimit,
+    /// What DHCPv6 servers know us by, on all interfaces (RFC 8415 §11).
+    dhcp6_uuid: Option<[u8; 16]>,
     udp: Udp,
     tcp: Tcp,
 }
@@ -158,6 +160,7 @@ impl Stack {
             neighbours: Neighbours::new(rng.key(), neighbours(config), max_pending),
             ipv6_due: Instant::FAR_FUTURE,
             icmp_limit: IcmpLimit::new(rng.key()),
+            dhcp6_uuid: None,
             udp: Udp::new(config, &limits, &mut rng),
             tcp: Tcp::new(
                 &config.tcp,

@@ -7,6 +7,7 @@ use crate::error::SendToError;
 use crate::pool::{Frame, HEADROOM};
 use crate::socket::SocketId;
 use crate::time::Instant;
+use crate::wire::dhcp6;
 use crate::wire::icmpv4::unreachable_code;
 use crate::wire::ip_header_len;
 use crate::wire::ipv4::protocol;
@@ -43,6 +44,9 @@ impl Stack {
         }
         self.pool.descriptor_mut(&frame).len = within_frame(payload.end);
         self.strip(&frame, payload.start);
+        if destination.1 == dhcp6::CLIENT_PORT && self.speaks_dhcp6(packet) {
+            return self.receive_dhcp6(frame, packet);
+        }
         let taken = self.udp.receive(
             &mut context!(self),
             frame,
@@ -122,11 +126,7 @@ impl Stack {
         };
         let pseudo = pseudo_header(source, destination, protocol::UDP, len);
         let sum = pseudo + checksum::sum(header.as_bytes()) + payload;
-        // Zero would mean that nothing was summed (RFC 768): the other zero is sent instead.
-        header.checksum = U16::new(match sum.finish() {
-            0 => 0xffff,
-            sum => sum,
-        });
+        header.checksum = U16::new(udp::stored(sum));
         let descriptor = self.pool.descriptor_mut(&frame);
         descriptor.start = within_frame(HEADROOM);
         descriptor.len = within_frame(data.len());

@@ -1,5 +1,6 @@
 //! UDP headers (RFC 768).
 
+use crate::checksum::Sum;
 use core::fmt;
 use core::ops::Range;
 use zerocopy::byteorder::network_endian::U16;
@@ -56,6 +57,16 @@ impl fmt::Display for UdpError {
 }
 
 impl core::error::Error for UdpError {}
+
+/// What the checksum field says of a sum. Zero would mean that nothing was summed (RFC 768): the other
+/// zero is sent instead.
+#[must_use]
+pub fn stored(sum: Sum) -> u16 {
+    match sum.finish() {
+        0 => 0xffff,
+        sum => sum,
+    }
+}
 
 /// Splits a datagram: its header, and where its payload lies; bytes behind the length are not
 /// part of it. The checksum is not looked at.

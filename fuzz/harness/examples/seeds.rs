@@ -119,6 +119,34 @@ fn wire() {
 }
 
 /// IPv6 packets, messages of neighbour discovery, and packets for a whole stack.
+fn dhcp6() {
+    let option = |code: u8, content: &[u8]| {
+        let len = u16::try_from(content.len()).expect("small");
+        [&[0, code][..], &len.to_be_bytes(), content].concat()
+    };
+    let options = [
+        ("servers", option(23, &[5; 48])),
+        ("domains", option(24, b"\x07example\x03com\0\x03lan\0")),
+        ("refresh", option(32, &600u32.to_be_bytes())),
+        ("for_ever", option(32, &[0xff; 4])),
+        ("max_rt", option(83, &60u32.to_be_bytes())),
+        ("status", option(13, b"\0\x01no")),
+        ("server_id", option(2, &[0, 4, 9, 9])),
+        ("long", vec![0, 23, 0xff, 0xff, 1, 2]),
+        ("short_server", option(23, &[5; 15])),
+        ("odd_name", option(24, b"\x3fa\0")),
+    ];
+    let mut all = vec![7, 1, 2, 3];
+    all.extend(option(1, &[0, 4, 1, 2]));
+    for (name, bytes) in &options {
+        write("dhcp6", name, bytes);
+        if !matches!(*name, "long" | "for_ever" | "status") {
+            all.extend(bytes);
+        }
+    }
+    write("dhcp6", "reply", &all);
+}
+
 fn ipv6() {
     let options: [(&str, &[u8]); 6] = [
         ("source", &[1, 1, 2, 0, 0, 0, 0, 1]),
@@ -700,6 +728,7 @@ fn stack() {
 fn main() {
     wire();
     tcp();
+    dhcp6();
     ipv6();
     toolchain();
     hvt_guest();

@@ -29,7 +29,7 @@ const GUEST_EUI_64: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 2
 /// Generous: a loaded machine is slow.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn ip(arguments: &str) -> Result<()> {
+pub(crate) fn ip(arguments: &str) -> Result<()> {
     let output = Command::new("ip").args(arguments.split(' ')).output()?;
     ensure!(
         output.status.success(),
@@ -40,7 +40,7 @@ fn ip(arguments: &str) -> Result<()> {
 }
 
 /// The image with this `--ipv6`; the Linux end has [`HOST`].
-fn boot(fixture: &Fixture, ipv6: &str) -> Result<Machine> {
+pub(crate) fn boot(fixture: &Fixture, ipv6: &str) -> Result<Machine> {
     let unikernel = fixture.echo_unikernel().argument(format!("--ipv6={ipv6}"));
     let machine = fixture.boot(&unikernel)?;
     ip(&format!("address add {HOST}/64 dev tap0 nodad"))?;
@@ -48,7 +48,7 @@ fn boot(fixture: &Fixture, ipv6: &str) -> Result<Machine> {
 }
 
 /// Tries until it works; says why the last try did not.
-fn eventually(what: &str, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+pub(crate) fn eventually(what: &str, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match attempt() {
@@ -114,10 +114,10 @@ fn serves_its_link_local_address(fixture: &Fixture) -> Result<()> {
     exchange(service, &format!("{GUEST_EUI_64}%tap0")).with_context(|| machine.account())
 }
 
-/// A router advertisement daemon, stopped at the end.
-struct Radvd(Child);
+/// A daemon, stopped at the end.
+pub(crate) struct Daemon(pub(crate) Child);
 
-impl Drop for Radvd {
+impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -146,7 +146,7 @@ fn takes_a_prefix(fixture: &Fixture) -> Result<()> {
         .stderr(Stdio::null())
         .spawn()
         .context("radvd")?;
-    let _radvd = Radvd(radvd);
+    let _radvd = Daemon(radvd);
     let mut segments = GUEST_EUI_64.segments();
     segments[..4].copy_from_slice(&[0x2001, 0xdb8, 0, 5]);
     let address = Ipv6Addr::from(segments);

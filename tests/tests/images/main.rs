@@ -6,6 +6,7 @@
 //!
 //! `$MNET_PREFIX` names an installation made by `cargo xtask dist`; without it one is made.
 
+mod dhcp6;
 mod dist;
 mod echo;
 mod fixture;
@@ -34,6 +35,7 @@ type Test = fn(&Fixture) -> Result<()>;
 
 /// All tests: each module lists its own.
 const TESTS: &[(&str, &[(&str, Test)])] = &[
+    ("dhcp6", dhcp6::TESTS),
     ("dist", dist::TESTS),
     ("echo", echo::TESTS),
     ("flood", flood::TESTS),

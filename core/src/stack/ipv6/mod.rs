@@ -1,9 +1,10 @@
 //! IPv6 (RFC 8200): interfaces that speak it, packets on their way up, and what time brings.
 //!
-//! - `icmp`: echo and errors; `neighbours`: solicitations and advertisements of neighbours, and the
+//! - `dhcp6`: questions to DHCPv6 servers; `icmp`: echo and errors; `neighbours`: solicitations and advertisements of neighbours, and the
 //!   probing of our addresses; `routers`: solicitations, advertisements and redirects of routers;
 //!   `listeners`: reports of the groups that we listen to.
 
+mod dhcp6;
 mod icmp;
 mod listeners;
 mod neighbours;
@@ -14,8 +15,9 @@ use super::{Stack, context, within_frame};
 use crate::config::Ipv6Config;
 use crate::context::Incoming;
 use crate::device::InterfaceId;
+use crate::dhcp6::Dhcp6;
 use crate::error::ConfigError;
-use crate::ip::{Groups, Ipv6, Prefix, Route, Solicitation, v6};
+use crate::ip::{Groups, Ipv6, Prefix, Route, Solicitation, identifier, v6};
 use crate::pool::{Frame, HEADROOM};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -60,6 +62,10 @@ impl Stack {
         }
         let accepts_routers = config.accept_router_advertisements;
         let (hardware, rng) = (entry.hardware, &mut self.rng);
+        let uuid = *self.dhcp6_uuid.get_or_insert_with(|| match &config.secret {
+            Some(secret) => identifier::uuid(secret),
+            None => rng.key(),
+        });
         self.ipv6_due = Instant::ZERO;
         entry.v6 = Some(Ipv6 {
             addresses: v6::Ipv6Addresses::new(config, hardware, interface.0, self.now, rng),
@@ -67,6 +73,7 @@ impl Stack {
             mtu: entry.mtu,
             accepts_routers,
             solicitation: Solicitation::new(),
+            dhcp6: Dhcp6::new(config.dhcp6, uuid),
         });
         Ok(())
     }
@@ -276,7 +283,10 @@ impl Stack {
                 return false;
             };
             if self.ipv6(id).is_some()
-                && (self.report_groups(id) || self.address_event(id) || self.solicit_routers(id))
+                && (self.report_groups(id)
+                    || self.address_event(id)
+                    || self.solicit_routers(id)
+                    || self.ask_dhcp6(id))
             {
                 return true;
             }
@@ -307,7 +317,9 @@ impl Stack {
             let solicitation = v6.solicitation.next_timeout();
             let addresses = v6.addresses.next_timeout();
             let groups = v6.groups.next_timeout();
-            solicitation.into_iter().chain(addresses).chain(groups)
+            let dhcp6 = v6.dhcp6.next_timeout();
+            let soonest = solicitation.into_iter().chain(addresses).chain(groups);
+            soonest.chain(dhcp6)
         });
         timeouts.min()
     }

@@ -295,6 +295,7 @@ impl Stack {
                     if v6.accepts_routers && v6.addresses.link_local() == Some(address) {
                         v6.solicitation.start(now);
                     }
+                    v6.dhcp6.link_is_up(now, rng);
                 } else {
                     // So that routers need not ask when the first packet for it comes (RFC 9131 §3).
                     self.send_advertisement(id, (address, ALL_ROUTERS), 0);

@@ -76,12 +76,18 @@ impl Stack {
         let mut offer = |prefix, gateway, preference, lifetime: Duration| {
             if lifetime.is_zero() {
                 changed |= routes.withdraw(prefix, gateway, id);
-                return;
+                return false;
             }
             let route = Route::new(prefix, gateway, id).advertised(preference, now + lifetime);
             match routes.add(route) {
-                Ok(new) => changed |= new,
-                Err(_) => counters.nd_limit += 1,
+                Ok(new) => {
+                    changed |= new;
+                    new
+                }
+                Err(_) => {
+                    counters.nd_limit += 1;
+                    false
+                }
             }
         };
         let lifetime = Duration::from_secs(u64::from(message.router_lifetime()));
@@ -95,6 +101,7 @@ impl Stack {
             lifetime,
         );
         let (mut hardware, mut left_out, mtu_before) = (None, 0, v6.mtu);
+        let mut prefix_is_new = false;
         for option in ndp::options(options) {
             match option {
                 NdpOption::SourceLinkLayer(address) => hardware = Some(address),
@@ -106,10 +113,12 @@ impl Stack {
                         && let Some(prefix) = Prefix::new(prefix.into(), information.prefix_len)
                     {
                         let lifetime = v6::lifetime(information.valid_lifetime.get());
-                        offer(prefix, None, Preference::Medium, lifetime);
+                        prefix_is_new |= offer(prefix, None, Preference::Medium, lifetime);
                     }
                     if information.autonomous() {
+                        let before = v6.addresses.len();
                         let made = v6.addresses.prefix_advertised(now, information, rng);
+                        prefix_is_new |= v6.addresses.len() > before;
                         left_out += u64::from(!made);
                     }
                 }
@@ -149,6 +158,9 @@ impl Stack {
             }
         }
         counters.nd_limit += left_out;
+        let wanted = message.managed() || message.other_configuration();
+        v6.dhcp6
+            .router_says(now, router, wanted, prefix_is_new, rng);
         if changed || v6.mtu != mtu_before {
             self.routes_changed();
         }

@@ -54,6 +54,10 @@ counters! {
     /// Dropped: an EtherType that the stack does not speak.
     eth_unknown_type,
 
+    /// Probes for addresses of ours to be (RFC 5227 §2.1), which are counted as requests as well.
+    arp_probes_sent,
+    /// IPv4 addresses that were given up or never used, because somebody else has them.
+    arp_given_up,
     /// ARP packets that were looked at.
     arp_received,
     /// Dropped: too short, or not about Ethernet and IPv4 addresses.
@@ -318,6 +322,8 @@ counters! {
     tcp_zero_window_reaped,
     /// Half-open connections that their peers never completed.
     tcp_half_open_timeouts,
+    /// Connections that failed because their local address is not ours any more.
+    tcp_address_gone,
     /// Connections that failed because their neighbour, peer or gateway, answers no ARP.
     tcp_neighbour_failed,
     /// Connections that failed because the peer stopped answering.

@@ -40,6 +40,10 @@ errors! {
         FamilyDisabled => "IPv6 is not enabled on this interface",
         /// The interface speaks IPv6 already.
         AlreadyEnabled => "IPv6 is enabled on this interface already",
+        /// The interface has no such address that its owner gave.
+        NoSuchAddress => "no such address",
+        /// There is no such route that the owner added.
+        NoSuchRoute => "no such route",
         /// There is no such interface.
         NoSuchInterface => "no such interface",
         /// A limit is zero or larger than the stack can count.
@@ -106,6 +110,8 @@ errors! {
         TimedOut => "connection timed out",
         /// The network says that the peer cannot be reached.
         Unreachable => "host unreachable",
+        /// The address that the connection has is not ours any more.
+        AddressGone => "the local address is gone",
     }
 
     /// Why a connection gave no data. The end of the stream is `Ok(0)`.
@@ -122,6 +128,8 @@ errors! {
         TimedOut => "connection timed out",
         /// The network says that the peer cannot be reached.
         Unreachable => "host unreachable",
+        /// The address that the connection had is not ours any more.
+        AddressGone => "the local address is gone",
     }
 
     /// Why a UDP socket was not created.
@@ -144,6 +152,8 @@ errors! {
         MessageTooLong => "message too long",
         /// No route leads to the destination.
         NoRoute => "no route to host",
+        /// The address that the socket is bound to is not ours, or not any more.
+        AddressNotLocal => "the address is not one of ours",
         /// No frame is free now.
         WouldBlock => "no buffer free",
     }

@@ -14,6 +14,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod address;
 pub mod checksum;
 pub mod config;
 pub mod counters;
@@ -35,6 +36,7 @@ mod rng;
 mod timer_wheel;
 mod udp;
 
+pub use address::{AddressInfo, AddressOptions, NetworkChanges, NetworkEvent};
 pub use config::{Config, ConnectOptions, InterfaceConfig, ListenOptions};
 pub use counters::Counters;
 pub use ip::{DnsServer, Origin as ResolverOrigin, SearchDomain};

@@ -51,6 +51,9 @@ pub const MNET_ENTROPY: c_int = -17;
 pub const MNET_EAFNOSUPPORT: c_int = -18;
 /// The gateway is not on the network of the address.
 pub const MNET_EGATEWAY: c_int = -19;
+/// The address of the connection is not ours any more: it was removed, its lease or lifetime is over,
+/// or somebody else has it.
+pub const MNET_EADDRGONE: c_int = -20;
 
 /// One row of the table below.
 struct Entry {
@@ -74,7 +77,7 @@ macro_rules! entry {
 }
 
 /// Every code with its name and its text, in the order of the numbers.
-static TABLE: [Entry; 19] = [
+static TABLE: [Entry; 20] = [
     entry!(MNET_EINVAL, c"invalid argument"),
     entry!(MNET_EBADF, c"stale or foreign handle"),
     entry!(MNET_EAGAIN, c"nothing to do now, try again later"),
@@ -99,6 +102,10 @@ static TABLE: [Entry; 19] = [
     entry!(
         MNET_EGATEWAY,
         c"the gateway is not on a directly connected network"
+    ),
+    entry!(
+        MNET_EADDRGONE,
+        c"the address of the connection is not ours any more"
     ),
 ];
 
@@ -194,6 +201,8 @@ mapping! {
         TooMany => MNET_ELIMIT,
         FamilyDisabled => MNET_EAFNOSUPPORT,
         AlreadyEnabled => MNET_EINVAL,
+        NoSuchAddress => MNET_EADDRNOTAVAIL,
+        NoSuchRoute => MNET_ENETUNREACH,
         NoSuchInterface => MNET_EINVAL,
         LimitOutOfRange => MNET_EINVAL,
     }
@@ -227,6 +236,7 @@ mapping! {
         Refused => MNET_ECONNREFUSED,
         TimedOut => MNET_ETIMEDOUT,
         Unreachable => MNET_EHOSTUNREACH,
+        AddressGone => MNET_EADDRGONE,
     }
     RecvError {
         BadHandle => MNET_EBADF,
@@ -235,6 +245,7 @@ mapping! {
         Refused => MNET_ECONNREFUSED,
         TimedOut => MNET_ETIMEDOUT,
         Unreachable => MNET_EHOSTUNREACH,
+        AddressGone => MNET_EADDRGONE,
     }
     BindError {
         AddressNotLocal => MNET_EADDRNOTAVAIL,
@@ -246,6 +257,7 @@ mapping! {
         Invalid => MNET_EINVAL,
         MessageTooLong => MNET_EMSGSIZE,
         NoRoute => MNET_ENETUNREACH,
+        AddressNotLocal => MNET_EADDRNOTAVAIL,
         WouldBlock => MNET_EAGAIN,
     }
     RecvFromError {
@@ -304,7 +316,7 @@ mod tests {
         assert_eq!(name(MNET_ECONNRESET), c"MNET_ECONNRESET");
         assert_eq!((text(0), text(c_int::MAX)), (c"success", c"success"));
         assert_eq!(
-            (text(-20), text(c_int::MIN)),
+            (text(-99), text(c_int::MIN)),
             (c"unknown error", c"unknown error")
         );
         assert_eq!((name(7), name(c_int::MIN)), (c"0", c"?"));

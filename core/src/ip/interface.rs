@@ -5,6 +5,7 @@ use super::is_host;
 use super::resolvers::Resolvers;
 use super::v4::Ipv4Addresses;
 use super::v6::{self, Ipv6Addresses};
+use crate::address::NetworkChanges;
 use crate::dhcp6::Dhcp6;
 use crate::rng::Rng;
 use crate::time::{Instant, nanos};
@@ -20,6 +21,10 @@ pub(crate) struct Interface {
     /// Largest packet that it carries.
     pub(crate) mtu: usize,
     pub(crate) v4: Ipv4Addresses,
+    /// What has changed and was not told yet.
+    pub(crate) changes: NetworkChanges,
+    /// Where its default routes led when that was looked at last: IPv4's, IPv6's.
+    pub(crate) default_gateways: [Option<IpAddr>; 2],
     /// `None`: it does not speak IPv6.
     pub(crate) v6: Option<Ipv6>,
     /// Apart, since it is large and seldom asked for.
@@ -45,6 +50,8 @@ impl Interface {
             hardware,
             mtu,
             v4: Ipv4Addresses::default(),
+            changes: NetworkChanges::empty(),
+            default_gateways: [None; 2],
             v6: None,
             resolvers: Box::new(Resolvers::new()),
         }
@@ -61,14 +68,28 @@ impl Interface {
         }
     }
 
-    /// Whether a neighbour here can have this address, by the addresses that the owner gave.
-    pub(crate) fn is_on_link(&self, address: IpAddr) -> bool {
+    /// Whether a neighbour here can have this address, by our own addresses that do not come from
+    /// routers, those that are being probed included.
+    pub(crate) fn will_be_on_link(&self, address: IpAddr) -> bool {
         match address {
-            IpAddr::V4(v4) => is_host(v4) && self.v4.is_on_link(v4) && !self.v4.is_broadcast(v4),
+            IpAddr::V4(v4) => {
+                is_host(v4) && self.v4.will_be_on_link(v4) && !self.v4.is_broadcast(v4)
+            }
             IpAddr::V6(v6) => {
                 let addresses = self.v6.as_ref().map(|v6| &v6.addresses);
                 v6::is_host(v6) && addresses.is_some_and(|addresses| addresses.is_on_link(v6))
             }
+        }
+    }
+
+    /// Whether an address of ours that does not come from a router has this network.
+    pub(crate) fn has_network(&self, (address, prefix_len): (IpAddr, u8)) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.v4.has_network((v4, prefix_len)),
+            IpAddr::V6(address) => self
+                .v6
+                .as_ref()
+                .is_some_and(|v6| v6.addresses.has_network((address, prefix_len))),
         }
     }
 

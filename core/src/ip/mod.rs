@@ -3,6 +3,7 @@
 //! This module knows no frames: it answers questions about addresses. The stack's receive and
 //! transmit paths ask them.
 
+mod acd;
 mod destinations;
 mod groups;
 mod icmp_limit;
@@ -16,6 +17,7 @@ mod selection;
 mod v4;
 pub(crate) mod v6;
 
+pub(crate) use acd::{Conflict, Ipv4Event};
 pub(crate) use destinations::{Destination, Destinations};
 pub(crate) use groups::{ALL_NODES, ALL_ROUTERS, Groups, MAX_GROUPS, ethernet_group};
 pub(crate) use icmp_limit::IcmpLimit;

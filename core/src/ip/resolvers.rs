@@ -65,6 +65,8 @@ struct Entry<T> {
 struct Timed<T, const N: usize> {
     entries: heapless::Vec<Entry<T>, N>,
     share: usize,
+    /// Something came or went.
+    changed: bool,
 }
 
 impl<T: PartialEq, const N: usize> Timed<T, N> {
@@ -72,6 +74,7 @@ impl<T: PartialEq, const N: usize> Timed<T, N> {
         Self {
             entries: heapless::Vec::new(),
             share,
+            changed: false,
         }
     }
 
@@ -79,11 +82,9 @@ impl<T: PartialEq, const N: usize> Timed<T, N> {
     /// that ends first goes.
     fn update(&mut self, now: Instant, origin: Origin, value: T, until: Instant) {
         if until <= now {
-            self.entries
-                .retain(|entry| entry.origin != origin || entry.value != value);
-            return;
+            return self.remove(|entry| entry.origin == origin && entry.value == value);
         }
-        self.entries.retain(|entry| entry.until > now);
+        self.expire(now);
         let known = |entry: &&mut Entry<T>| entry.origin == origin && entry.value == value;
         if let Some(entry) = self.entries.iter_mut().find(known) {
             entry.until = until;
@@ -104,6 +105,7 @@ impl<T: PartialEq, const N: usize> Timed<T, N> {
             .iter()
             .take_while(|e| e.origin <= origin)
             .count();
+        self.changed = true;
         // There is room: each origin keeps to its share.
         let _ = self.entries.insert(
             place,
@@ -117,7 +119,23 @@ impl<T: PartialEq, const N: usize> Timed<T, N> {
 
     /// Forgets what an origin has said.
     fn clear(&mut self, origin: Origin) {
-        self.entries.retain(|entry| entry.origin != origin);
+        self.remove(|entry| entry.origin == origin);
+    }
+
+    /// Takes out what has ended.
+    fn expire(&mut self, now: Instant) {
+        self.remove(|entry| entry.until <= now);
+    }
+
+    fn remove(&mut self, which: impl Fn(&Entry<T>) -> bool) {
+        let before = self.entries.len();
+        self.entries.retain(|entry| !which(entry));
+        self.changed |= self.entries.len() < before;
+    }
+
+    fn next_end(&self) -> Option<Instant> {
+        let ends = self.entries.iter().map(|entry| entry.until);
+        ends.min().filter(|end| *end != Instant::FAR_FUTURE)
     }
 
     /// What holds now, each value once: as its first origin has it.
@@ -219,6 +237,23 @@ impl Resolvers {
     pub(crate) fn forget(&mut self, origin: Origin) {
         self.servers.clear(origin);
         self.domains.clear(origin);
+    }
+
+    /// Takes out what has ended.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.servers.expire(now);
+        self.domains.expire(now);
+    }
+
+    /// When [`Resolvers::expire`] has something to do.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let ends = [self.servers.next_end(), self.domains.next_end()];
+        ends.into_iter().flatten().min()
+    }
+
+    /// Whether something came or went since this was asked last.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        core::mem::take(&mut self.servers.changed) | core::mem::take(&mut self.domains.changed)
     }
 
     pub(crate) fn servers(&self, now: Instant) -> impl Iterator<Item = DnsServer> {
@@ -324,6 +359,26 @@ mod tests {
         );
         let kept: Vec<_> = resolvers.domains(at(1)).map(|d| d.name.as_str()).collect();
         assert_eq!(kept, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_a_change_and_what_is_said_again_is_none() {
+        let mut resolvers = Resolvers::new();
+        assert!(!resolvers.take_changed());
+        resolvers.servers_advertised(at(0), 100, &[[1; 16]]);
+        assert!(resolvers.take_changed() && !resolvers.take_changed());
+        resolvers.servers_advertised(at(50), 100, &[[1; 16]]);
+        assert!(!resolvers.take_changed());
+        assert_eq!(resolvers.next_timeout(), Some(at(150)));
+        resolvers.expire(at(149));
+        assert!(!resolvers.take_changed());
+        resolvers.expire(at(150));
+        assert!(resolvers.take_changed());
+        assert_eq!(resolvers.next_timeout(), None);
+        resolvers.domains_advertised(at(0), 100, b"\x03lan\0");
+        assert!(resolvers.take_changed());
+        resolvers.forget(Origin::Router);
+        assert!(resolvers.take_changed());
     }
 
     /// RFC 8106 §5.3.1.

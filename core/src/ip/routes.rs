@@ -4,7 +4,7 @@ use super::Prefix;
 use crate::error::ConfigError;
 use crate::time::Instant;
 use crate::wire::ndp::Preference;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Most routes, those of our own networks included.
 const MAX_ROUTES: usize = 64;
@@ -188,6 +188,47 @@ impl Routes {
     /// Takes out what has expired. Whether there was something.
     pub(crate) fn expire(&mut self, now: Instant) -> bool {
         self.remove(|route| route.until() <= now)
+    }
+
+    /// Takes out a route over a gateway that the owner added. Whether there was one.
+    pub(crate) fn remove_added(&mut self, prefix: Prefix, gateway: IpAddr, interface: u8) -> bool {
+        self.remove(|route| {
+            !route.is_advertised()
+                && (route.prefix, route.gateway, route.interface)
+                    == (prefix, Some(gateway), interface)
+        })
+    }
+
+    /// Takes out the route to a network of ours on an interface, and the owner's routes over gateways
+    /// there that are not neighbours any more.
+    pub(crate) fn leave_network(
+        &mut self,
+        network: Prefix,
+        interface: u8,
+        is_neighbour: impl Fn(IpAddr) -> bool,
+    ) {
+        self.remove(|route| {
+            let left = match route.gateway {
+                None => route.prefix == network,
+                Some(gateway) => !is_neighbour(gateway),
+            };
+            left && route.interface == interface && !route.is_advertised()
+        });
+    }
+
+    /// The gateways of an interface's best default routes: IPv4's, IPv6's.
+    pub(crate) fn default_gateways(&self, interface: u8) -> [Option<IpAddr>; 2] {
+        let gateway = |default: IpAddr| {
+            let prefix = Prefix::new(default, 0);
+            let mut routes = self.routes.iter();
+            let best =
+                routes.find(|route| route.interface == interface && Some(route.prefix) == prefix);
+            best.and_then(|route| route.gateway)
+        };
+        [
+            gateway(Ipv4Addr::UNSPECIFIED.into()),
+            gateway(Ipv6Addr::UNSPECIFIED.into()),
+        ]
     }
 
     fn remove(&mut self, which: impl Fn(&Route) -> bool) -> bool {

@@ -11,6 +11,7 @@
 
 use super::identifier;
 use super::selection::{self, Candidate};
+use crate::address::{AddressInfo, AddressOrigin, AddressState};
 use crate::config::{InterfaceIdentifiers, Ipv6Config};
 use crate::error::ConfigError;
 use crate::rng::Rng;
@@ -111,8 +112,19 @@ pub(crate) enum AddressEvent {
     Probe { address: Ipv6Addr, nonce: [u8; 6] },
     /// It is ours.
     Assigned { address: Ipv6Addr },
-    /// Its lifetime is over: it is ours no more. `listening`: its group is to be left.
-    Expired { address: Ipv6Addr, listening: bool },
+    /// Its lifetime is over: it is ours no more.
+    Expired {
+        address: Ipv6Addr,
+        left: LeftAddress,
+    },
+}
+
+/// What is to be done about an address that is not ours any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeftAddress {
+    pub(crate) prefix_len: u8,
+    /// Its group is to be left.
+    pub(crate) listening: bool,
 }
 
 /// What became of an address that somebody else has.
@@ -268,6 +280,54 @@ impl Ipv6Addresses {
     /// How many there are, in whatever state.
     pub(crate) fn len(&self) -> usize {
         self.addresses.len()
+    }
+
+    /// Every address that is listed, with its state and what is left of its lifetimes.
+    pub(crate) fn iter_all(&self, now: Instant) -> impl Iterator<Item = AddressInfo> {
+        let left = move |until: Instant| Some(until - now).filter(|_| until != Instant::FAR_FUTURE);
+        self.addresses.iter().map(move |local| AddressInfo {
+            address: local.address.into(),
+            prefix_len: local.prefix_len,
+            state: match local.state {
+                State::Tentative { .. } => AddressState::Tentative,
+                State::Assigned if local.preferred_until <= now => AddressState::Deprecated,
+                State::Assigned => AddressState::Usable,
+                State::Duplicate => AddressState::Duplicate,
+            },
+            origin: match local.origin {
+                Origin::Static => AddressOrigin::Static,
+                Origin::LinkLocal => AddressOrigin::LinkLocal,
+                Origin::Stable => AddressOrigin::Router,
+                Origin::Temporary { .. } => AddressOrigin::Temporary,
+            },
+            preferred: left(local.preferred_until),
+            valid: left(local.valid_until),
+        })
+    }
+
+    /// Takes out an address that the owner gave: whether it was ours, and whether we listened to its
+    /// group.
+    pub(crate) fn remove_static(&mut self, address: Ipv6Addr) -> Option<(LeftAddress, bool)> {
+        let place = self
+            .addresses
+            .iter()
+            .position(|l| l.address == address && l.origin == Origin::Static)?;
+        let local = self.addresses.swap_remove(place);
+        let left = LeftAddress {
+            prefix_len: local.prefix_len,
+            listening: local.listening,
+        };
+        Some((left, local.is_assigned()))
+    }
+
+    /// Whether the owner gave an address of this network.
+    pub(crate) fn has_network(&self, (address, prefix_len): (Ipv6Addr, u8)) -> bool {
+        self.addresses.iter().any(|local| {
+            let differing = local.address.to_bits() ^ address.to_bits();
+            local.origin == Origin::Static
+                && local.prefix_len == prefix_len
+                && differing.leading_zeros() >= u32::from(prefix_len)
+        })
     }
 
     /// The address to send from to a destination (RFC 6724 §5).
@@ -497,9 +557,16 @@ impl Ipv6Addresses {
             .position(|local| local.valid_until <= now)
         {
             let LocalAddress {
-                address, listening, ..
+                address,
+                prefix_len,
+                listening,
+                ..
             } = self.addresses.swap_remove(place);
-            return Some(AddressEvent::Expired { address, listening });
+            let left = LeftAddress {
+                prefix_len,
+                listening,
+            };
+            return Some(AddressEvent::Expired { address, left });
         }
         for local in &mut self.addresses {
             match &mut local.state {

@@ -20,7 +20,7 @@ impl Stack {
             }
             Err(ArpError::Operation) => return self.discard(frame, |c| &mut c.arp_bad_operation),
         };
-        let Some(interface) = self.interfaces.get_mut(usize::from(id)) else {
+        let Some(interface) = self.interfaces.get(usize::from(id)) else {
             return self.discard(frame, |c| &mut c.rx_no_interface);
         };
         let (sender_hardware, sender) = packet.sender();
@@ -28,6 +28,17 @@ impl Stack {
         if !sender_hardware.is_station() || sender_hardware == interface.hardware {
             return self.discard(frame, |c| &mut c.arp_bad_sender);
         }
+        // Whoever has or probes an address that we probe (RFC 5227 §2.1.1).
+        let claimed = match (sender.is_unspecified(), operation) {
+            (true, Operation::Request) => target,
+            _ => sender,
+        };
+        if interface.v4.is_probing(claimed) && self.ipv4_conflict(id, claimed) {
+            return self.discard(frame, |c| &mut c.arp_conflict);
+        }
+        let Some(interface) = self.interfaces.get(usize::from(id)) else {
+            return self.discard(frame, |c| &mut c.rx_no_interface);
+        };
         let asks_for_us = operation == Operation::Request && interface.v4.owns(target);
         if sender.is_unspecified() {
             // A probe (RFC 5227 §2.1.1): to be answered, but it says nothing about its sender.
@@ -39,8 +50,7 @@ impl Stack {
             return;
         }
         if interface.v4.owns(sender) {
-            let defended = interface.v4.defend(self.now, sender);
-            self.counters.arp_defended += u64::from(defended);
+            self.ipv4_conflict(id, sender);
             return self.discard(frame, |c| &mut c.arp_conflict);
         }
         let network = &interface.v4;
@@ -110,20 +120,11 @@ impl Stack {
         self.push_arp(id, frame, hardware, &reply);
     }
 
-    /// Makes the next ARP request that is due: an announcement, or a question for a neighbour.
+    /// Makes the next ARP request that is due: for an address of ours, or a question for a neighbour.
     /// Whether there may be more.
     pub(super) fn send_due_arp(&mut self) -> bool {
-        for (id, interface) in (0u8..).zip(&mut self.interfaces) {
-            if let Some(address) = interface.v4.take_announcement(self.now) {
-                let sender = (interface.hardware, address);
-                let target = (EthernetAddress::default(), address);
-                self.send_arp_request(
-                    id,
-                    None,
-                    &ArpPacket::new(Operation::Request, sender, target),
-                );
-                return true;
-            }
+        if self.send_due_ipv4() {
+            return true;
         }
         let due = self
             .neighbours
@@ -153,7 +154,7 @@ impl Stack {
             }
         };
         if let Some(interface) = self.interfaces.get(usize::from(id))
-            && let Some(source) = interface.v4.source_for(address)
+            && let Some(source) = interface.v4.source_for(address, false)
         {
             let sender = (interface.hardware, source);
             let target = (EthernetAddress::default(), address);
@@ -163,16 +164,28 @@ impl Stack {
         true
     }
 
-    fn send_arp_request(&mut self, id: u8, to: Option<EthernetAddress>, request: &ArpPacket) {
+    /// Whether there was a frame for it.
+    pub(super) fn send_arp_request(
+        &mut self,
+        id: u8,
+        to: Option<EthernetAddress>,
+        request: &ArpPacket,
+    ) -> bool {
         let Some(frame) = self.pool.allocate() else {
             self.counters.tx_no_frame += 1;
-            return;
+            return false;
         };
         self.counters.arp_requests_sent += 1;
         self.push_arp(id, frame, to.unwrap_or(EthernetAddress::BROADCAST), request);
+        true
     }
 
     fn push_arp(&mut self, id: u8, frame: Frame, to: EthernetAddress, packet: &ArpPacket) {
+        // So that conflicts are noticed where two links are joined (RFC 3927 §2.5).
+        let to = match packet.sender().1.is_link_local() {
+            true => EthernetAddress::BROADCAST,
+            false => to,
+        };
         let header = self.ethernet_header(id, to, ether_type::ARP);
         let descriptor = self.pool.descriptor_mut(&frame);
         descriptor.start = within_frame(HEADROOM);

@@ -1,5 +1,6 @@
 //! The stack: interfaces, addresses, routes and sockets, driven by frames, calls and time.
 
+mod addresses;
 mod arp;
 mod icmp;
 mod ipv6;
@@ -104,7 +105,10 @@ pub struct Stack {
     routes_generation: u32,
     destinations: Destinations,
     neighbours: Neighbours,
-    /// When an interface has something to do for IPv6; not known if it is [`Instant::ZERO`].
+    /// When an interface has something to do with its IPv4 addresses; not known if it is
+    /// [`Instant::ZERO`].
+    ipv4_due: Instant,
+    /// When an interface has something to do for IPv6, or with what it knows of DNS; not known if it is [`Instant::ZERO`].
     ipv6_due: Instant,
     icmp_limit: IcmpLimit,
     /// What DHCPv6 servers know us by, on all interfaces (RFC 8415 §11).
@@ -158,6 +162,7 @@ impl Stack {
             routes_generation: 0,
             destinations: Destinations::new(),
             neighbours: Neighbours::new(rng.key(), neighbours(config), max_pending),
+            ipv4_due: Instant::FAR_FUTURE,
             ipv6_due: Instant::FAR_FUTURE,
             icmp_limit: IcmpLimit::new(rng.key()),
             dhcp6_uuid: None,
@@ -204,48 +209,6 @@ impl Stack {
         Ok(InterfaceId(id))
     }
 
-    /// Gives an interface an address, with a route to the hosts that share `prefix_len` bits (1 to
-    /// 32, or 1 to 128) with it.
-    ///
-    /// An IPv4 address is announced on the link (RFC 5227 §2.3) but not probed first: a conflict is
-    /// counted and the address kept. An IPv6 address is ours once it was probed, a second later, and
-    /// not at all if somebody has it (RFC 4862 §5.4); [`Stack::addresses`] tells.
-    ///
-    /// # Errors
-    /// [`ConfigError::NoSuchInterface`]; [`ConfigError::BadAddress`] for what no host can have, and
-    /// an address that is ours already; [`ConfigError::FamilyDisabled`] for IPv6 before
-    /// [`Stack::enable_ipv6`]; [`ConfigError::TooMany`] (8 IPv4 and 16 IPv6 addresses for each
-    /// interface).
-    pub fn add_address(
-        &mut self,
-        now: Instant,
-        interface: InterfaceId,
-        address: IpAddr,
-        prefix_len: u8,
-    ) -> Result<(), ConfigError> {
-        self.advance(now);
-        let address = match address {
-            IpAddr::V4(address) => address,
-            IpAddr::V6(address) => return self.add_ipv6_address(interface, address, prefix_len),
-        };
-        if self.owns(address.into()) {
-            return Err(ConfigError::BadAddress);
-        }
-        let prefix = Prefix::new(address.into(), prefix_len).ok_or(ConfigError::BadAddress)?;
-        let entry = self
-            .interfaces
-            .get_mut(interface.index())
-            .ok_or(ConfigError::NoSuchInterface)?;
-        let route = Route::new(prefix, None, interface.0);
-        if !self.routes.has_room_for(&route) {
-            return Err(ConfigError::TooMany);
-        }
-        entry.v4.add(self.now, address, prefix_len)?;
-        self.routes.add(route)?;
-        self.routes_changed();
-        Ok(())
-    }
-
     /// Adds a route: packets to the hosts that share `prefix_len` bits (0 to 32, or 0 to 128) with
     /// `destination` go to `gateway`, of the same family. `0.0.0.0/0` and `::/0` are the default
     /// routes. The longest prefix wins; a route to the same hosts over the same interface is
@@ -272,11 +235,32 @@ impl Stack {
             .interfaces
             .get(interface.index())
             .ok_or(ConfigError::NoSuchInterface)?;
-        if !entry.is_on_link(gateway) || self.owns(gateway) {
+        if !entry.will_be_on_link(gateway) || self.owns(gateway) {
             return Err(ConfigError::GatewayUnreachable);
         }
         self.routes
             .add(Route::new(prefix, Some(gateway), interface.0))?;
+        self.routes_changed();
+        Ok(())
+    }
+
+    /// Takes away a route that was added with [`Stack::add_route`].
+    ///
+    /// # Errors
+    /// [`ConfigError::NoSuchRoute`], also for routes of our own networks, which go with their
+    /// addresses, and for what routers advertise.
+    pub fn remove_route(
+        &mut self,
+        destination: IpAddr,
+        prefix_len: u8,
+        gateway: IpAddr,
+        interface: InterfaceId,
+    ) -> Result<(), ConfigError> {
+        let removed = Prefix::new(destination, prefix_len)
+            .is_some_and(|prefix| self.routes.remove_added(prefix, gateway, interface.0));
+        if !removed {
+            return Err(ConfigError::NoSuchRoute);
+        }
         self.routes_changed();
         Ok(())
     }
@@ -355,13 +339,10 @@ impl Stack {
         if self.links_are_idle() {
             return self.tcp.next_timeout();
         }
-        let announcements = self
-            .interfaces
-            .iter()
-            .filter_map(|interface| interface.v4.next_announcement())
-            .chain(self.next_ipv6_timeout());
+        let addresses = self.next_ipv4_timeout();
+        let addresses = addresses.into_iter().chain(self.next_ipv6_timeout());
         let neighbours = self.neighbours.next_timeout();
-        announcements
+        addresses
             .chain(neighbours)
             .chain(self.tcp.next_timeout())
             .min()
@@ -372,20 +353,15 @@ impl Stack {
     #[inline(always)]
     fn links_are_quiet(&self) -> bool {
         let due = self.routes.next_timeout().unwrap_or(Instant::FAR_FUTURE);
-        self.now < due.min(self.ipv6_due) && self.links_ask_nobody()
+        self.now < due.min(self.ipv6_due).min(self.ipv4_due) && self.neighbours.are_quiet()
     }
 
     /// Whether they have nothing to do at any time.
     #[inline(always)]
     fn links_are_idle(&self) -> bool {
-        self.ipv6_due == Instant::FAR_FUTURE
+        self.ipv6_due.min(self.ipv4_due) == Instant::FAR_FUTURE
             && self.routes.next_timeout().is_none()
-            && self.links_ask_nobody()
-    }
-
-    #[inline(always)]
-    fn links_ask_nobody(&self) -> bool {
-        self.neighbours.are_quiet() && !self.interfaces.iter().any(|i| i.v4.may_announce())
+            && self.neighbours.are_quiet()
     }
 
     /// What happened so far.
@@ -450,11 +426,6 @@ impl Stack {
         descriptor.start = descriptor.start.saturating_sub(more);
         descriptor.len += more;
         &mut self.pool.content_mut(frame)[..len]
-    }
-
-    /// What the destination cache knows may hold no longer.
-    fn routes_changed(&mut self) {
-        self.routes_generation = self.routes_generation.wrapping_add(1);
     }
 
     /// Time never goes back.

@@ -21,6 +21,16 @@ pub(super) struct RouteInfo {
     pub(super) mtu: usize,
     /// The address of ours to send from.
     pub(super) source: IpAddr,
+    /// It leads over a router.
+    routed: bool,
+}
+
+impl RouteInfo {
+    /// Whether packets from an address of ours may go this way: never from a link-local one over a
+    /// router (RFC 3927 §2.7).
+    pub(super) fn is_for(&self, source: IpAddr) -> bool {
+        !self.routed || !matches!(source, IpAddr::V4(v4) if v4.is_link_local())
+    }
 }
 
 /// What an IP header says, beside the length.
@@ -366,6 +376,11 @@ impl Stack {
                 None => return None,
             }
         };
+        // RFC 3927 §2.7: never over a router.
+        let link_local = matches!(destination, IpAddr::V4(v4) if v4.is_link_local());
+        if link_local && route.is_some_and(|route| route.gateway.is_some()) {
+            return None;
+        }
         let interface = self.interfaces.get(usize::from(id))?;
         let reachable =
             self.is_peer(destination) || group_address(interface, destination).is_some();
@@ -375,13 +390,14 @@ impl Stack {
     /// What a socket must know before it sends to `destination`.
     pub(super) fn route_to(&self, destination: IpAddr, link: Option<u8>) -> Option<RouteInfo> {
         let (_, interface, route) = self.find_route(destination, link)?;
+        let routed = route.is_some_and(|route| route.gateway.is_some());
         let source = match destination {
             IpAddr::V4(_) => {
                 let next_hop = route.map_or(destination, |route| route.next_hop(destination));
                 let IpAddr::V4(next_hop) = next_hop else {
                     return None;
                 };
-                interface.v4.source_for(next_hop)?.into()
+                interface.v4.source_for(next_hop, routed)?.into()
             }
             IpAddr::V6(destination) => {
                 let addresses = &interface.v6.as_ref()?.addresses;
@@ -391,6 +407,7 @@ impl Stack {
         Some(RouteInfo {
             mtu: interface.mtu_for(destination),
             source,
+            routed,
         })
     }
 

@@ -92,6 +92,9 @@ impl Stack {
             return Err(SendToError::Invalid);
         }
         let ours = (!local_address.is_unspecified()).then_some(local_address);
+        if ours.is_some_and(|ours| !self.owns(ours)) {
+            return Err(SendToError::AddressNotLocal);
+        }
         let link = self.link_for(to, ours);
         let route = self
             .route_to(destination, link)
@@ -101,6 +104,9 @@ impl Stack {
         } else {
             local_address
         };
+        if !route.is_for(source) {
+            return Err(SendToError::NoRoute);
+        }
         let len = udp::HEADER_LEN + data.len();
         let learned = [
             self.tcp.path_mtu(self.now, destination),

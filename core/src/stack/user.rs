@@ -134,6 +134,9 @@ impl Stack {
             Some(address) if self.owns(address) && address.is_ipv4() == remote.is_ipv4() => address,
             Some(_) => return Err(ConnectError::AddressNotLocal),
         };
+        if !route.is_for(address) {
+            return Err(ConnectError::NoRoute);
+        }
         let port = local.map(|local| local.port()).filter(|port| *port != 0);
         let mut cx = context!(self);
         self.tcp

@@ -26,6 +26,7 @@
 //! What is not used is not negotiated.
 
 mod accecn;
+mod address_gone;
 mod autotune;
 mod congestion;
 mod ecn;

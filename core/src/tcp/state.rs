@@ -84,6 +84,8 @@ pub(super) enum Failure {
     Refused,
     TimedOut,
     Unreachable,
+    /// The local address is not ours any more.
+    AddressGone,
 }
 
 bitflags! {

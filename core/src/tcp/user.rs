@@ -30,6 +30,7 @@ impl From<Failure> for SendError {
             Failure::Refused => Self::Refused,
             Failure::TimedOut => Self::TimedOut,
             Failure::Unreachable => Self::Unreachable,
+            Failure::AddressGone => Self::AddressGone,
         }
     }
 }
@@ -41,6 +42,7 @@ impl From<Failure> for RecvError {
             Failure::Refused => Self::Refused,
             Failure::TimedOut => Self::TimedOut,
             Failure::Unreachable => Self::Unreachable,
+            Failure::AddressGone => Self::AddressGone,
         }
     }
 }

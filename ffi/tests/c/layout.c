@@ -136,6 +136,19 @@ LAYOUT(tcp_entry_remote, offsetof(struct mnet_tcp_entry, remote) == 32);
 LAYOUT(tcp_entry_state, offsetof(struct mnet_tcp_entry, state) == 56);
 LAYOUT(tcp_entry_reserved, offsetof(struct mnet_tcp_entry, reserved) == 60);
 
+LAYOUT(address_info_size, sizeof(struct mnet_address_info) == 56);
+LAYOUT(address_info_address, offsetof(struct mnet_address_info, address) == 0);
+LAYOUT(address_info_prefix_len, offsetof(struct mnet_address_info, prefix_len) == 24);
+LAYOUT(address_info_interface, offsetof(struct mnet_address_info, interface) == 28);
+LAYOUT(address_info_state, offsetof(struct mnet_address_info, state) == 32);
+LAYOUT(address_info_origin, offsetof(struct mnet_address_info, origin) == 36);
+LAYOUT(address_info_preferred_ns, offsetof(struct mnet_address_info, preferred_ns) == 40);
+LAYOUT(address_info_valid_ns, offsetof(struct mnet_address_info, valid_ns) == 48);
+
+LAYOUT(network_event_size, sizeof(struct mnet_network_event) == 8);
+LAYOUT(network_event_interface, offsetof(struct mnet_network_event, interface) == 0);
+LAYOUT(network_event_changes, offsetof(struct mnet_network_event, changes) == 4);
+
 /* Error codes are never renumbered. */
 LAYOUT(einval, MNET_EINVAL == -1);
 LAYOUT(ebadf, MNET_EBADF == -2);
@@ -156,6 +169,7 @@ LAYOUT(ebusy, MNET_EBUSY == -16);
 LAYOUT(entropy, MNET_ENTROPY == -17);
 LAYOUT(eafnosupport, MNET_EAFNOSUPPORT == -18);
 LAYOUT(egateway, MNET_EGATEWAY == -19);
+LAYOUT(eaddrgone, MNET_EADDRGONE == -20);
 
 int layout_is_compiled(void);
 int layout_is_compiled(void)

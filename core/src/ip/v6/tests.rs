@@ -195,7 +195,10 @@ fn an_address_of_a_prefix_is_deprecated_and_then_goes() {
         bench.events(3_600),
         [AddressEvent::Expired {
             address: global,
-            listening: true
+            left: LeftAddress {
+                prefix_len: 64,
+                listening: true
+            }
         }]
     );
     assert!(!bench.addresses.owns(global));

@@ -109,17 +109,6 @@ impl Stack {
         Ok(())
     }
 
-    /// The addresses of an interface that are ours now, with the lengths of their prefixes. IPv6
-    /// addresses appear once nobody has objected to them, a second after they were added.
-    pub fn addresses(&self, interface: InterfaceId) -> impl Iterator<Item = (IpAddr, u8)> {
-        let entry = self.interfaces.get(interface.index());
-        let v4 = entry.into_iter().flat_map(|entry| entry.v4.iter());
-        let v6 = entry.and_then(|entry| entry.v6.as_ref());
-        let v6 = v6.into_iter().flat_map(|v6| v6.addresses.iter());
-        v4.map(|(address, len)| (address.into(), len))
-            .chain(v6.map(|(address, len)| (address.into(), len)))
-    }
-
     fn ipv6(&self, id: u8) -> Option<&Ipv6> {
         self.interfaces.get(usize::from(id))?.v6.as_ref()
     }
@@ -291,6 +280,9 @@ impl Stack {
                 return true;
             }
         }
+        for interface in &mut self.interfaces {
+            interface.resolvers.expire(self.now);
+        }
         if self.routes.next_timeout().is_some_and(|at| at <= self.now)
             && self.routes.expire(self.now)
         {
@@ -310,7 +302,7 @@ impl Stack {
         event.into_iter().chain(self.routes.next_timeout()).min()
     }
 
-    /// When an interface has something to do for IPv6.
+    /// When an interface has something to do for IPv6 or with what it knows of DNS.
     fn next_ipv6_event(&self) -> Option<Instant> {
         let interfaces = self.interfaces.iter().filter_map(|i| i.v6.as_ref());
         let timeouts = interfaces.flat_map(|v6| {
@@ -321,7 +313,9 @@ impl Stack {
             let soonest = solicitation.into_iter().chain(addresses).chain(groups);
             soonest.chain(dhcp6)
         });
-        timeouts.min()
+        let resolvers = self.interfaces.iter();
+        let resolvers = resolvers.filter_map(|i| i.resolvers.next_timeout());
+        timeouts.chain(resolvers).min()
     }
 
     /// A frame for a message of the link, with room in front of it; `None` if there is none.

@@ -9,6 +9,7 @@
 use super::super::Stack;
 use super::super::receive::Packet;
 use super::Arrival;
+use crate::address::NetworkChanges;
 use crate::ip::{ALL_NODES, ALL_ROUTERS, v6::AddressEvent, v6::Conflict};
 use crate::neigh::{Evidence, Learned};
 use crate::pool::Frame;
@@ -136,6 +137,7 @@ impl Stack {
         if addresses.owns(target) {
             // We keep it: it was asked for before it was used.
             self.counters.nd_conflict += 1;
+            self.changed(id, NetworkChanges::ADDRESS_CONFLICT);
             return Some(());
         }
         if addresses.probing(target).is_some() {
@@ -260,6 +262,22 @@ impl Stack {
                 v6.groups.leave(now, solicited_node(address));
             }
             self.counters.nd_duplicate_address += 1;
+            self.changed(id, NetworkChanges::ADDRESS_CONFLICT);
+        }
+    }
+
+    /// Takes away an address that the owner gave.
+    pub(in crate::stack) fn drop_ipv6_address(&mut self, id: u8, address: Ipv6Addr) {
+        let now = self.now;
+        self.ipv6_due = Instant::ZERO;
+        let Some((v6, _)) = self.ipv6_and_rng(id) else {
+            return;
+        };
+        if let Some((left, used)) = v6.addresses.remove_static(address) {
+            if left.listening {
+                v6.groups.leave(now, solicited_node(address));
+            }
+            self.address_gone(id, (address.into(), left.prefix_len), used);
         }
     }
 
@@ -300,13 +318,14 @@ impl Stack {
                     // So that routers need not ask when the first packet for it comes (RFC 9131 §3).
                     self.send_advertisement(id, (address, ALL_ROUTERS), 0);
                 }
+                self.changed(id, NetworkChanges::ADDRESS_USABLE);
                 self.routes_changed();
             }
-            AddressEvent::Expired { address, listening } => {
-                if listening {
+            AddressEvent::Expired { address, left } => {
+                if left.listening {
                     v6.groups.leave(now, solicited_node(address));
                 }
-                self.routes_changed();
+                self.address_gone(id, (address.into(), left.prefix_len), true);
             }
         }
         true

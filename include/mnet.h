@@ -291,6 +291,12 @@
 #define MNET_EGATEWAY (-19)
 
 /*
+ * The address of the connection is not ours any more: it was removed, its lease or lifetime is over,
+ * or somebody else has it.
+ */
+#define MNET_EADDRGONE (-20)
+
+/*
  * mnet_ipv6.flags: addresses that the stack makes itself end in the Ethernet address (EUI-64,
  * RFC 4291 appendix A), instead of in a number that tells nothing (RFC 7217).
  */
@@ -328,6 +334,73 @@
 
 /* Who has named it: a router of the link (RFC 8106). */
 #define MNET_ORIGIN_ROUTER 4
+
+/*
+ * Where an address comes from: the stack made it, for its link only (RFC 3927, RFC 4862 section
+ * 5.3). Others: MNET_ORIGIN_STATIC, _DHCPV4, _ROUTER.
+ */
+#define MNET_ORIGIN_LINK_LOCAL 5
+
+/* Where an address comes from: made of a router's prefix at random, for a day (RFC 8981). */
+#define MNET_ORIGIN_TEMPORARY 6
+
+/*
+ * mnet_add_address() flags: ask first whether somebody has the address, three times within 0.4 s.
+ * IPv4 only: IPv6 addresses are always asked for.
+ */
+#define MNET_ADDRESS_PROBE 1
+
+/* mnet_add_address() flags: the same as slowly as RFC 5227 section 1.1 has it: 4 to 7 s. */
+#define MNET_ADDRESS_PROBE_FULL 2
+
+/*
+ * mnet_add_address() flags: when somebody else uses the address later, defend it once, and give it
+ * up if that happens again within 10 s (RFC 5227 section 2.4 (b)). Otherwise it is kept and defended
+ * every 10 s at most.
+ */
+#define MNET_ADDRESS_DEFEND_ONCE 4
+
+/*
+ * mnet_add_address() flags: when somebody else uses the address later, give it up at once (RFC 5227
+ * section 2.4 (a)).
+ */
+#define MNET_ADDRESS_GIVE_UP 8
+
+/* State of an address: it is being asked for, and not usable yet. */
+#define MNET_ADDRESS_TENTATIVE 1
+
+/* State of an address: it is ours. */
+#define MNET_ADDRESS_USABLE 2
+
+/*
+ * State of an address: what is open goes on, and new connections leave from others where there are
+ * some (RFC 4862 section 5.5.4).
+ */
+#define MNET_ADDRESS_DEPRECATED 3
+
+/*
+ * State of an address: somebody else has it. It stays in the list until it is removed or added
+ * again.
+ */
+#define MNET_ADDRESS_DUPLICATE 4
+
+/* mnet_network_event.changes: an address became usable. */
+#define MNET_CHANGE_ADDRESS_USABLE 1
+
+/* mnet_network_event.changes: an address is not ours any more. */
+#define MNET_CHANGE_ADDRESS_GONE 2
+
+/*
+ * mnet_network_event.changes: somebody else uses an address of ours, or one that was to become
+ * ours.
+ */
+#define MNET_CHANGE_ADDRESS_CONFLICT 4
+
+/* mnet_network_event.changes: a default route came, went, or leads to another gateway. */
+#define MNET_CHANGE_DEFAULT_ROUTE 8
+
+/* mnet_network_event.changes: DNS servers or search domains came or went. */
+#define MNET_CHANGE_DNS 16
 
 /* An IP address and a port. */
 struct mnet_addr {
@@ -509,6 +582,35 @@ struct mnet_ipv6 {
     const uint8_t *secret;
     /* Bytes of the secret: 16, or 0 with secret NULL. */
     size_t secret_len;
+};
+
+/* One of the addresses of a stack. */
+struct mnet_address_info {
+    /* The address, with port 0; a link-local one of IPv6 with its zone. */
+    struct mnet_addr address;
+    /* The length of its network's prefix in bits. */
+    uint32_t prefix_len;
+    /* The interface, counted from 1. */
+    uint32_t interface;
+    /* MNET_ADDRESS_TENTATIVE, _USABLE, _DEPRECATED or _DUPLICATE. */
+    uint32_t state;
+    /* MNET_ORIGIN_*: where it comes from. */
+    uint32_t origin;
+    /* How long from now on it is preferred, in nanoseconds; UINT64_MAX: for ever. */
+    uint64_t preferred_ns;
+    /* How long from now on it is ours, in nanoseconds; UINT64_MAX: for ever. */
+    uint64_t valid_ns;
+};
+
+/*
+ * Something changed on an interface. Of each interface there is one at most that waits, so none gets
+ * lost, and what came and went again is told as both.
+ */
+struct mnet_network_event {
+    /* The interface, counted from 1. */
+    uint32_t interface;
+    /* MNET_CHANGE_* combined. */
+    uint32_t changes;
 };
 
 /*
@@ -863,19 +965,6 @@ int mnet_ipv6_default(struct mnet_ipv6 *ipv6, size_t size);
 int mnet_enable_ipv6(mnet_stack stack, const struct mnet_ipv6 *ipv6);
 
 /*
- * The addresses that a stack has now, one for each index from 0 on: IPv4 first, then IPv6. Those
- * of IPv6 come a second after they were made, when nobody has objected, and go when their lifetime
- * ends, so indices change with time.
- *
- * - addr: receives the address, with port 0; a link-local one with its zone.
- * - prefix_len: receives the length of its network's prefix in bits. NULL: not asked for.
- *
- * Returns 1, or 0 if there are not so many (nothing is written), or MNET_EINVAL (addr is NULL),
- * MNET_EBADF, MNET_EBUSY. Does not block.
- */
-int mnet_address(mnet_stack stack, size_t index, struct mnet_addr *addr, uint32_t *prefix_len);
-
-/*
  * Names a DNS server. It comes before those that DHCP and routers name, and stays. The stack itself
  * resolves no names: this is for what reads mnet_dns_server().
  *
@@ -947,6 +1036,120 @@ int64_t mnet_search_domain(mnet_stack stack,
                            size_t len,
                            uint32_t *origin,
                            uint64_t *lifetime_ns);
+
+/*
+ * Gives an interface an address, with a route to the hosts that share its prefix. An IPv4 address is
+ * ours at once, announced (RFC 5227 section 2.3) and kept whatever others say, unless the flags say
+ * otherwise; an IPv6 address is ours a second or two later, if nobody has it (RFC 4862 section 5.4).
+ * mnet_address() and mnet_network_events() tell what becomes of it. One that turned out to be
+ * somebody else's may be added again.
+ *
+ * - interface: counted from 1; 0: the first.
+ * - addr: the address; its port is ignored.
+ * - prefix_len: the length of the network's prefix in bits, 1 to 32 or 1 to 128.
+ * - flags: MNET_ADDRESS_PROBE, _PROBE_FULL, _DEFEND_ONCE, _GIVE_UP combined, or 0. They mean nothing
+ *   for IPv6.
+ *
+ * Returns 0, or
+ *   MNET_EINVAL          NULL, no address, no such interface, an unknown flag, or two that exclude
+ *                        each other
+ *   MNET_EADDRNOTAVAIL   not an address that a host can have on such a network, or it is ours
+ *   MNET_EAFNOSUPPORT    IPv6, which the interface does not speak; or another family
+ *   MNET_ELIMIT          8 IPv4 or 16 IPv6 addresses are there, or 64 routes
+ *   MNET_EBADF, MNET_EBUSY
+ * Does not block.
+ */
+int mnet_add_address(mnet_stack stack,
+                     uint32_t interface,
+                     const struct mnet_addr *addr,
+                     uint32_t prefix_len,
+                     uint32_t flags);
+
+/*
+ * Takes an address away that the program gave. Its connections end with MNET_EADDRGONE and without a
+ * word to their peers; sockets that are bound to it get nothing more until it is ours again. With it
+ * go the route to its network, and those whose gateways no other address of the interface reaches.
+ *
+ * - interface: counted from 1; 0: the first.
+ * - addr: the address; its port is ignored.
+ *
+ * Returns 0, or
+ *   MNET_EINVAL          NULL, no address, or no such interface
+ *   MNET_EADDRNOTAVAIL   the interface has no such address that the program gave
+ *   MNET_EAFNOSUPPORT, MNET_EBADF, MNET_EBUSY
+ * Does not block.
+ */
+int mnet_remove_address(mnet_stack stack, uint32_t interface, const struct mnet_addr *addr);
+
+/*
+ * Looks for an IPv4 address of 169.254/16, which only hosts on the same link can reach (RFC 3927),
+ * or ends that. It is usable after 4 to 7 s; when somebody else insists on it, another one is tried.
+ *
+ * - interface: counted from 1; 0: the first.
+ * - enable: not 0: look for one; 0: give it up.
+ *
+ * Returns 0, or
+ *   MNET_EINVAL          no such interface, or it looks for one already
+ *   MNET_EADDRNOTAVAIL   there is none to be given up
+ *   MNET_ELIMIT          there are 8 addresses, or 64 routes
+ *   MNET_EBADF, MNET_EBUSY
+ * Does not block.
+ */
+int mnet_link_local(mnet_stack stack, uint32_t interface, int enable);
+
+/*
+ * The addresses of an interface, one for each index from 0 on: IPv4 first, then IPv6. Also those that
+ * are not usable yet, and those that turned out to be somebody else's. They come and go, so indices
+ * change with time.
+ *
+ * - interface: counted from 1; 0: the first.
+ * - info: receives the address and what is known of it.
+ * - size: sizeof (struct mnet_address_info). A shorter structure of an older version is filled as
+ *   far as it goes; members that this version does not know become 0.
+ *
+ * Returns 1, or 0 if there are not so many (nothing is written), or MNET_EINVAL (info is NULL, or no
+ * such interface), MNET_EBADF, MNET_EBUSY. Does not block.
+ */
+int mnet_address(mnet_stack stack, uint32_t interface, size_t index, struct mnet_address_info *info, size_t size);
+
+/*
+ * Waits until something has changed in the network, and says on which interfaces: look there what is
+ * true now, with mnet_address() and mnet_dns_server(). Each change is told once. A program that
+ * waits in mnet_events() or mnet_poll() calls it with timeout 0 now and then.
+ *
+ * - events, max: where the events go, and room for how many (at least 1). Events that find no room
+ *   wait for the next call.
+ * - timeout_ns: how long, in nanoseconds; 0: do not wait; negative: for ever.
+ *
+ * Returns the number of events; 0 when the time is over; or
+ *   MNET_EINVAL   events is NULL or max is 0
+ *   MNET_EBADF    no such stack
+ *   MNET_EBUSY
+ * Sends what is queued and takes in what has arrived, also with timeout 0. BLOCKS for as long as
+ * said; a manual stack never does.
+ */
+int64_t mnet_network_events(mnet_stack stack, struct mnet_network_event *events, size_t max, int64_t timeout_ns);
+
+/*
+ * Waits until an interface has a usable address that others than its neighbours can reach: not a
+ * link-local one. For programs that get theirs from DHCP or from a router.
+ *
+ * - interface: counted from 1; 0: the first.
+ * - family: MNET_AF_INET, MNET_AF_INET6, or MNET_AF_NONE for either.
+ * - timeout_ns: how long, in nanoseconds; 0: do not wait; negative: for ever.
+ * - addr: receives the address, with port 0. NULL: not asked for.
+ *
+ * Returns 1, or 0 when the time is over (nothing is written), or
+ *   MNET_EINVAL         no such interface
+ *   MNET_EAFNOSUPPORT   another family
+ *   MNET_EBADF, MNET_EBUSY
+ * BLOCKS for as long as said; a manual stack never does.
+ */
+int mnet_wait_address(mnet_stack stack,
+                      uint32_t interface,
+                      uint16_t family,
+                      int64_t timeout_ns,
+                      struct mnet_addr *addr);
 
 /*
  * Listens for TCP connections (RFC 9293 section 3.10.1, passive OPEN).

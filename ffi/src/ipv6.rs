@@ -10,7 +10,7 @@ use core::net::{Ipv6Addr, SocketAddr};
 use mnet::mnet_core::config::{Dhcp6Mode, InterfaceIdentifiers, Ipv6Config};
 
 use crate::error::{Error, status};
-use crate::pointer::{self, Out};
+use crate::pointer;
 use crate::registry;
 use crate::types::{mnet_addr, mnet_stack};
 
@@ -178,44 +178,4 @@ unsafe fn secret(given: &mnet_ipv6) -> Result<Option<[u8; 16]>, Error> {
     // SAFETY: the caller's promise is the one asked for.
     let bytes = unsafe { pointer::input(given.secret.cast(), given.secret_len) }?;
     bytes.try_into().map(Some).map_err(|_| Error::INVALID)
-}
-
-/// The addresses that a stack has now, one for each index from 0 on: IPv4 first, then IPv6. Those
-/// of IPv6 come a second after they were made, when nobody has objected, and go when their lifetime
-/// ends, so indices change with time.
-///
-/// - addr: receives the address, with port 0; a link-local one with its zone.
-/// - prefix_len: receives the length of its network's prefix in bits. NULL: not asked for.
-///
-/// Returns 1, or 0 if there are not so many (nothing is written), or MNET_EINVAL (addr is NULL),
-/// MNET_EBADF, MNET_EBUSY. Does not block.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mnet_address(
-    stack: mnet_stack,
-    index: usize,
-    addr: *mut mnet_addr,
-    prefix_len: *mut u32,
-) -> c_int {
-    let read = || {
-        // SAFETY: as the header says: NULL, or a place for an address.
-        let out_addr = unsafe { Out::required(addr) }?;
-        // SAFETY: as the header says: NULL, or a place for a number.
-        let out_len = unsafe { Out::optional(prefix_len) }?;
-        let found = registry::with_stack(stack, |opened| {
-            let stack = opened.runtime.stack();
-            Ok(stack.addresses(opened.interface).nth(index))
-        })?;
-        let Some((address, len)) = found else {
-            return Ok(0);
-        };
-        let mut address = mnet_addr::new(SocketAddr::new(address, 0));
-        if address.needs_zone() {
-            // A stack has one interface.
-            address.zone = 1;
-        }
-        out_addr.write(address);
-        out_len.write(u32::from(len));
-        Ok(1)
-    };
-    read().unwrap_or_else(|error: Error| error.code())
 }

@@ -7,6 +7,7 @@
 //! - `types`: structures and constants of the header; `error`: the error codes and their texts
 //! - `stack`: opening, closing and driving a stack; `tcp`, `udp`: sockets; `wait`: polling and
 //!   events; `info`: counters, usage, random numbers; `address`: text to addresses and back
+//! - `addresses`: the life of our addresses, and changes of the network
 //! - `resolvers`: DNS servers and search domains
 //! - `settings`: what a connection is to do; `tcp_info`: what it does, and which ones there are
 //! - `registry`: which stacks are open, and what a handle names; `pointer`: the checks on what
@@ -30,6 +31,7 @@ extern crate alloc;
 extern crate solo5_mem as _;
 
 pub mod address;
+mod addresses;
 pub mod arena;
 pub mod error;
 pub mod info;
@@ -49,6 +51,7 @@ mod registry;
 mod resolvers;
 
 pub use address::*;
+pub use addresses::*;
 pub use error::*;
 pub use info::*;
 pub use ipv6::*;

@@ -171,7 +171,7 @@ pub unsafe extern "C" fn mnet_events(
 
 /// Turns the loop of a stack until `ready` gives something (`Some`) or the time is over (`None`).
 /// The stack is entered anew for each turn, so others may use it between two of them.
-fn wait<T>(
+pub(crate) fn wait<T>(
     stack: mnet_stack,
     timeout_ns: i64,
     mut ready: impl FnMut(&mut Runtime<Host>, Place) -> Option<T>,

@@ -4,6 +4,7 @@
 //! as long as one turn of the loop takes and no longer; a call that waits borrows it again for the
 //! next turn. So tasks, once they exist, can wait side by side.
 
+mod addresses;
 mod resolvers;
 mod settings;
 

@@ -212,6 +212,20 @@ pub(crate) fn address(text: &str) -> mnet_addr {
     address
 }
 
+/// Every address of a stack's first interface.
+pub(crate) fn addresses(stack: mnet_stack) -> Vec<mnet_address_info> {
+    let mut all = Vec::new();
+    loop {
+        let mut info = std::mem::MaybeUninit::<mnet_address_info>::uninit();
+        let size = size_of::<mnet_address_info>();
+        match unsafe { mnet_address(stack, 0, all.len(), info.as_mut_ptr(), size) } {
+            1 => all.push(unsafe { info.assume_init() }),
+            0 => return all,
+            error => panic!("{}", name(error.into())),
+        }
+    }
+}
+
 static SEED: [u8; 32] = [1; 32];
 
 /// The defaults, with this arena, the address 10.0.0.`host` and a fixed seed.

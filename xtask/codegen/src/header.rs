@@ -8,13 +8,14 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 /// The sources, in the order in which the header presents them.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "types",
     "error",
     "address",
     "stack",
     "ipv6",
     "resolvers",
+    "addresses",
     "tcp",
     "settings",
     "tcp_info",

@@ -296,6 +296,18 @@
  */
 #define MNET_EADDRGONE (-20)
 
+/* The socket is not set to send broadcasts: mnet_set_broadcast(). */
+#define MNET_EACCES (-21)
+
+/* The socket is connected to another peer. */
+#define MNET_EISCONN (-22)
+
+/* The socket is not connected, and no address was given. */
+#define MNET_ENOTCONN (-23)
+
+/* A datagram ran out of hops on its way, or of the time to be put together. */
+#define MNET_EHOPLIMIT (-24)
+
 /*
  * mnet_ipv6.flags: addresses that the stack makes itself end in the Ethernet address (EUI-64,
  * RFC 4291 appendix A), instead of in a number that tells nothing (RFC 7217).

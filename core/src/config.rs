@@ -371,13 +371,12 @@ const MIN_FRAMES: usize = 96;
 const MAX_PENDING: usize = 128;
 /// Tables beside a frame's bytes: its descriptor, and half a range of data behind holes.
 const FRAME_TABLE_BYTES: usize = crate::pool::META_BYTES + crate::tcp::RANGE_BYTES / 2;
-/// Bytes for a neighbour, and for a UDP socket, with all their tables.
+/// Bytes for a neighbour, with all its tables.
 const NEIGHBOUR_BYTES: usize = 128;
 /// The same for the count of a peer's connections.
 const PEER_BYTES: usize = 64;
-const UDP_SOCKET_BYTES: usize = 256;
 /// Tables of a fixed size: destinations, path MTUs, rate limits, settings of connections.
-const FIXED_BYTES: usize = 48 << 10;
+const FIXED_BYTES: usize = 56 << 10;
 /// Most entries of a kind: handles have 24 bits for them.
 const MAX_ENTRIES: usize = 1 << 20;
 
@@ -429,7 +428,7 @@ impl Limits {
             + config
                 .max_connections_per_peer
                 .map_or(0, |_| connections * PEER_BYTES)
-            + config.max_udp_sockets * UDP_SOCKET_BYTES
+            + config.max_udp_sockets * crate::udp::SOCKET_BYTES
             + FIXED_BYTES;
         let frame_bytes = frame_size + FRAME_TABLE_BYTES;
         let frames = config.memory.saturating_sub(tables) / frame_bytes;

@@ -214,6 +214,8 @@ counters! {
     udp_bad_checksum,
     /// Dropped: no socket has this port.
     udp_no_socket,
+    /// Dropped: it waited in a socket that was connected to somebody else then.
+    udp_not_from_peer,
     /// Dropped: the socket's receive queue is full.
     udp_queue_full,
     /// Dropped: the frame pool runs low.

@@ -70,8 +70,10 @@ errors! {
         WouldBlock => "no connection waiting",
     }
 
-    /// Why a connection could not be started.
+    /// Why a connection could not be started, or a UDP socket not be connected.
     ConnectError {
+        /// No UDP socket has this handle (any more): the caller's mistake.
+        BadHandle => "stale or foreign handle",
         /// The remote address or port cannot be connected to (unspecified, multicast, port 0).
         Invalid => "not an address that can be connected to",
         /// No route leads to the remote address.
@@ -80,7 +82,7 @@ errors! {
         AddressNotLocal => "the address is not one of ours",
         /// This pair of addresses and ports is in use, or no ephemeral port is free.
         AddressInUse => "address in use",
-        /// All connections that the configuration allows exist.
+        /// All connections that the configuration allows exist, or too many UDP sockets share the port.
         LimitReached => "too many connections",
     }
 
@@ -138,7 +140,7 @@ errors! {
         AddressNotLocal => "the address is not one of ours",
         /// Another socket has this address and port, or no ephemeral port is free.
         AddressInUse => "address in use",
-        /// All sockets that the configuration allows exist.
+        /// All sockets that the configuration allows exist, or 16 share this address and port.
         LimitReached => "too many sockets",
     }
 
@@ -148,6 +150,14 @@ errors! {
         BadHandle => "stale or foreign handle",
         /// The destination cannot be sent to (unspecified, port 0).
         Invalid => "not an address that can be sent to",
+        /// To a broadcast address, which the socket is not set to: the caller's mistake.
+        BroadcastNotAllowed => "broadcasts are not allowed on this socket",
+        /// No destination was given, and the socket is not connected.
+        NotConnected => "the socket is not connected",
+        /// Another destination than the peer that the socket is connected to.
+        AlreadyConnected => "the socket is connected to another address",
+        /// There is no reservation to send, or it is shorter.
+        NothingReserved => "no room of this length was reserved",
         /// The datagram does not fit the path's MTU.
         MessageTooLong => "message too long",
         /// No route leads to the destination.
@@ -168,6 +178,11 @@ errors! {
         Refused => "connection refused",
         /// An earlier datagram was answered by ICMP host or network unreachable.
         Unreachable => "host unreachable",
+        /// An earlier datagram was larger than the path carries, and must not be split
+        /// ([`UdpSetting::DontFragment`](crate::udp::UdpSetting::DontFragment)).
+        MessageTooLong => "message too long",
+        /// An earlier datagram had no hop left, or its fragments no time (RFC 792).
+        TimeExceeded => "time to live exceeded",
     }
 }
 

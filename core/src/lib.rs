@@ -25,6 +25,7 @@ pub mod socket;
 pub mod stack;
 pub mod tcp;
 pub mod time;
+pub mod udp;
 pub mod wire;
 
 mod context;
@@ -34,12 +35,11 @@ mod ip;
 mod neigh;
 mod rng;
 mod timer_wheel;
-mod udp;
 
 pub use address::{AddressInfo, AddressOptions, NetworkChanges, NetworkEvent};
 pub use config::{Config, ConnectOptions, InterfaceConfig, ListenOptions};
 pub use counters::Counters;
 pub use ip::{DnsServer, Origin as ResolverOrigin, SearchDomain};
 pub use socket::{Event, Readiness, SocketId};
-pub use stack::{PoolStats, Stack, UdpReceived, Usage};
+pub use stack::{PoolStats, Stack, UdpDatagram, UdpReceived, Usage};
 pub use time::Instant;

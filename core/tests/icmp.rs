@@ -215,7 +215,7 @@ fn an_error_reaches_the_udp_socket_that_caused_it() {
         (3, 0, Some(RecvFromError::Unreachable)),
         (3, 1, Some(RecvFromError::Unreachable)),
         (3, 13, Some(RecvFromError::Unreachable)),
-        (11, 0, None),
+        (11, 0, Some(RecvFromError::TimeExceeded)),
         (12, 0, None),
     ] {
         let mut host = Host::with_peer();

@@ -4,6 +4,7 @@ mod common;
 
 use common::link::*;
 use mnet_core::error::{BindError, RecvFromError, SendToError};
+use mnet_core::udp::UdpSetting;
 use mnet_core::wire::ethernet::ether_type;
 use mnet_core::wire::ipv4::protocol;
 use mnet_core::{Config, Event, InterfaceConfig, Readiness, UdpReceived};
@@ -44,6 +45,10 @@ fn datagrams_arrive_with_their_sender_and_answers_go_back() {
         len: 8,
         datagram_len: 8,
         remote: at(PEER, 4_000),
+        destination: IpAddr::V4(OURS),
+        interface: host.interface,
+        hop_limit: 64,
+        traffic_class: 0,
     };
     assert_eq!((received, &buffer[..8]), (expected, &b"question"[..]));
     let empty = host.stack.udp_recv_from(host.now, id, &mut buffer).unwrap();
@@ -178,8 +183,15 @@ fn broadcasts_are_received_and_sent() {
         let none = host.stack.udp_recv_from(host.now, ours, &mut [0; 9]);
         assert_eq!(none, Err(RecvFromError::WouldBlock));
 
+        let setting = UdpSetting::Broadcast(false);
+        host.stack.udp_set(host.now, any, setting).unwrap();
+        let to = at(destination, 9);
+        let refused = host.stack.udp_send_to(host.now, any, b"to all", to);
+        assert_eq!(refused, Err(SendToError::BroadcastNotAllowed));
+        let setting = UdpSetting::Broadcast(true);
+        host.stack.udp_set(host.now, any, setting).unwrap();
         host.stack
-            .udp_send_to(host.now, any, b"to all", at(destination, 9))
+            .udp_send_to(host.now, any, b"to all", to)
             .unwrap();
         let frames = host.transmit();
         let sent = parse_sent(&frames[0]);
@@ -197,7 +209,7 @@ fn addresses_that_cannot_be_sent_to_or_bound_are_refused() {
     assert_eq!(send(at(ANY, 9)), Err(SendToError::Invalid));
     assert_eq!(
         send(at(Ipv4Addr::new(224, 0, 0, 251), 9)),
-        Err(SendToError::Invalid)
+        Err(SendToError::NoRoute)
     );
     assert_eq!(
         send(SocketAddr::from((Ipv6Addr::LOCALHOST, 9))),

@@ -55,6 +55,15 @@ pub const MNET_EGATEWAY: c_int = -19;
 /// or somebody else has it.
 pub const MNET_EADDRGONE: c_int = -20;
 
+/// The socket is not set to send broadcasts: mnet_set_broadcast().
+pub const MNET_EACCES: c_int = -21;
+/// The socket is connected to another peer.
+pub const MNET_EISCONN: c_int = -22;
+/// The socket is not connected, and no address was given.
+pub const MNET_ENOTCONN: c_int = -23;
+/// A datagram ran out of hops on its way, or of the time to be put together.
+pub const MNET_EHOPLIMIT: c_int = -24;
+
 /// One row of the table below.
 struct Entry {
     code: c_int,
@@ -77,7 +86,7 @@ macro_rules! entry {
 }
 
 /// Every code with its name and its text, in the order of the numbers.
-static TABLE: [Entry; 20] = [
+static TABLE: [Entry; 24] = [
     entry!(MNET_EINVAL, c"invalid argument"),
     entry!(MNET_EBADF, c"stale or foreign handle"),
     entry!(MNET_EAGAIN, c"nothing to do now, try again later"),
@@ -107,6 +116,10 @@ static TABLE: [Entry; 20] = [
         MNET_EADDRGONE,
         c"the address of the connection is not ours any more"
     ),
+    entry!(MNET_EACCES, c"broadcasts are not allowed on this socket"),
+    entry!(MNET_EISCONN, c"connected to another address"),
+    entry!(MNET_ENOTCONN, c"not connected"),
+    entry!(MNET_EHOPLIMIT, c"time to live exceeded"),
 ];
 
 fn lookup(code: c_int) -> Option<&'static Entry> {
@@ -217,6 +230,7 @@ mapping! {
         WouldBlock => MNET_EAGAIN,
     }
     ConnectError {
+        BadHandle => MNET_EBADF,
         Invalid => MNET_EINVAL,
         NoRoute => MNET_ENETUNREACH,
         AddressNotLocal => MNET_EADDRNOTAVAIL,
@@ -255,6 +269,10 @@ mapping! {
     SendToError {
         BadHandle => MNET_EBADF,
         Invalid => MNET_EINVAL,
+        BroadcastNotAllowed => MNET_EACCES,
+        NotConnected => MNET_ENOTCONN,
+        AlreadyConnected => MNET_EISCONN,
+        NothingReserved => MNET_EINVAL,
         MessageTooLong => MNET_EMSGSIZE,
         NoRoute => MNET_ENETUNREACH,
         AddressNotLocal => MNET_EADDRNOTAVAIL,
@@ -265,6 +283,8 @@ mapping! {
         WouldBlock => MNET_EAGAIN,
         Refused => MNET_ECONNREFUSED,
         Unreachable => MNET_EHOSTUNREACH,
+        MessageTooLong => MNET_EMSGSIZE,
+        TimeExceeded => MNET_EHOPLIMIT,
     }
 }
 

@@ -43,7 +43,7 @@ pub mod solo5;
 #[cfg(feature = "tap")]
 pub mod tap;
 
-pub use net::{ConnectFailure, Net, Received, TcpEntries, TcpListener, TcpStream, UdpSocket};
+pub use net::{ConnectFailure, Net, TcpEntries, TcpListener, TcpStream, UdpSocket};
 pub use platform::{Device, NoEntropy, Platform, TransmitError};
 pub use runtime::{Interest, Runtime, RuntimeCounters, StartError};
 

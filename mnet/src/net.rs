@@ -7,8 +7,10 @@
 mod addresses;
 mod resolvers;
 mod settings;
+mod udp;
 
 pub use settings::TcpEntries;
+pub use udp::UdpSocket;
 
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
@@ -17,10 +19,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use mnet_core::config::ListenOptions;
-use mnet_core::error::{
-    AcceptError, BadHandle, BindError, ConnectError, ListenError, RecvError, RecvFromError,
-    SendError, SendToError,
-};
+use mnet_core::error::{AcceptError, BadHandle, ConnectError, ListenError, RecvError, SendError};
 use mnet_core::stack::Usage;
 use mnet_core::tcp::TcpSetting;
 use mnet_core::{Counters, Event, Instant, Readiness, SocketId, Stack};
@@ -131,15 +130,6 @@ impl<P: Platform> Net<P> {
         })
         .map(|_| stream)
         .map_err(ConnectFailure::Failed)
-    }
-
-    /// Opens a UDP socket. Port 0 takes a free one; the unspecified address means all of ours.
-    ///
-    /// # Errors
-    /// See [`BindError`].
-    pub fn bind(&self, local: SocketAddr) -> Result<UdpSocket<P>, BindError> {
-        let id = self.with(|runtime| runtime.stack_mut().udp_bind(local))?;
-        Ok(UdpSocket(Socket::new(self, id)))
     }
 
     /// Waits until one of `interests` is ready, or the clock says `until`; fills in what is ready.
@@ -481,83 +471,5 @@ impl<P: Platform> TcpStream<P> {
         self.0
             .net
             .with(|runtime| runtime.stack().remote_addr(self.0.id))
-    }
-}
-
-/// One received datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// Bytes copied into the buffer.
-    pub len: usize,
-    /// Bytes that the datagram had; more than `len` if the buffer was too small.
-    pub datagram_len: usize,
-    /// Who sent it.
-    pub remote: SocketAddr,
-}
-
-/// A UDP socket.
-pub struct UdpSocket<P: Platform>(Socket<P>);
-
-impl<P: Platform> UdpSocket<P> {
-    /// The next datagram, if one waits.
-    ///
-    /// # Errors
-    /// See [`RecvFromError`].
-    pub fn try_recv_from(&self, buffer: &mut [u8]) -> Result<Received, RecvFromError> {
-        let received = self
-            .0
-            .net
-            .command(|stack, now| stack.udp_recv_from(now, self.0.id, buffer))?;
-        Ok(Received {
-            len: received.len,
-            datagram_len: received.datagram_len,
-            remote: received.remote,
-        })
-    }
-
-    /// Waits for the next datagram.
-    ///
-    /// # Errors
-    /// See [`RecvFromError`]; `WouldBlock` only when the time of
-    /// [`set_read_timeout`](UdpSocket::set_read_timeout) is over.
-    pub fn recv_from(&self, buffer: &mut [u8]) -> Result<Received, RecvFromError> {
-        let time = self.0.read_timeout.get();
-        let attempt = |_: &Net<P>| match self.try_recv_from(buffer) {
-            Err(RecvFromError::WouldBlock) => None,
-            other => Some(other),
-        };
-        let received = self.0.net.block_within(time, attempt);
-        received.unwrap_or(Err(RecvFromError::WouldBlock))
-    }
-
-    /// How long [`recv_from`](UdpSocket::recv_from) waits at most; `None`, the default: for ever.
-    pub fn set_read_timeout(&self, time: Option<Duration>) {
-        self.0.read_timeout.set(time);
-    }
-
-    /// Queues a datagram. It is sent at the next turn of the loop.
-    ///
-    /// # Errors
-    /// See [`SendToError`].
-    pub fn try_send_to(&self, data: &[u8], remote: SocketAddr) -> Result<(), SendToError> {
-        self.0
-            .net
-            .command(|stack, now| stack.udp_send_to(now, self.0.id, data, remote))
-    }
-
-    /// Sends a datagram, waiting for a free buffer where there is none.
-    ///
-    /// # Errors
-    /// See [`SendToError`]; never `WouldBlock`.
-    pub fn send_to(&self, data: &[u8], remote: SocketAddr) -> Result<(), SendToError> {
-        let outcome = self
-            .0
-            .net
-            .block_on(|_| match self.try_send_to(data, remote) {
-                Err(SendToError::WouldBlock) => None,
-                other => Some(other),
-            });
-        self.0.net.flush();
-        outcome
     }
 }

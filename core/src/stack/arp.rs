@@ -241,7 +241,7 @@ impl Stack {
     }
 
     /// Whether everybody on a network of ours is meant.
-    fn is_broadcast(&self, address: Ipv4Addr) -> bool {
+    pub(super) fn is_broadcast(&self, address: Ipv4Addr) -> bool {
         self.interfaces
             .iter()
             .any(|interface| interface.v4.is_broadcast(address))

@@ -8,9 +8,10 @@ mod receive;
 mod resolvers;
 mod transmit;
 mod udp;
+mod udp_user;
 mod user;
 
-pub use user::UdpReceived;
+pub use udp_user::{UdpDatagram, UdpReceived};
 
 use crate::config::{Config, InterfaceConfig, Limits, neighbours};
 use crate::counters::Counters;

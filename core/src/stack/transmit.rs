@@ -35,12 +35,12 @@ impl RouteInfo {
 
 /// What an IP header says, beside the length.
 #[derive(Clone, Copy, Debug)]
-struct IpFields {
-    source: Address,
-    destination: Address,
-    protocol: u8,
-    hop_limit: u8,
-    traffic_class: u8,
+pub(super) struct IpFields {
+    pub(super) source: Address,
+    pub(super) destination: Address,
+    pub(super) protocol: u8,
+    pub(super) hop_limit: u8,
+    pub(super) traffic_class: u8,
 }
 
 /// How a packet to a destination leaves.
@@ -220,17 +220,26 @@ impl Stack {
         protocol: u8,
         frame: Frame,
     ) {
-        let len = usize::from(self.pool.descriptor(&frame).len);
-        let (source, destination) = (source.into(), destination.into());
         let fields = IpFields {
-            source,
-            destination,
+            source: source.into(),
+            destination: destination.into(),
             protocol,
             hop_limit: TIME_TO_LIVE,
             traffic_class: 0,
         };
+        self.send_with(fields, None, frame);
+    }
+
+    /// [`Stack::send_owned`] with all fields chosen, over a `link` if the destination alone does not
+    /// decide it.
+    pub(super) fn send_with(&mut self, fields: IpFields, link: Option<u8>, frame: Frame) {
+        let len = usize::from(self.pool.descriptor(&frame).len);
         let header_len = fields.destination.ip_header_len();
-        match self.way_to(source, destination) {
+        let way = match link {
+            None => self.way_to(fields.source, fields.destination),
+            Some(_) => self.find_way(fields.destination.ip(), link),
+        };
+        match way {
             Way::Direct(to) if len + header_len <= to.mtu => {
                 self.prepend_ip(&frame, fields);
                 self.push_ready(to.interface, frame, &to.header);
@@ -412,8 +421,14 @@ impl Stack {
     }
 
     /// The link that a socket's address of one link's scope is on: as its zone says (the place of
-    /// the interface, counted from 1), or that of our own address, or the only one with IPv6.
-    pub(super) fn link_for(&self, remote: SocketAddr, local: Option<IpAddr>) -> Option<u8> {
+    /// the interface, counted from 1), or as the socket has `chosen`, or that of our own address, or
+    /// the only one with IPv6.
+    pub(super) fn link_for(
+        &self,
+        remote: SocketAddr,
+        local: Option<IpAddr>,
+        chosen: Option<u8>,
+    ) -> Option<u8> {
         let SocketAddr::V6(remote) = remote else {
             return None;
         };
@@ -423,7 +438,8 @@ impl Stack {
         if remote.scope_id() != 0 {
             return u8::try_from(remote.scope_id() - 1).ok();
         }
-        if let Some(link) = local.and_then(|local| self.link_of(local)) {
+        let local = || local.and_then(|local| self.link_of(local));
+        if let Some(link) = chosen.or_else(local) {
             return Some(link);
         }
         let mut links = (0u8..)

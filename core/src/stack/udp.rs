@@ -1,12 +1,13 @@
 //! Datagrams on their way up and down.
 
 use super::receive::Packet;
+use super::transmit::IpFields;
 use super::{Stack, context, within_frame};
-use crate::checksum::{self, copy_and_sum, pseudo_header};
+use crate::checksum::{self, Sum, copy_and_sum, pseudo_header};
 use crate::error::SendToError;
 use crate::pool::{Frame, HEADROOM};
 use crate::socket::SocketId;
-use crate::time::Instant;
+use crate::udp::Arrival;
 use crate::wire::dhcp6;
 use crate::wire::icmpv4::unreachable_code;
 use crate::wire::ip_header_len;
@@ -16,6 +17,22 @@ use core::net::{IpAddr, SocketAddr};
 use zerocopy::IntoBytes;
 use zerocopy::byteorder::network_endian::U16;
 
+/// Where a datagram comes to lie that the stack sends.
+const PAYLOAD_AT: usize = HEADROOM;
+
+/// How a datagram of a socket leaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Departure {
+    source: (IpAddr, u16),
+    destination: (IpAddr, u16),
+    /// The interface, if the destination alone does not decide it.
+    link: Option<u8>,
+    hop_limit: u8,
+    traffic_class: u8,
+    /// Most bytes of payload.
+    pub(super) room: usize,
+}
+
 impl Stack {
     pub(super) fn receive_udp(&mut self, frame: Frame, packet: Packet) {
         self.counters.udp_received += 1;
@@ -23,8 +40,13 @@ impl Stack {
         let Ok((header, payload)) = udp::parse(content) else {
             return self.discard(frame, |c| &mut c.udp_malformed);
         };
-        let source_port = header.source_port.get();
-        let destination = (packet.destination, header.destination_port.get());
+        let arrival = Arrival {
+            interface: packet.interface,
+            header: packet.start,
+            source: (packet.source, header.source_port.get()),
+            destination: (packet.destination, header.destination_port.get()),
+            to_us: packet.to_us,
+        };
         // Zero: the sender did not sum (RFC 1122 §4.1.3.4), which IPv6 forbids (RFC 8200 §8.1).
         let summed = header.checksum != U16::ZERO;
         if !summed && packet.source.is_ipv6() {
@@ -44,15 +66,10 @@ impl Stack {
         }
         self.pool.descriptor_mut(&frame).len = within_frame(payload.end);
         self.strip(&frame, payload.start);
-        if destination.1 == dhcp6::CLIENT_PORT && self.speaks_dhcp6(packet) {
+        if arrival.destination.1 == dhcp6::CLIENT_PORT && self.speaks_dhcp6(packet) {
             return self.receive_dhcp6(frame, packet);
         }
-        let taken = self.udp.receive(
-            &mut context!(self),
-            frame,
-            (packet.interface, packet.start, source_port),
-            destination,
-        );
+        let taken = self.udp.receive(&mut context!(self), frame, &arrival);
         self.tcp.set_datagrams(self.udp.queued());
         if let Err(frame) = taken {
             self.counters.udp_no_socket += 1;
@@ -63,83 +80,140 @@ impl Stack {
         }
     }
 
-    /// Queues a datagram for sending. The payload is copied, and summed, once.
-    ///
-    /// Broadcasts may be sent: to the broadcast address of a network of ours, and to
-    /// 255.255.255.255 over the default route's interface, or the first one.
-    ///
-    /// # Errors
-    /// [`SendToError`]. After [`SendToError::WouldBlock`] an event says when to try again.
-    pub fn udp_send_to(
+    /// How a datagram of a socket gets to `to`, or to its peer, from the address `from`, or the one
+    /// that the socket or the route says.
+    pub(super) fn departure(
         &mut self,
-        now: Instant,
         id: SocketId,
-        data: &[u8],
-        to: SocketAddr,
-    ) -> Result<(), SendToError> {
-        self.advance(now);
-        let local = self
-            .udp
-            .local_addr(id)
-            .map_err(|_| SendToError::BadHandle)?;
-        let (local_address, destination) = (local.ip(), to.ip());
-        if local_address.is_ipv4() != destination.is_ipv4() {
+        to: Option<SocketAddr>,
+        from: Option<IpAddr>,
+    ) -> Result<Departure, SendToError> {
+        let bad = |_| SendToError::BadHandle;
+        let local = self.udp.local_addr(id).map_err(bad)?;
+        let settings = self.udp.settings(id).map_err(bad)?;
+        let peer = self.udp.peer(id).map_err(bad)?;
+        let (to, peer_link) = match (to, peer) {
+            (None, None) => return Err(SendToError::NotConnected),
+            (None, Some(peer)) => (SocketAddr::new(peer.address, peer.port), peer.link),
+            (Some(to), None) => (to, None),
+            (Some(to), Some(peer)) if (to.ip(), to.port()) == (peer.address, peer.port) => {
+                (to, peer.link)
+            }
+            (Some(_), Some(_)) => return Err(SendToError::AlreadyConnected),
+        };
+        let destination = to.ip();
+        let ours = from
+            .or(Some(local.ip()))
+            .filter(|address| !address.is_unspecified());
+        if local.is_ipv4() != destination.is_ipv4()
+            || ours.is_some_and(|ours| ours.is_ipv4() != destination.is_ipv4())
+            || to.port() == 0
+            || destination.is_unspecified()
+        {
             return Err(SendToError::Invalid);
         }
-        // Groups of IPv4 are not spoken to yet.
-        let group = destination.is_ipv4() && destination.is_multicast();
-        if to.port() == 0 || destination.is_unspecified() || group {
-            return Err(SendToError::Invalid);
-        }
-        let ours = (!local_address.is_unspecified()).then_some(local_address);
         if ours.is_some_and(|ours| !self.owns(ours)) {
             return Err(SendToError::AddressNotLocal);
         }
-        let link = self.link_for(to, ours);
+        let group = destination.is_multicast();
+        let chosen = settings.multicast_interface.filter(|_| group);
+        let link = peer_link.or_else(|| self.link_for(to, ours, chosen.map(|id| id.0)));
         let route = self
             .route_to(destination, link)
             .ok_or(SendToError::NoRoute)?;
-        let source = if local_address.is_unspecified() {
-            route.source
-        } else {
-            local_address
-        };
+        let source = ours.unwrap_or(route.source);
         if !route.is_for(source) {
             return Err(SendToError::NoRoute);
         }
-        let len = udp::HEADER_LEN + data.len();
+        let everybody = matches!(destination, IpAddr::V4(v4) if self.is_broadcast(v4));
+        if everybody && !settings.broadcast {
+            return Err(SendToError::BroadcastNotAllowed);
+        }
         let learned = [
             self.tcp.path_mtu(self.now, destination),
             self.udp.path_mtu(self.now, destination),
         ];
         let mtu = learned.into_iter().flatten().fold(route.mtu, usize::min);
-        if len + ip_header_len(destination) > mtu {
+        Ok(Departure {
+            source: (source, local.port()),
+            destination: (destination, to.port()),
+            link,
+            hop_limit: if group {
+                settings.multicast_time_to_live
+            } else {
+                settings.time_to_live
+            },
+            traffic_class: settings.traffic_class,
+            room: mtu.saturating_sub(ip_header_len(destination) + udp::HEADER_LEN),
+        })
+    }
+
+    /// A frame for a datagram of a socket, with a payload of `len` bytes that is still to be written.
+    pub(super) fn datagram_frame(
+        &mut self,
+        id: SocketId,
+        len: usize,
+    ) -> Result<Frame, SendToError> {
+        if PAYLOAD_AT + len > self.pool.frame_size() {
             return Err(SendToError::MessageTooLong);
         }
-        let len_field = u16::try_from(len).map_err(|_| SendToError::MessageTooLong)?;
         if self.pool.free_frames() <= self.limits.reserved_frames {
             self.udp.block(id);
             return Err(SendToError::WouldBlock);
         }
         let frame = self.pool.allocate().ok_or(SendToError::WouldBlock)?;
-        let place = &mut self.pool.buffer_mut(&frame)[HEADROOM..];
-        let payload = copy_and_sum(place, data);
+        let descriptor = self.pool.descriptor_mut(&frame);
+        descriptor.start = within_frame(PAYLOAD_AT);
+        descriptor.len = within_frame(len);
+        Ok(frame)
+    }
+
+    /// Copies a payload into a frame and sends it.
+    pub(super) fn send_copy(
+        &mut self,
+        id: SocketId,
+        data: &[u8],
+        departure: Departure,
+    ) -> Result<(), SendToError> {
+        if data.len() > departure.room {
+            return Err(SendToError::MessageTooLong);
+        }
+        let frame = self.datagram_frame(id, data.len())?;
+        let sum = copy_and_sum(self.pool.content_mut(&frame), data);
+        self.send_datagram(id, frame, departure, sum);
+        Ok(())
+    }
+
+    /// Sends the payload that a frame's descriptor delimits, with this sum.
+    pub(super) fn send_datagram(
+        &mut self,
+        id: SocketId,
+        frame: Frame,
+        departure: Departure,
+        payload: Sum,
+    ) {
+        let ((source, source_port), (destination, port)) =
+            (departure.source, departure.destination);
+        let len = udp::HEADER_LEN + usize::from(self.pool.descriptor(&frame).len);
         let mut header = UdpHeader {
-            source_port: U16::new(local.port()),
-            destination_port: U16::new(to.port()),
-            len: U16::new(len_field),
+            source_port: U16::new(source_port),
+            destination_port: U16::new(port),
+            len: U16::new(within_frame(len)),
             checksum: U16::ZERO,
         };
         let pseudo = pseudo_header(source, destination, protocol::UDP, len);
         let sum = pseudo + checksum::sum(header.as_bytes()) + payload;
         header.checksum = U16::new(udp::stored(sum));
-        let descriptor = self.pool.descriptor_mut(&frame);
-        descriptor.start = within_frame(HEADROOM);
-        descriptor.len = within_frame(data.len());
         self.prepend(&frame, header.as_bytes());
         self.counters.udp_sent += 1;
-        self.udp.sent(id, destination, to.port());
-        self.send_owned(source, destination, protocol::UDP, frame);
-        Ok(())
+        self.udp.sent(id, destination, port);
+        let fields = IpFields {
+            source: source.into(),
+            destination: destination.into(),
+            protocol: protocol::UDP,
+            hop_limit: departure.hop_limit,
+            traffic_class: departure.traffic_class,
+        };
+        self.send_with(fields, departure.link, frame);
     }
 }

@@ -4,25 +4,12 @@ use super::transmit::is_of_one_link;
 use super::{Stack, context};
 use crate::config::{ConnectOptions, ListenOptions};
 use crate::error::{
-    AcceptError, BadHandle, BindError, ConnectError, ListenError, RecvError, RecvFromError,
-    SendError, SettingError,
+    AcceptError, BadHandle, ConnectError, ListenError, RecvError, SendError, SettingError,
 };
 use crate::socket::{Event, Readiness, SocketId, SocketKind};
 use crate::tcp::{EcnFeedback, State, TcpEntry, TcpInfo, TcpSetting, TcpSettings};
 use crate::time::Instant;
-use crate::udp::Received;
 use core::net::{IpAddr, SocketAddr};
-
-/// A datagram that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UdpReceived {
-    /// Bytes copied: the datagram's, or as many as the buffer has room for.
-    pub len: usize,
-    /// Bytes of the datagram. If more than `len`, the rest is lost.
-    pub datagram_len: usize,
-    /// Who sent it.
-    pub remote: SocketAddr,
-}
 
 impl Stack {
     /// The next socket whose readiness may have grown since it was last reported; `None`: no more.
@@ -124,7 +111,7 @@ impl Stack {
         }
         let ours = local.map(|local| local.ip());
         let ours = ours.filter(|ours| !ours.is_unspecified());
-        let link = self.link_for(remote, ours);
+        let link = self.link_for(remote, ours, None);
         let route = self
             .route_to(destination, link)
             .ok_or(ConnectError::NoRoute)?;
@@ -256,51 +243,9 @@ impl Stack {
         self.tcp.state(id)
     }
 
-    /// Creates a UDP socket on an address of ours, or with 0.0.0.0 or :: on all of that family,
-    /// broadcasts and groups included. Port 0 asks for a random free one. Where sockets are bound to an address and to
-    /// 0.0.0.0 with the same port, the one bound to the address gets the datagrams to it.
-    ///
-    /// # Errors
-    /// [`BindError`].
-    pub fn udp_bind(&mut self, local: SocketAddr) -> Result<SocketId, BindError> {
-        if !self.can_bind(local.ip()) {
-            return Err(BindError::AddressNotLocal);
-        }
-        self.udp.bind(local.ip(), local.port(), &mut self.rng)
-    }
-
     /// Whether a socket can be on this address: one of ours, or all of a family.
-    fn can_bind(&self, address: IpAddr) -> bool {
+    pub(super) fn can_bind(&self, address: IpAddr) -> bool {
         address.is_unspecified() || self.owns(address)
-    }
-
-    /// Reads the oldest datagram that waits. What does not fit `buffer` is lost, and said so.
-    ///
-    /// # Errors
-    /// [`RecvFromError`].
-    pub fn udp_recv_from(
-        &mut self,
-        now: Instant,
-        id: SocketId,
-        buffer: &mut [u8],
-    ) -> Result<UdpReceived, RecvFromError> {
-        self.advance(now);
-        let Received {
-            frame,
-            remote,
-            interface,
-        } = self.udp.receive_from(id, &mut self.pool)?;
-        self.tcp.set_datagrams(self.udp.queued());
-        let datagram = self.pool.content(&frame);
-        let (datagram_len, len) = (datagram.len(), datagram.len().min(buffer.len()));
-        buffer[..len].copy_from_slice(&datagram[..len]);
-        self.pool.free(frame);
-        let remote = with_scope(remote, u32::from(interface) + 1);
-        Ok(UdpReceived {
-            len,
-            datagram_len,
-            remote,
-        })
     }
 
     /// Closes a socket of any kind. The handle is dead at once; TCP finishes closing on its own,
@@ -350,14 +295,20 @@ impl Stack {
     /// The peer's address and port.
     ///
     /// # Errors
-    /// [`BadHandle`], also for sockets without a peer: listeners and UDP.
+    /// [`BadHandle`], also for sockets without a peer: listeners, and UDP sockets that are not
+    /// connected.
     pub fn remote_addr(&self, id: SocketId) -> Result<SocketAddr, BadHandle> {
         match id.kind() {
             SocketKind::Connection => {
                 let ours = self.tcp.local_addr(id)?.ip();
                 Ok(self.with_zone(self.tcp.remote_addr(id)?, ours))
             }
-            SocketKind::Listener | SocketKind::Udp => Err(BadHandle),
+            SocketKind::Udp => {
+                let peer = self.udp.peer(id)?.ok_or(BadHandle)?;
+                let link = peer.link.map_or(0, |link| u32::from(link) + 1);
+                Ok(with_scope(SocketAddr::new(peer.address, peer.port), link))
+            }
+            SocketKind::Listener => Err(BadHandle),
         }
     }
 
@@ -369,7 +320,7 @@ impl Stack {
 }
 
 /// An address with a scope id, if it is of one link's scope.
-fn with_scope(mut address: SocketAddr, scope_id: u32) -> SocketAddr {
+pub(super) fn with_scope(mut address: SocketAddr, scope_id: u32) -> SocketAddr {
     if let SocketAddr::V6(v6) = &mut address
         && is_of_one_link(IpAddr::V6(*v6.ip()))
     {

@@ -4,6 +4,9 @@
 //! the frames it occupies, not by its payload, so that small datagrams cannot hold more memory
 //! than large ones.
 
+mod settings;
 mod sockets;
 
-pub(crate) use sockets::{Received, Udp};
+pub use settings::{UdpOptions, UdpSetting, UdpSettings};
+pub use sockets::UdpError;
+pub(crate) use sockets::{Arrival, Peer, Received, SOCKET_BYTES, Udp};

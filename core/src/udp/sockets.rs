@@ -1,9 +1,10 @@
 //! The sockets of a stack.
 
+use super::settings::{UdpOptions, UdpSetting, UdpSettings};
 use crate::config::{Config, Limits};
 use crate::context::{Context, IcmpError};
-use crate::demux::Demux;
-use crate::error::{BadHandle, BindError, RecvFromError};
+use crate::demux::{Demux, FourTuple};
+use crate::error::{BadHandle, BindError, ConnectError, RecvFromError, SettingError};
 use crate::ip::PathMtus;
 use crate::pool::{Frame, FramePool, FrameQueue};
 use crate::rng::Rng;
@@ -21,20 +22,62 @@ const REMEMBERED: usize = 4;
 const FIRST_EPHEMERAL: u16 = 1_024;
 /// How many random ports are tried before ports in a row are.
 const RANDOM_TRIES: u32 = 16;
+/// Most sockets without a peer that share an address and a port.
+const MAX_SHARING: usize = 16;
+
+/// What a socket is connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    pub(crate) port: u16,
+    /// The link that the address is on, if it is one of a link's scope.
+    pub(crate) link: Option<u8>,
+}
+
+impl Peer {
+    fn is(&self, (address, port): (IpAddr, u16)) -> bool {
+        self.address == address && self.port == port
+    }
+}
+
+/// What the network has said of a datagram that a socket sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpError {
+    /// The error, as reading from the socket reports it.
+    pub error: RecvFromError,
+    /// Where the datagram was sent to.
+    pub remote: SocketAddr,
+    /// With [`RecvFromError::MessageTooLong`]: the largest packet that the path carries, in bytes,
+    /// IP header included. Otherwise 0.
+    pub mtu: u16,
+}
 
 #[derive(Debug)]
-struct Socket {
-    local: (IpAddr, u16),
+pub(super) struct Socket {
+    /// What it was bound to.
+    bound: IpAddr,
+    port: u16,
+    /// The address that it has now: connecting decides it where it was bound to all of ours.
+    local: IpAddr,
+    peer: Option<Peer>,
+    /// Others may have the same address and port.
+    reuse: bool,
+    /// When it was bound: the larger, the later.
+    serial: u32,
     /// Datagrams, oldest first: the descriptor delimits the payload, `flags` is the sender's port,
     /// `sum` the place of the IP header, which has its address, and `link` the interface.
     queue: FrameQueue,
-    /// An ICMP error that has not been reported.
-    error: Option<RecvFromError>,
+    /// The ICMP error that was heard of last, and whether reading has still to report it.
+    error: Option<UdpError>,
+    error_is_new: bool,
     /// The latest destinations, and which of them is replaced next.
     sent_to: [(IpAddr, u16); REMEMBERED],
     next_sent_to: usize,
     /// A send was refused for want of a frame.
     blocked: bool,
+    settings: UdpSettings,
+    /// A frame that the user writes a datagram into.
+    reserved: Option<Frame>,
 }
 
 #[derive(Debug)]
@@ -45,13 +88,32 @@ struct Place {
     has_event: bool,
 }
 
-/// A datagram taken from a queue. The caller frees the frame.
-#[derive(Debug)]
+/// Bytes for a socket, with all its tables.
+pub(crate) const SOCKET_BYTES: usize =
+    size_of::<Place>() + 2 * Demux::ENTRY_BYTES + 2 * size_of::<u32>();
+
+/// A datagram that waits in a queue, or was taken from one.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
-    pub(crate) frame: Frame,
     pub(crate) remote: SocketAddr,
     /// The interface that it came by.
     pub(crate) interface: u8,
+    /// What its IP header says.
+    pub(crate) destination: IpAddr,
+    pub(crate) hop_limit: u8,
+    pub(crate) traffic_class: u8,
+}
+
+/// Where a datagram came from and where to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) interface: u8,
+    /// Where in the frame's buffer its IP header starts.
+    pub(crate) header: u16,
+    pub(crate) source: (IpAddr, u16),
+    pub(crate) destination: (IpAddr, u16),
+    /// To one of our addresses, and not to a broadcast or a group.
+    pub(crate) to_us: bool,
 }
 
 /// All sockets.
@@ -60,20 +122,26 @@ pub(crate) struct Udp {
     places: Box<[Place]>,
     /// The free places are the first ones here, the next to be taken last.
     free: Box<[u32]>,
+    /// Every socket, by what it was bound to.
     demux: Demux,
+    /// Those with a peer, by all four parts.
+    peers: Demux,
+    connected: usize,
     key: [u8; 16],
     /// What errors about datagrams have told. TCP, which asks for a number that is hard to guess,
     /// does not believe it.
     path_mtus: PathMtus,
     used: usize,
+    serial: u32,
     /// Places with an event to report: a ring with room for each of them once.
     events: Box<[u32]>,
     first_event: usize,
     event_count: usize,
     /// Sockets whose last send was refused.
     blocked: usize,
-    /// Frames in one queue, and in all of them.
-    max_queue: usize,
+    defaults: UdpSettings,
+    frame_size: usize,
+    /// Frames in all queues together.
     max_queued: usize,
     queued: usize,
     reserved: usize,
@@ -95,14 +163,18 @@ impl Udp {
                 .rev()
                 .collect(),
             demux: Demux::new(count),
+            peers: Demux::new(count),
+            connected: 0,
             key,
             path_mtus: PathMtus::new(key),
             used: 0,
+            serial: 0,
             events: (0..count).map(|_| 0).collect(),
             first_event: 0,
             event_count: 0,
             blocked: 0,
-            max_queue: (config.udp_receive_buffer / limits.frame_size).max(1),
+            defaults: UdpSettings::new(config),
+            frame_size: limits.frame_size,
             max_queued: limits.most_datagrams(),
             queued: 0,
             reserved: limits.reserved_frames,
@@ -129,19 +201,95 @@ impl Udp {
         hasher.finish()
     }
 
-    fn find(&self, address: IpAddr, port: u16) -> Option<u32> {
+    fn peer_hash(&self, local: (IpAddr, u16), remote: (IpAddr, u16)) -> u64 {
+        FourTuple::new(local.into(), remote.into()).hash(&self.key)
+    }
+
+    fn at(&self, index: u32) -> Option<&Socket> {
+        self.places.get(index as usize)?.socket.as_ref()
+    }
+
+    /// Shows every socket that was bound to an address and port, until one is the right one.
+    fn find(
+        &self,
+        (address, port): (IpAddr, u16),
+        mut is_it: impl FnMut(u32, &Socket) -> bool,
+    ) -> Option<u32> {
         self.demux.find(self.hash(address, port), |index| {
-            self.places[index as usize]
-                .socket
-                .as_ref()
-                .is_some_and(|socket| socket.local == (address, port))
+            self.at(index).is_some_and(|socket| {
+                (socket.bound, socket.port) == (address, port) && is_it(index, socket)
+            })
         })
     }
 
-    /// The socket for a datagram to this address and port: one bound to the address goes first.
-    fn receiver(&self, address: IpAddr, port: u16) -> Option<u32> {
-        self.find(address, port)
-            .or_else(|| self.find(unspecified_like(address), port))
+    fn is_bound(&self, address: IpAddr, port: u16) -> bool {
+        self.find((address, port), |_, _| true).is_some()
+    }
+
+    /// Sockets without a peer that share an address and port.
+    fn sharing(&self, bound: (IpAddr, u16)) -> usize {
+        let mut count = 0;
+        self.find(bound, |_, socket| {
+            count += usize::from(socket.peer.is_none());
+            false
+        });
+        count
+    }
+
+    /// The socket that is connected from `local` to `remote`, over this link.
+    fn find_connected(
+        &self,
+        local: (IpAddr, u16),
+        remote: (IpAddr, u16),
+        link: Option<u8>,
+    ) -> Option<u32> {
+        if self.connected == 0 {
+            return None;
+        }
+        self.peers.find(self.peer_hash(local, remote), |index| {
+            self.at(index).is_some_and(|socket| {
+                let here = |peer: Peer| {
+                    peer.is(remote)
+                        && peer
+                            .link
+                            .is_none_or(|on| link.is_none_or(|link| on == link))
+                };
+                (socket.local, socket.port) == local && socket.peer.is_some_and(here)
+            })
+        })
+    }
+
+    /// The socket without a peer that was bound last to an address and port.
+    fn find_latest(&self, bound: (IpAddr, u16)) -> Option<u32> {
+        let mut latest: Option<(u32, u32)> = None;
+        self.find(bound, |index, socket| {
+            if socket.peer.is_none() && latest.is_none_or(|(serial, _)| serial < socket.serial) {
+                latest = Some((socket.serial, index));
+            }
+            false
+        });
+        latest.map(|(_, index)| index)
+    }
+
+    /// The socket for a datagram to one of our addresses: one connected to its sender goes first,
+    /// then one bound to the address.
+    fn receiver(&self, arrival: &Arrival) -> Option<u32> {
+        let (address, port) = arrival.destination;
+        self.find_connected(arrival.destination, arrival.source, Some(arrival.interface))
+            .or_else(|| self.find_latest((address, port)))
+            .or_else(|| self.find_latest((unspecified_like(address), port)))
+    }
+
+    /// The sockets for a datagram to a broadcast or a group: those bound to all of our addresses.
+    fn receivers(&self, arrival: &Arrival) -> heapless::Vec<u32, { MAX_SHARING + 1 }> {
+        let (address, port) = arrival.destination;
+        let mut receivers = heapless::Vec::new();
+        self.find((unspecified_like(address), port), |index, socket| {
+            let wants = socket.peer.is_none_or(|peer| peer.is(arrival.source));
+            // Few share a port, and fewer still have the sender as their peer.
+            wants && receivers.push(index).is_err()
+        });
+        receivers
     }
 
     fn index_of(&self, id: SocketId) -> Result<u32, BadHandle> {
@@ -171,6 +319,7 @@ impl Udp {
         &mut self,
         address: IpAddr,
         port: u16,
+        options: UdpOptions,
         rng: &mut Rng,
     ) -> Result<SocketId, BindError> {
         let free = self.places.len() - self.used;
@@ -180,20 +329,37 @@ impl Udp {
             0 => self
                 .ephemeral_port(address, rng)
                 .ok_or(BindError::AddressInUse)?,
-            port if self.find(address, port).is_some() => return Err(BindError::AddressInUse),
-            port => port,
+            port => {
+                let alone = |_, socket: &Socket| !(options.reuse && socket.reuse);
+                if self.find((address, port), alone).is_some() {
+                    return Err(BindError::AddressInUse);
+                }
+                if options.reuse && self.sharing((address, port)) >= MAX_SHARING {
+                    return Err(BindError::LimitReached);
+                }
+                port
+            }
         };
         if !self.demux.insert(self.hash(address, port), index) {
             return Err(BindError::LimitReached);
         }
+        self.serial = self.serial.wrapping_add(1);
         let place = &mut self.places[index as usize];
         place.socket = Some(Socket {
-            local: (address, port),
+            bound: address,
+            port,
+            local: address,
+            peer: None,
+            reuse: options.reuse,
+            serial: self.serial,
             queue: FrameQueue::default(),
             error: None,
+            error_is_new: false,
             sent_to: [(unspecified_like(address), 0); REMEMBERED],
             next_sent_to: 0,
             blocked: false,
+            settings: self.defaults,
+            reserved: None,
         });
         self.used += 1;
         Ok(SocketId::new(SocketKind::Udp, index, place.generation))
@@ -208,8 +374,7 @@ impl Udp {
         )]
         let port = |offset: u32| FIRST_EPHEMERAL + (offset % span) as u16;
         let any = unspecified_like(address);
-        let is_free =
-            |port: &u16| self.find(address, *port).is_none() && self.find(any, *port).is_none();
+        let is_free = |port: &u16| !self.is_bound(address, *port) && !self.is_bound(any, *port);
         let random = (0..RANDOM_TRIES)
             .map(|_| port(rng.u32() % span))
             .find(is_free);
@@ -220,94 +385,232 @@ impl Udp {
         random.or_else(|| row.find(is_free))
     }
 
+    /// Connects a socket to a peer, from an address of ours; or with `None` to nobody any more. What
+    /// waits in its queue from others is dropped.
+    pub(crate) fn connect(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: SocketId,
+        peer: Option<(Peer, IpAddr)>,
+    ) -> Result<(), ConnectError> {
+        let index = self
+            .index_of(id)
+            .map_err(|BadHandle| ConnectError::BadHandle)?;
+        let Some(socket) = self.at(index) else {
+            return Err(ConnectError::BadHandle);
+        };
+        let (bound, port, old) = (socket.bound, socket.port, socket.peer);
+        match peer {
+            Some((peer, local)) => {
+                let remote = (peer.address, peer.port);
+                let other = self.find_connected((local, port), remote, peer.link);
+                if other.is_some_and(|other| other != index) {
+                    return Err(ConnectError::AddressInUse);
+                }
+            }
+            None if old.is_some() && self.sharing((bound, port)) >= MAX_SHARING => {
+                return Err(ConnectError::LimitReached);
+            }
+            None => {}
+        }
+        self.forget_peer(index);
+        if let Some((peer, local)) = peer {
+            let hash = self.peer_hash((local, port), (peer.address, peer.port));
+            if !self.peers.insert(hash, index) {
+                return Err(ConnectError::LimitReached);
+            }
+            self.connected += 1;
+        }
+        let Some(socket) = &mut self.places[index as usize].socket else {
+            return Err(ConnectError::BadHandle);
+        };
+        socket.local = peer.map_or(bound, |(_, local)| local);
+        socket.peer = peer.map(|(peer, _)| peer);
+        socket.error = None;
+        socket.error_is_new = false;
+        if let Some(peer) = socket.peer {
+            // Errors about what it sent to others are not the peer's.
+            socket.sent_to = [(unspecified_like(bound), 0); REMEMBERED];
+            for _ in 0..socket.queue.len() {
+                let Some(frame) = socket.queue.pop_front(cx.pool) else {
+                    break;
+                };
+                if peer.is(sender_of(cx.pool, frame.index())) {
+                    socket.queue.push_back(cx.pool, frame);
+                } else {
+                    cx.counters.udp_not_from_peer += 1;
+                    self.queued -= 1;
+                    cx.pool.free(frame);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a socket out of the table of peers.
+    fn forget_peer(&mut self, index: u32) {
+        let Some(socket) = self.at(index) else {
+            return;
+        };
+        if let Some(peer) = socket.peer {
+            let local = (socket.local, socket.port);
+            let hash = self.peer_hash(local, (peer.address, peer.port));
+            self.peers.remove(hash, index);
+            self.connected -= 1;
+        }
+    }
+
     /// Closes a socket and frees what waits in it.
     pub(crate) fn close(&mut self, id: SocketId, pool: &mut FramePool) -> Result<(), BadHandle> {
         let index = self.index_of(id)?;
+        self.forget_peer(index);
         let place = &mut self.places[index as usize];
         let mut socket = place.socket.take().ok_or(BadHandle)?;
         place.generation = place.generation.wrapping_add(1);
         self.queued -= socket.queue.len();
         self.blocked -= usize::from(socket.blocked);
         socket.queue.clear(pool);
+        if let Some(frame) = socket.reserved {
+            pool.free(frame);
+        }
         self.demux
-            .remove(self.hash(socket.local.0, socket.local.1), index);
+            .remove(self.hash(socket.bound, socket.port), index);
         self.free[self.places.len() - self.used] = index;
         self.used -= 1;
         Ok(())
     }
 
     pub(crate) fn local_addr(&self, id: SocketId) -> Result<SocketAddr, BadHandle> {
-        self.socket(id).map(|socket| SocketAddr::from(socket.local))
+        self.socket(id)
+            .map(|socket| SocketAddr::new(socket.local, socket.port))
+    }
+
+    /// The address that a socket was bound to.
+    pub(crate) fn bound_to(&self, id: SocketId) -> Result<IpAddr, BadHandle> {
+        self.socket(id).map(|socket| socket.bound)
+    }
+
+    /// What a socket is connected to.
+    pub(crate) fn peer(&self, id: SocketId) -> Result<Option<Peer>, BadHandle> {
+        self.socket(id).map(|socket| socket.peer)
+    }
+
+    pub(crate) fn settings(&self, id: SocketId) -> Result<UdpSettings, BadHandle> {
+        self.socket(id).map(|socket| socket.settings)
+    }
+
+    pub(crate) fn set(&mut self, id: SocketId, setting: UdpSetting) -> Result<(), SettingError> {
+        let socket = self
+            .socket_mut(id)
+            .map_err(|BadHandle| SettingError::BadHandle)?;
+        socket.settings.set(setting)
+    }
+
+    /// The frame that the user of a socket writes into, to be taken or put back.
+    pub(crate) fn reserved_mut(&mut self, id: SocketId) -> Result<&mut Option<Frame>, BadHandle> {
+        self.socket_mut(id).map(|socket| &mut socket.reserved)
     }
 
     /// Takes in a datagram: `frame`'s descriptor delimits the payload, and the packet's IP header
-    /// starts at `header` in its buffer. Says whether a socket has the port; if not, the frame
-    /// comes back.
+    /// starts at `header` in its buffer. Says whether a socket wants it; if not, the frame comes
+    /// back.
     pub(crate) fn receive(
         &mut self,
         cx: &mut Context<'_>,
         frame: Frame,
-        (interface, header, source_port): (u8, u16, u16),
-        (destination, port): (IpAddr, u16),
+        arrival: &Arrival,
     ) -> Result<(), Frame> {
-        let Some(index) = self.receiver(destination, port) else {
+        let descriptor = cx.pool.descriptor_mut(&frame);
+        descriptor.sum = arrival.header;
+        descriptor.link = u32::from(arrival.interface);
+        descriptor.flags = arrival.source.1;
+        if arrival.to_us {
+            return match self.receiver(arrival) {
+                Some(index) => {
+                    self.enqueue(cx, index, frame);
+                    Ok(())
+                }
+                None => Err(frame),
+            };
+        }
+        let receivers = self.receivers(arrival);
+        let Some((last, others)) = receivers.split_last() else {
             return Err(frame);
         };
+        for index in others {
+            match copy_of(cx.pool, &frame, self.reserved) {
+                Some(copy) => self.enqueue(cx, *index, copy),
+                None => cx.counters.udp_pool_low += 1,
+            }
+        }
+        self.enqueue(cx, *last, frame);
+        Ok(())
+    }
+
+    /// Puts a datagram into a socket's queue, if there is room.
+    fn enqueue(&mut self, cx: &mut Context<'_>, index: u32, frame: Frame) {
         let Some(socket) = &mut self.places[index as usize].socket else {
-            return Err(frame);
+            return cx.pool.free(frame);
         };
-        if socket.queue.len() >= self.max_queue {
+        let waiting = socket.queue.len() * self.frame_size;
+        if waiting > 0 && waiting + self.frame_size > socket.settings.receive_buffer {
             cx.counters.udp_queue_full += 1;
-            cx.pool.free(frame);
-            return Ok(());
+            return cx.pool.free(frame);
         }
         if self.queued >= self.max_queued || cx.pool.free_frames() < self.reserved {
             cx.counters.udp_pool_low += 1;
-            cx.pool.free(frame);
-            return Ok(());
+            return cx.pool.free(frame);
         }
-        let descriptor = cx.pool.descriptor_mut(&frame);
-        descriptor.sum = header;
-        descriptor.link = u32::from(interface);
-        descriptor.flags = source_port;
         socket.queue.push_back(cx.pool, frame);
         self.queued += 1;
         if socket.queue.len() == 1 {
             self.raise(index);
         }
-        Ok(())
     }
 
-    /// The next datagram, or the error that an earlier one caused.
-    pub(crate) fn receive_from(
+    /// The next datagram, which stays in the queue, or the error that an earlier one caused.
+    pub(crate) fn peek(
         &mut self,
         id: SocketId,
-        pool: &mut FramePool,
-    ) -> Result<Received, RecvFromError> {
+        pool: &FramePool,
+    ) -> Result<(u32, Received), RecvFromError> {
         let socket = self
             .socket_mut(id)
             .map_err(|BadHandle| RecvFromError::BadHandle)?;
-        if let Some(error) = socket.error.take() {
-            return Err(error);
+        if let Some(report) = socket.error.filter(|_| socket.error_is_new) {
+            socket.error_is_new = false;
+            return Err(report.error);
         }
+        let index = socket.queue.first().ok_or(RecvFromError::WouldBlock)?;
+        Ok((index, received(pool, index)))
+    }
+
+    /// Takes the next datagram out of the queue. The caller frees the frame.
+    pub(crate) fn take(
+        &mut self,
+        id: SocketId,
+        pool: &mut FramePool,
+    ) -> Result<Frame, RecvFromError> {
+        let socket = self
+            .socket_mut(id)
+            .map_err(|BadHandle| RecvFromError::BadHandle)?;
         let frame = socket
             .queue
             .pop_front(pool)
             .ok_or(RecvFromError::WouldBlock)?;
         self.queued -= 1;
-        let descriptor = pool.descriptor(&frame);
-        let header = pool.buffer(&frame).get(usize::from(descriptor.sum)..);
-        let address = source_of(header.unwrap_or_default());
-        Ok(Received {
-            remote: SocketAddr::new(address, descriptor.flags),
-            interface: u8::try_from(descriptor.link).unwrap_or(u8::MAX),
-            frame,
-        })
+        Ok(frame)
+    }
+
+    /// The ICMP error that a socket has heard of last.
+    pub(crate) fn last_error(&self, id: SocketId) -> Result<Option<UdpError>, BadHandle> {
+        self.socket(id).map(|socket| socket.error)
     }
 
     /// Notes that a datagram was sent.
     pub(crate) fn sent(&mut self, id: SocketId, address: IpAddr, port: u16) {
         if let Ok(socket) = self.socket_mut(id)
+            && socket.peer.is_none()
             && !socket.sent_to.contains(&(address, port))
         {
             socket.sent_to[socket.next_sent_to % REMEMBERED] = (address, port);
@@ -330,6 +633,16 @@ impl Udp {
         self.path_mtus.get(now, address).map(usize::from)
     }
 
+    /// The socket that has sent from `local` to `remote`.
+    fn sender(&self, local: (IpAddr, u16), remote: (IpAddr, u16)) -> Option<u32> {
+        let has_sent = |_, socket: &Socket| {
+            socket.peer.is_none() && remote.1 != 0 && socket.sent_to.contains(&remote)
+        };
+        self.find_connected(local, remote, None)
+            .or_else(|| self.find(local, has_sent))
+            .or_else(|| self.find((unspecified_like(local.0), local.1), has_sent))
+    }
+
     /// An ICMP error about a datagram from `local` to `remote`: whether a socket sent such a one.
     pub(crate) fn icmp_error(
         &mut self,
@@ -338,32 +651,40 @@ impl Udp {
         remote: (IpAddr, u16),
         error: IcmpError,
     ) -> bool {
-        let Some(index) = self.receiver(local.0, local.1) else {
+        let Some(index) = self.sender(local, remote) else {
             return false;
         };
         let Some(socket) = &mut self.places[index as usize].socket else {
             return false;
         };
-        if !socket.sent_to.contains(&remote) {
-            return false;
-        }
-        socket.error = match error {
-            IcmpError::PortUnreachable | IcmpError::ProtocolUnreachable => {
-                Some(RecvFromError::Refused)
-            }
-            IcmpError::Unreachable => Some(RecvFromError::Unreachable),
-            // RFC 8085 §3.2: the next datagram of that size is refused.
-            IcmpError::FragmentationNeeded { mtu } => {
+        let mtu = match error {
+            IcmpError::FragmentationNeeded { mtu } => mtu,
+            _ => 0,
+        };
+        let error = match error {
+            IcmpError::PortUnreachable | IcmpError::ProtocolUnreachable => RecvFromError::Refused,
+            IcmpError::Unreachable => RecvFromError::Unreachable,
+            IcmpError::TimeExceeded => RecvFromError::TimeExceeded,
+            // RFC 8085 §3.2.
+            IcmpError::FragmentationNeeded { .. } => {
                 let known = self.path_mtus.get(cx.now, remote.0);
                 if known.is_none_or(|known| mtu < known) {
                     self.path_mtus.lower(cx.now, remote.0, mtu);
                     cx.counters.udp_path_mtu_lowered += 1;
                 }
-                return true;
+                if !socket.settings.dont_fragment {
+                    return true;
+                }
+                RecvFromError::MessageTooLong
             }
-            // Passing troubles of the network, not of the peer.
-            IcmpError::TimeExceeded | IcmpError::ParameterProblem => return true,
+            IcmpError::ParameterProblem => return true,
         };
+        socket.error = Some(UdpError {
+            error,
+            remote: remote.into(),
+            mtu,
+        });
+        socket.error_is_new = true;
         self.raise(index);
         true
     }
@@ -417,22 +738,70 @@ impl Udp {
         let mut readiness = Readiness::empty();
         readiness.set(
             Readiness::READABLE,
-            !socket.queue.is_empty() || socket.error.is_some(),
+            !socket.queue.is_empty() || socket.error_is_new,
         );
         readiness.set(Readiness::WRITABLE, pool.free_frames() > self.reserved);
-        readiness.set(Readiness::ERROR, socket.error.is_some());
+        readiness.set(Readiness::ERROR, socket.error_is_new);
         Ok(readiness)
     }
 }
 
-/// The source address of a packet that IP has accepted.
-fn source_of(packet: &[u8]) -> IpAddr {
-    match ipv6::parse(packet) {
-        Ok((header, _)) => header.source().into(),
-        Err(_) => ipv4::parse_quoted(packet).map_or(Ipv4Addr::UNSPECIFIED.into(), |(header, _)| {
-            header.source().into()
-        }),
+/// What the headers of a datagram in a queue say.
+fn received(pool: &FramePool, index: u32) -> Received {
+    let descriptor = pool.descriptor_at(index);
+    let packet = pool.buffer_at(index).get(usize::from(descriptor.sum)..);
+    let packet = packet.unwrap_or_default();
+    let (source, destination, hop_limit, traffic_class) = match ipv6::parse(packet) {
+        Ok((header, _)) => (
+            header.source().into(),
+            header.destination().into(),
+            header.hop_limit,
+            header.traffic_class(),
+        ),
+        Err(_) => match ipv4::parse_quoted(packet) {
+            Ok((header, _)) => (
+                header.source().into(),
+                header.destination().into(),
+                header.time_to_live,
+                header.traffic_class,
+            ),
+            Err(_) => (NOBODY, NOBODY, 0, 0),
+        },
+    };
+    Received {
+        remote: SocketAddr::new(source, descriptor.flags),
+        interface: u8::try_from(descriptor.link).unwrap_or(u8::MAX),
+        destination,
+        hop_limit,
+        traffic_class,
     }
+}
+
+/// Stands for the addresses of a packet that has none; IP has seen to it that there is no such one.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// Who has sent a datagram in a queue.
+fn sender_of(pool: &FramePool, index: u32) -> (IpAddr, u16) {
+    let remote = received(pool, index).remote;
+    (remote.ip(), remote.port())
+}
+
+/// A copy of a datagram with its headers, unless the pool runs low.
+fn copy_of(pool: &mut FramePool, frame: &Frame, reserved: usize) -> Option<Frame> {
+    if pool.free_frames() <= reserved {
+        return None;
+    }
+    let copy = pool.allocate()?;
+    let descriptor = *pool.descriptor(frame);
+    let (from, to) = (descriptor.sum, descriptor.start + descriptor.len);
+    pool.copy_range(
+        frame.index(),
+        usize::from(from)..usize::from(to),
+        &copy,
+        usize::from(from),
+    );
+    *pool.descriptor_mut(&copy) = descriptor;
+    Some(copy)
 }
 
 #[cfg(test)]
@@ -486,7 +855,8 @@ mod tests {
         }
 
         fn bind(&mut self, address: IpAddr, port: u16) -> Result<SocketId, BindError> {
-            self.udp.bind(address, port, &mut self.rng)
+            self.udp
+                .bind(address, port, UdpOptions::default(), &mut self.rng)
         }
 
         /// A datagram of one byte arrives; whether a socket has its port.
@@ -502,7 +872,14 @@ mod tests {
                 rng: &mut self.rng,
                 counters: &mut self.counters,
             };
-            match self.udp.receive(&mut cx, frame, (0, 0, PEER.1), to) {
+            let arrival = Arrival {
+                interface: 0,
+                header: 0,
+                source: PEER,
+                destination: to,
+                to_us: to.0 == OURS,
+            };
+            match self.udp.receive(&mut cx, frame, &arrival) {
                 Ok(()) => true,
                 Err(frame) => {
                     self.pool.free(frame);
@@ -523,10 +900,11 @@ mod tests {
         }
 
         fn read(&mut self, id: SocketId) -> Result<(u8, SocketAddr), RecvFromError> {
-            let Received { frame, remote, .. } = self.udp.receive_from(id, &mut self.pool)?;
-            let mark = self.pool.content(&frame)[0];
+            let (index, received) = self.udp.peek(id, &self.pool)?;
+            let mark = self.pool.content_at(index)[0];
+            let frame = self.udp.take(id, &mut self.pool)?;
             self.pool.free(frame);
-            Ok((mark, remote))
+            Ok((mark, received.remote))
         }
 
         fn events(&mut self) -> std::vec::Vec<Event> {
@@ -596,16 +974,20 @@ mod tests {
         let mut udp = Udp::new(&config, &limits, &mut rng);
         let left = [FIRST_EPHEMERAL, 40_000];
         for port in (FIRST_EPHEMERAL..=u16::MAX).filter(|port| !left.contains(port)) {
-            udp.bind(ANY, port, &mut rng).unwrap();
+            udp.bind(ANY, port, UdpOptions::default(), &mut rng)
+                .unwrap();
         }
         let mut found = [0, 0];
         for port in &mut found {
-            let id = udp.bind(OURS, 0, &mut rng).unwrap();
+            let id = udp.bind(OURS, 0, UdpOptions::default(), &mut rng).unwrap();
             *port = udp.local_addr(id).unwrap().port();
         }
         found.sort_unstable();
         assert_eq!(found, left);
-        assert_eq!(udp.bind(OURS, 0, &mut rng), Err(BindError::AddressInUse));
+        assert_eq!(
+            udp.bind(OURS, 0, UdpOptions::default(), &mut rng),
+            Err(BindError::AddressInUse)
+        );
     }
 
     #[test]
@@ -721,6 +1103,8 @@ mod tests {
             !bench.error((OURS, PEER.1), IcmpError::PortUnreachable),
             "another host"
         );
+        assert!(bench.error(PEER, IcmpError::ParameterProblem));
+        assert_eq!(bench.events(), [], "nothing that the user can do");
         assert!(bench.error(PEER, IcmpError::TimeExceeded));
         assert!(bench.error(PEER, IcmpError::PortUnreachable));
         let readiness = Readiness::READABLE | Readiness::WRITABLE | Readiness::ERROR;

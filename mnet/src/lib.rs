@@ -10,18 +10,34 @@
 //!   loop; every style of waiting is a loop around [`Runtime::turn`].
 //! - [`Net`] is the runtime behind a handle that can be shared, and [`TcpListener`], [`TcpStream`]
 //!   and [`UdpSocket`] are the sockets on it: they close when dropped, and each call comes in a
-//!   form that waits and one that does not (`read`, `try_read`).
+//!   form that waits and one that does not (`read`, `try_read`). Those for tasks are in [`aio`].
 //!
-//! # Three ways to wait
+//! # Four ways to wait
 //!
-//! - **Blocking**: `stream.read(..)` turns the event loop until there is something to read. No
-//!   borrow of the runtime outlives one turn, so a scheduler of tasks can later run another task,
-//!   with calls of its own, while one waits.
+//! - **Tasks** ([`tasks`], [`aio`]): `stream.read(..).await` lets other tasks run meanwhile. One
+//!   task for each client is how most services are written, and HTTP, MQTT and other crates for
+//!   the traits of `embedded-io-async`, `embedded-nal-async` and `edge-nal` run on these sockets.
+//!   [`Net::block_on`] and [`Net::run`] are the loop.
+//! - **Blocking**: `stream.read(..)` turns the event loop until there is something to read. The
+//!   shortest for a program that does one thing after the other. Inside a task it stops all tasks.
 //! - **Readiness**: [`Net::poll`] (level: "which of these can do something?") and
 //!   [`Net::next_event`] (edge: "whose readiness grew?", at a cost that does not depend on the
-//!   number of sockets).
-//! - **Driven from outside**: [`Net::step`] does what is due, never sleeps, and says when it wants
-//!   to be called again.
+//!   number of sockets). For state machines of your own. Tasks take these events themselves: a
+//!   runtime has either tasks or a caller of [`Net::next_event`].
+//! - **Driven from outside**: [`Net::step`], and [`Net::step_tasks`] with tasks, do what is due,
+//!   never sleep, and say when they want to be called again. For the owner of another event loop,
+//!   and for tests in virtual time.
+//!
+//! # Features
+//!
+//! | Feature | Default | What it adds |
+//! |---|---|---|
+//! | `async` | yes | [`tasks`] and [`aio`] |
+//! | `embedded-io` | yes | the traits of `embedded-io` for blocking streams, of `embedded-io-async` for those of tasks |
+//! | `embedded-nal-async` | | `TcpConnect` for [`Net`] |
+//! | `edge-nal` | | `TcpBind`, `TcpConnect` for [`Net`], and what they give |
+//! | `solo5` | | the platform of a unikernel |
+//! | `tap` | | the platform of a Linux process with a TAP device; needs `std` |
 //!
 //! # When frames leave
 //!
@@ -34,7 +50,10 @@ extern crate alloc;
 #[cfg(feature = "tap")]
 extern crate std;
 
+#[cfg(feature = "async")]
+pub mod aio;
 pub mod entropy;
+mod error;
 mod net;
 mod platform;
 mod runtime;
@@ -42,7 +61,10 @@ mod runtime;
 pub mod solo5;
 #[cfg(feature = "tap")]
 pub mod tap;
+#[cfg(feature = "async")]
+pub mod tasks;
 
+pub use error::{Fault, TcpFailure, UdpFailure};
 pub use net::{ConnectFailure, Net, TcpEntries, TcpListener, TcpStream, UdpSocket};
 pub use platform::{Device, NoEntropy, Platform, TransmitError};
 pub use runtime::{Interest, Runtime, RuntimeCounters, StartError};

@@ -5,6 +5,8 @@
 //! next turn. So tasks, once they exist, can wait side by side.
 
 mod addresses;
+#[cfg(feature = "embedded-io")]
+mod embedded_io;
 mod resolvers;
 mod settings;
 mod udp;
@@ -26,16 +28,22 @@ use mnet_core::{Counters, Event, Instant, Readiness, SocketId, Stack};
 
 use crate::platform::Platform;
 use crate::runtime::{Interest, Runtime, RuntimeCounters};
+#[cfg(feature = "async")]
+use crate::tasks::Scheduler;
 
 /// A shared handle on a [`Runtime`]. Clones are the same runtime.
 pub struct Net<P: Platform> {
     runtime: Rc<RefCell<Runtime<P>>>,
+    #[cfg(feature = "async")]
+    scheduler: Rc<Scheduler>,
 }
 
 impl<P: Platform> Clone for Net<P> {
     fn clone(&self) -> Self {
         Self {
             runtime: Rc::clone(&self.runtime),
+            #[cfg(feature = "async")]
+            scheduler: Rc::clone(&self.scheduler),
         }
     }
 }
@@ -51,6 +59,8 @@ impl<P: Platform> Net<P> {
     #[must_use]
     pub fn new(runtime: Runtime<P>) -> Self {
         Self {
+            #[cfg(feature = "async")]
+            scheduler: Rc::new(Scheduler::new(runtime.now())),
             runtime: Rc::new(RefCell::new(runtime)),
         }
     }
@@ -124,7 +134,7 @@ impl<P: Platform> Net<P> {
 
     fn established(&self, stream: TcpStream<P>) -> Result<TcpStream<P>, ConnectFailure> {
         // Writing nothing tells apart "not yet", "established" and "failed".
-        self.block_on(|_| match stream.try_write(&[]) {
+        self.turn_until(|_| match stream.try_write(&[]) {
             Err(SendError::WouldBlock) => None,
             other => Some(other),
         })
@@ -141,7 +151,7 @@ impl<P: Platform> Net<P> {
     /// Waits until the readiness of some socket has grown; `None` when `until` has come first.
     ///
     /// Each growth is told once: act on the socket until it says `WouldBlock`. A socket that was
-    /// closed meanwhile can still appear.
+    /// closed meanwhile can still appear. Tasks take the events too: use either.
     #[must_use]
     pub fn next_event(&self, until: Instant) -> Option<Event> {
         let mut runtime = self.runtime.borrow_mut();
@@ -192,12 +202,18 @@ impl<P: Platform> Net<P> {
         self.with(|runtime| runtime.stack_mut().random(bytes));
     }
 
-    fn with<T>(&self, action: impl FnOnce(&mut Runtime<P>) -> T) -> T {
+    /// What the tasks of this runtime wait for.
+    #[cfg(feature = "async")]
+    pub(crate) fn scheduler(&self) -> &Rc<Scheduler> {
+        &self.scheduler
+    }
+
+    pub(crate) fn with<T>(&self, action: impl FnOnce(&mut Runtime<P>) -> T) -> T {
         action(&mut self.runtime.borrow_mut())
     }
 
     /// A stack command with the time of the current turn.
-    fn command<T>(&self, action: impl FnOnce(&mut Stack, Instant) -> T) -> T {
+    pub(crate) fn command<T>(&self, action: impl FnOnce(&mut Stack, Instant) -> T) -> T {
         self.with(|runtime| {
             let now = runtime.now();
             action(runtime.stack_mut(), now)
@@ -206,7 +222,7 @@ impl<P: Platform> Net<P> {
 
     /// Turns the loop until `attempt` gives something. The runtime is not borrowed while
     /// `attempt` runs.
-    fn block_on<T>(&self, mut attempt: impl FnMut(&Self) -> Option<T>) -> T {
+    fn turn_until<T>(&self, mut attempt: impl FnMut(&Self) -> Option<T>) -> T {
         loop {
             if let Some(result) = attempt(self) {
                 return result;
@@ -215,14 +231,14 @@ impl<P: Platform> Net<P> {
         }
     }
 
-    /// [`Net::block_on`] for at most `time`; `None` when it is over. Without a time, for ever.
+    /// [`Net::turn_until`] for at most `time`; `None` when it is over. Without a time, for ever.
     fn block_within<T>(
         &self,
         time: Option<Duration>,
         mut attempt: impl FnMut(&Self) -> Option<T>,
     ) -> Option<T> {
         let Some(time) = time else {
-            return Some(self.block_on(attempt));
+            return Some(self.turn_until(attempt));
         };
         let until = self.now() + time;
         loop {
@@ -300,6 +316,12 @@ macro_rules! common {
             #[must_use]
             pub fn id(&self) -> SocketId {
                 self.0.id
+            }
+
+            /// The runtime that the socket belongs to.
+            #[must_use]
+            pub fn net(&self) -> &Net<P> {
+                &self.0.net
             }
 
             /// What can be done now without waiting.
@@ -428,19 +450,24 @@ impl<P: Platform> TcpStream<P> {
     pub fn write_all(&self, data: &[u8]) -> Result<(), SendError> {
         let mut rest = data;
         while !rest.is_empty() {
-            let time = self.0.write_timeout.get();
-            let taken = self
-                .0
-                .net
-                .block_within(time, |_| match self.try_write(rest) {
-                    Err(SendError::WouldBlock) => None,
-                    other => Some(other),
-                });
-            let taken = taken.unwrap_or(Err(SendError::WouldBlock))?;
+            let taken = self.write_some(rest)?;
             rest = rest.get(taken..).unwrap_or_default();
         }
         self.0.net.flush();
         Ok(())
+    }
+
+    /// Queues some of `data`, waiting for room where there is none.
+    fn write_some(&self, data: &[u8]) -> Result<usize, SendError> {
+        let time = self.0.write_timeout.get();
+        let taken = self
+            .0
+            .net
+            .block_within(time, |_| match self.try_write(data) {
+                Err(SendError::WouldBlock) => None,
+                other => Some(other),
+            });
+        taken.unwrap_or(Err(SendError::WouldBlock))
     }
 
     /// Ends our direction: the peer reads the end of the stream after everything that was

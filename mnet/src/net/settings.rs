@@ -121,7 +121,7 @@ impl<P: Platform> TcpStream<P> {
     }
 
     /// Whether everything up to the end of our direction was acknowledged; `None`: not yet.
-    fn delivered(&self) -> Option<Result<(), SendError>> {
+    pub(crate) fn delivered(&self) -> Option<Result<(), SendError>> {
         match self.try_write(&[]) {
             Ok(_) | Err(SendError::Shutdown | SendError::WouldBlock) => {}
             Err(error) => return Some(Err(error)),

@@ -211,7 +211,7 @@ impl<P: Platform> UdpSocket<P> {
             Err(SendToError::WouldBlock) => None,
             other => Some(other),
         };
-        let outcome = self.0.net.block_on(attempt);
+        let outcome = self.0.net.turn_until(attempt);
         self.0.net.flush();
         outcome
     }

@@ -430,6 +430,36 @@ fn datagrams_come_back_and_a_cancelled_receive_loses_none() {
 }
 
 #[test]
+fn datagrams_are_written_and_read_in_place_and_only_the_peer_is_heard() {
+    let (_, here, there) = two_hosts();
+    let server = UdpSocket::bind(&there, socket(1, 7)).unwrap();
+    let stranger = UdpSocket::bind(&there, socket(1, 8)).unwrap();
+    there
+        .spawn(async move {
+            let (len, remote) = server
+                .recv_with(|datagram| (datagram.data.len(), datagram.info.remote))
+                .await
+                .unwrap();
+            stranger.send_to(b"not asked", remote).await.unwrap();
+            let write = |place: &mut [u8]| {
+                place[..len].fill(b'!');
+                len
+            };
+            server.send_with(100, Some(remote), write).await.unwrap();
+        })
+        .detach();
+    here.block_on(async {
+        let udp = UdpSocket::bind(&here, socket(0, 0)).unwrap();
+        assert_eq!(udp.send(b"x").await, Err(UdpFailure::NotConnected));
+        udp.connect(socket(1, 7)).unwrap();
+        udp.send(b"question").await.unwrap();
+        let mut buffer = [0; 100];
+        assert_eq!(udp.recv(&mut buffer).await, Ok(8));
+        assert_eq!(&buffer[..8], b"!!!!!!!!");
+    });
+}
+
+#[test]
 fn a_sender_waits_for_free_frames() {
     let (_, here, there) = two_hosts();
     let received = Rc::new(Cell::new(0));

@@ -175,6 +175,20 @@ fn datagrams_come_back_and_are_cut_to_the_buffer() {
 }
 
 #[test]
+fn sending_does_not_sleep_while_its_own_datagrams_fill_the_pool() {
+    let world = World::new();
+    let _server = EchoServer::start(&world);
+    let client = net(&world, 0);
+    let udp = client.bind(socket(0, 0)).unwrap();
+    udp.send_to(b"hello", socket(1, 7)).unwrap();
+    udp.recv_from(&mut [0; 10]).unwrap();
+    let sleeps = client.runtime_counters().sleeps;
+    while udp.try_send_to(b"x", socket(1, 7)).is_ok() {}
+    udp.send_to(b"x", socket(1, 7)).unwrap();
+    assert_eq!(client.runtime_counters().sleeps, sleeps);
+}
+
+#[test]
 fn poll_reports_for_as_long_as_it_lasts_and_keeps_its_deadline() {
     let world = World::new();
     let _server = EchoServer::start(&world);

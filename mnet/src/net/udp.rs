@@ -207,9 +207,14 @@ impl<P: Platform> UdpSocket<P> {
         data: &[u8],
         remote: Option<SocketAddr>,
     ) -> Result<(), SendToError> {
-        let attempt = |_: &Net<P>| match self.try_send_from(data, remote, None) {
-            Err(SendToError::WouldBlock) => None,
-            other => Some(other),
+        let attempt = |net: &Net<P>| {
+            // What leaves makes room: nobody has to be waited for then.
+            let mut outcome = self.try_send_from(data, remote, None);
+            if outcome == Err(SendToError::WouldBlock) {
+                net.flush();
+                outcome = self.try_send_from(data, remote, None);
+            }
+            (outcome != Err(SendToError::WouldBlock)).then_some(outcome)
         };
         let outcome = self.0.net.turn_until(attempt);
         self.0.net.flush();

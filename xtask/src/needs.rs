@@ -65,6 +65,21 @@ const NEEDS: &[Need] = &[
         suites: &[Suite::Images],
     },
     Need {
+        what: What::Program("curl"),
+        package: "curl",
+        suites: &[Suite::Units],
+    },
+    Need {
+        what: What::Program("mosquitto"),
+        package: "mosquitto",
+        suites: &[Suite::Units],
+    },
+    Need {
+        what: What::Program("mosquitto_rr"),
+        package: "mosquitto-clients",
+        suites: &[Suite::Units],
+    },
+    Need {
         what: What::Program("nc"),
         package: "netcat-openbsd",
         suites: &[Suite::Images],
@@ -102,6 +117,8 @@ pub(crate) fn provide(suites: &[Suite]) -> Result<()> {
     succeed(apt.arg("--quiet").arg("update"))?;
     let mut apt = Command::new("apt-get");
     apt.env("DEBIAN_FRONTEND", "noninteractive");
+    // In single-user mode a package does not start its daemon: the tests do, in their namespaces.
+    apt.env("RUNLEVEL", "1");
     succeed(apt.arg("--quiet").args(install).args(&missing))
 }
 

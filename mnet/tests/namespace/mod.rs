@@ -30,6 +30,8 @@ pub fn enter() -> Result<(), String> {
         "tuntap add dev tap0 mode tap",
         "address add 10.0.0.1/24 dev tap0",
         "link set dev tap0 up",
+        // Programs of the test that talk to each other.
+        "link set dev lo up",
     ] {
         let output = Command::new("ip")
             .args(arguments.split(' '))

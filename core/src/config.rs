@@ -376,7 +376,7 @@ const NEIGHBOUR_BYTES: usize = 128;
 /// The same for the count of a peer's connections.
 const PEER_BYTES: usize = 64;
 /// Tables of a fixed size: destinations, path MTUs, rate limits, settings of connections.
-const FIXED_BYTES: usize = 56 << 10;
+const FIXED_BYTES: usize = 62 << 10;
 /// Most entries of a kind: handles have 24 bits for them.
 const MAX_ENTRIES: usize = 1 << 20;
 

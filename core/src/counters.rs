@@ -176,6 +176,8 @@ counters! {
     ip_unknown_protocol,
     /// Packets to send, dropped: no route leads there.
     ip_no_route,
+    /// Times that a gateway did not answer any more: other routes go first.
+    ip_gateway_lost,
     /// Packets to send, dropped: larger than the interface's MTU.
     ip_too_large,
 

@@ -21,6 +21,7 @@ pub mod counters;
 pub mod device;
 pub mod error;
 pub mod pool;
+pub mod route;
 pub mod socket;
 pub mod stack;
 pub mod tcp;

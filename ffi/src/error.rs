@@ -215,8 +215,8 @@ mapping! {
         FamilyDisabled => MNET_EAFNOSUPPORT,
         AlreadyEnabled => MNET_EINVAL,
         NoSuchAddress => MNET_EADDRNOTAVAIL,
-        NoSuchRoute => MNET_ENETUNREACH,
         NoSuchInterface => MNET_EINVAL,
+        NoSuchRoute => MNET_ENETUNREACH,
         LimitOutOfRange => MNET_EINVAL,
     }
     ListenError {

@@ -7,7 +7,7 @@ use crate::wire::ethernet::EthernetHeader;
 use alloc::boxed::Box;
 use alloc::vec;
 
-/// Places; each address has one. Two addresses that share a place only cost lookups.
+/// Places; each key has one. Two that share a place only cost lookups.
 const PLACES: usize = 64;
 
 /// A resolved destination.
@@ -21,30 +21,37 @@ pub(crate) struct Destination {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    address: Address,
+struct Place<K> {
+    key: K,
     generation: u64,
     until: Instant,
     destination: Destination,
 }
 
-/// The cache.
+/// The cache. A way that is the same for every sender is found by the destination alone; the others,
+/// of hosts with several interfaces or routers, by both addresses.
 #[derive(Debug)]
 pub(crate) struct Destinations {
-    places: Box<[Option<Place>]>,
+    places: Box<[Option<Place<Address>>]>,
+    by_sender: Box<[Option<Place<(Address, Address)>>]>,
 }
 
 impl Destinations {
     pub(crate) fn new() -> Self {
         Self {
             places: vec![None; PLACES].into_boxed_slice(),
+            by_sender: vec![None; PLACES].into_boxed_slice(),
         }
     }
 
     #[inline]
-    fn place(address: Address) -> usize {
-        let bits = u32::from_be(address.fold());
+    fn place(fold: u32) -> usize {
+        let bits = u32::from_be(fold);
         ((bits ^ (bits >> 8) ^ (bits >> 16)) as usize) % PLACES
+    }
+
+    fn place_of_pair((source, destination): (Address, Address)) -> usize {
+        Self::place(source.fold().rotate_left(4) ^ destination.fold())
     }
 
     /// The way to `address`, if it was stored under the same generation (of routes, addresses and
@@ -56,13 +63,26 @@ impl Destinations {
         generation: u64,
         address: Address,
     ) -> Option<&Destination> {
-        self.places[Self::place(address)]
+        self.places[Self::place(address.fold())]
             .as_ref()
-            .filter(|p| p.address == address && p.generation == generation && now < p.until)
+            .filter(|p| p.key == address && p.generation == generation && now < p.until)
             .map(|p| &p.destination)
     }
 
-    /// Stores the way to `address` until the given time.
+    /// The same for what holds for one sender: source and destination.
+    pub(crate) fn get_for(
+        &self,
+        now: Instant,
+        generation: u64,
+        pair: (Address, Address),
+    ) -> Option<&Destination> {
+        self.by_sender[Self::place_of_pair(pair)]
+            .as_ref()
+            .filter(|p| p.key == pair && p.generation == generation && now < p.until)
+            .map(|p| &p.destination)
+    }
+
+    /// Stores the way to an address, until the given time.
     pub(crate) fn put(
         &mut self,
         generation: u64,
@@ -70,8 +90,24 @@ impl Destinations {
         until: Instant,
         destination: Destination,
     ) {
-        self.places[Self::place(address)] = Some(Place {
-            address,
+        self.places[Self::place(address.fold())] = Some(Place {
+            key: address,
+            generation,
+            until,
+            destination,
+        });
+    }
+
+    /// Stores a way that holds for one sender.
+    pub(crate) fn put_for(
+        &mut self,
+        generation: u64,
+        pair: (Address, Address),
+        until: Instant,
+        destination: Destination,
+    ) {
+        self.by_sender[Self::place_of_pair(pair)] = Some(Place {
+            key: pair,
             generation,
             until,
             destination,
@@ -102,5 +138,28 @@ mod tests {
                 .get(at(99), 7, Ipv4Addr::new(10, 0, 0, 65).into())
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_way_of_one_sender_is_not_that_of_another() {
+        let mut cache = Destinations::new();
+        let way = |interface| Destination {
+            interface,
+            mtu: 1500,
+            header: EthernetHeader::default(),
+        };
+        let host = |last| Address::from(Ipv4Addr::new(10, 0, 0, last));
+        let (now, until) = (Instant::ZERO, Instant::from_millis(100));
+        for sender in 1..=3 {
+            cache.put_for(7, (host(sender), host(9)), until, way(sender));
+        }
+        for sender in 1..=3 {
+            let found = cache.get_for(now, 7, (host(sender), host(9)));
+            assert_eq!(found.map(|d| d.interface), Some(sender));
+        }
+        assert!(cache.get_for(now, 7, (host(4), host(9))).is_none());
+        assert!(cache.get_for(now, 8, (host(1), host(9))).is_none());
+        assert!(cache.get_for(until, 7, (host(1), host(9))).is_none());
+        assert!(cache.get(now, 7, host(9)).is_none());
     }
 }

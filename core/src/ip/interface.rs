@@ -71,14 +71,21 @@ impl Interface {
     /// Whether a neighbour here can have this address, by our own addresses that do not come from
     /// routers, those that are being probed included.
     pub(crate) fn will_be_on_link(&self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(v4) => {
-                is_host(v4) && self.v4.will_be_on_link(v4) && !self.v4.is_broadcast(v4)
-            }
+        let on_link = match address {
+            IpAddr::V4(v4) => self.v4.will_be_on_link(v4),
             IpAddr::V6(v6) => {
                 let addresses = self.v6.as_ref().map(|v6| &v6.addresses);
-                v6::is_host(v6) && addresses.is_some_and(|addresses| addresses.is_on_link(v6))
+                addresses.is_some_and(|addresses| addresses.is_on_link(v6))
             }
+        };
+        on_link && self.is_host(address)
+    }
+
+    /// Whether one host can have this address, as far as the networks of this interface say.
+    pub(crate) fn is_host(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => is_host(v4) && !self.v4.is_broadcast(v4),
+            IpAddr::V6(v6) => v6::is_host(v6) && self.v6.is_some(),
         }
     }
 

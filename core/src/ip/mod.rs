@@ -25,7 +25,7 @@ pub(crate) use interface::{Interface, Ipv6, Solicitation};
 pub(crate) use path_mtu::{PATH_MTU_LIFETIME, PathMtus, plateau};
 pub(crate) use prefix::Prefix;
 pub use resolvers::{DnsServer, Origin, SearchDomain};
-pub(crate) use routes::{Route, Routes};
+pub(crate) use routes::{Route, Routes, Sender};
 
 use core::net::Ipv4Addr;
 

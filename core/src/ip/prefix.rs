@@ -1,6 +1,6 @@
 //! Prefixes of addresses, of both families.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
 /// The bits of an IPv4 address in its IPv6-mapped form (RFC 4291 §2.5.5.2) that are the same for
 /// all of them. No packet carries such an address, so the families cannot be mistaken.
@@ -42,6 +42,23 @@ impl Prefix {
         self.len
     }
 
+    /// Its length as its own family counts it.
+    pub(crate) fn family_len(&self) -> u8 {
+        match self.first() {
+            IpAddr::V4(_) => self.len - MAPPED_BITS,
+            IpAddr::V6(_) => self.len,
+        }
+    }
+
+    /// The first of these addresses.
+    pub(crate) fn first(&self) -> IpAddr {
+        let network = Ipv6Addr::from_bits(self.network);
+        match network.to_ipv4_mapped() {
+            Some(v4) if self.len >= MAPPED_BITS => v4.into(),
+            _ => network.into(),
+        }
+    }
+
     /// Whether an address is one of these.
     pub(crate) fn covers(&self, address: IpAddr) -> bool {
         bits(address) & mask(self.len) == self.network
@@ -79,6 +96,20 @@ mod tests {
             let prefix = prefix(network, len);
             assert!(prefix.covers(inside.parse().unwrap()), "{inside}");
             assert!(!prefix.covers(outside.parse().unwrap()), "{outside}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_tells_its_network_as_its_family_writes_it() {
+        for (network, len, first) in [
+            ("10.0.0.2", 24, "10.0.0.0"),
+            ("10.0.0.2", 0, "0.0.0.0"),
+            ("2001:db8::2", 64, "2001:db8::"),
+            ("::", 0, "::"),
+        ] {
+            let prefix = prefix(network, len);
+            assert_eq!(prefix.first(), first.parse::<IpAddr>().unwrap());
+            assert_eq!(prefix.family_len(), len);
         }
     }
 

@@ -1,10 +1,16 @@
-//! The routing table of both families: longest prefix first (RFC 1122 §3.3.1, RFC 4861 §5.2).
+//! The routing table of both families: longest prefix first (RFC 1122 §3.3.1, RFC 4861 §5.2), and
+//! of the routes to a destination those over the interface that has the packet's source (the strong
+//! host model of RFC 1122 §3.3.4.2).
 
 use super::Prefix;
+use crate::device::InterfaceId;
 use crate::error::ConfigError;
+use crate::route::{NextHop, RouteEntry};
 use crate::time::Instant;
 use crate::wire::ndp::Preference;
+use core::cmp::Reverse;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
 
 /// Most routes, those of our own networks included.
 const MAX_ROUTES: usize = 64;
@@ -15,6 +21,10 @@ const MAX_FROM_ROUTERS: usize = 24;
 const MAX_REDIRECTS: usize = 8;
 /// Bits of the prefix of a route to one host.
 const HOST_BITS: u8 = 128;
+/// The interface of a route that leads nowhere.
+const NOWHERE: u8 = u8::MAX;
+/// How often a gateway that did not answer is asked whether it does now.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Whom a route comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +46,8 @@ pub(crate) struct Route {
     /// `None`: the destinations are neighbours.
     pub(crate) gateway: Option<IpAddr>,
     origin: Origin,
+    /// Among the owner's routes to the same network, less goes first.
+    metric: u32,
     /// The gateway did not answer when it was asked for last: others go first (RFC 4861 §6.3.6).
     suspect: bool,
 }
@@ -48,8 +60,19 @@ impl Route {
             interface,
             gateway,
             origin: Origin::Owner,
+            metric: 0,
             suspect: false,
         }
+    }
+
+    /// A route for packets that are not to be sent.
+    pub(crate) fn nowhere(prefix: Prefix) -> Self {
+        Self::new(prefix, None, NOWHERE)
+    }
+
+    /// The same with a metric.
+    pub(crate) fn with_metric(self, metric: u32) -> Self {
+        Self { metric, ..self }
     }
 
     /// The same as a router tells of it: until then, and so much preferred.
@@ -64,6 +87,29 @@ impl Route {
         self.origin != Origin::Owner
     }
 
+    /// Whether packets that match it are not to be sent.
+    pub(crate) fn leads_nowhere(&self) -> bool {
+        self.interface == NOWHERE
+    }
+
+    /// The route as its owner sees it.
+    pub(crate) fn entry(&self) -> RouteEntry {
+        let interface = InterfaceId(self.interface);
+        let next_hop = match self.gateway {
+            _ if self.leads_nowhere() => NextHop::Unreachable,
+            Some(address) => NextHop::Gateway { interface, address },
+            None => NextHop::OnLink { interface },
+        };
+        RouteEntry {
+            destination: self.prefix.first(),
+            prefix_len: self.prefix.family_len(),
+            next_hop,
+            metric: self.metric,
+            expires: Some(self.until()).filter(|_| self.is_advertised()),
+            answers: !self.suspect,
+        }
+    }
+
     fn until(&self) -> Instant {
         match self.origin {
             Origin::Owner => Instant::FAR_FUTURE,
@@ -72,19 +118,27 @@ impl Route {
     }
 
     /// What decides among routes that cover a destination: more is better.
-    fn rank(&self) -> (u8, bool, bool, Preference) {
+    fn rank(&self) -> (u8, bool, bool, Preference, Reverse<u32>) {
         let (by_owner, preference) = match self.origin {
             Origin::Owner => (true, Preference::High),
             Origin::Router { preference, .. } => (false, preference),
         };
-        (self.prefix.len(), !self.suspect, by_owner, preference)
+        let metric = Reverse(self.metric);
+        (
+            self.prefix.len(),
+            !self.suspect,
+            by_owner,
+            preference,
+            metric,
+        )
     }
 
     /// Whether `other` takes the place of this route: it leads to the same hosts over the same
-    /// interface and, where routers tell of them, by way of the same router.
+    /// interface with the same metric and, where routers tell of them, by way of the same router.
     fn is_replaced_by(&self, other: &Self) -> bool {
         (self.prefix, self.interface, self.is_advertised())
             == (other.prefix, other.interface, other.is_advertised())
+            && self.metric == other.metric
             && (!self.is_advertised() || self.gateway == other.gateway)
     }
 
@@ -98,15 +152,18 @@ impl Route {
 #[derive(Debug)]
 pub(crate) struct Routes {
     routes: heapless::Vec<Route, MAX_ROUTES>,
-    /// When the first of them ends.
-    ends_at: Instant,
+    /// When the first of them ends, or a gateway is to be asked again.
+    due_at: Instant,
+    /// When the gateways that did not answer are to be asked again.
+    recheck_at: Instant,
 }
 
 impl Default for Routes {
     fn default() -> Self {
         Self {
             routes: heapless::Vec::new(),
-            ends_at: Instant::FAR_FUTURE,
+            due_at: Instant::FAR_FUTURE,
+            recheck_at: Instant::FAR_FUTURE,
         }
     }
 }
@@ -142,7 +199,7 @@ impl Routes {
             Some(place) => {
                 let old = self.routes.remove(place);
                 let route = Route {
-                    suspect: old.suspect,
+                    suspect: old.suspect && old.gateway == route.gateway,
                     ..route
                 };
                 let changed = (old.rank(), old.gateway) != (route.rank(), route.gateway);
@@ -190,15 +247,6 @@ impl Routes {
         self.remove(|route| route.until() <= now)
     }
 
-    /// Takes out a route over a gateway that the owner added. Whether there was one.
-    pub(crate) fn remove_added(&mut self, prefix: Prefix, gateway: IpAddr, interface: u8) -> bool {
-        self.remove(|route| {
-            !route.is_advertised()
-                && (route.prefix, route.gateway, route.interface)
-                    == (prefix, Some(gateway), interface)
-        })
-    }
-
     /// Takes out the route to a network of ours on an interface, and the owner's routes over gateways
     /// there that are not neighbours any more.
     pub(crate) fn leave_network(
@@ -207,12 +255,19 @@ impl Routes {
         interface: u8,
         is_neighbour: impl Fn(IpAddr) -> bool,
     ) {
+        let here = |route: &Route| route.interface == interface && !route.is_advertised();
+        self.remove(|route| here(route) && (route.prefix, route.gateway) == (network, None));
+        let links: heapless::Vec<Prefix, MAX_ROUTES> = self
+            .routes
+            .iter()
+            .filter(|route| here(route) && route.gateway.is_none())
+            .map(|route| route.prefix)
+            .collect();
         self.remove(|route| {
-            let left = match route.gateway {
-                None => route.prefix == network,
-                Some(gateway) => !is_neighbour(gateway),
+            let lost = |gateway| {
+                !is_neighbour(gateway) && !links.iter().any(|prefix| prefix.covers(gateway))
             };
-            left && route.interface == interface && !route.is_advertised()
+            here(route) && route.gateway.is_some_and(lost)
         });
     }
 
@@ -231,6 +286,16 @@ impl Routes {
         ]
     }
 
+    /// Takes out a route of the owner: to these hosts, with this next hop if one is given. Whether
+    /// there was one.
+    pub(crate) fn remove_owned(&mut self, prefix: Prefix, next_hop: Option<NextHop>) -> bool {
+        self.remove(|route| {
+            !route.is_advertised()
+                && route.prefix == prefix
+                && next_hop.is_none_or(|next_hop| route.entry().next_hop == next_hop)
+        })
+    }
+
     fn remove(&mut self, which: impl Fn(&Route) -> bool) -> bool {
         let before = self.routes.len();
         self.routes.retain(|route| !which(route));
@@ -240,18 +305,50 @@ impl Routes {
 
     fn note_end(&mut self) {
         let until = self.routes.iter().map(Route::until);
-        self.ends_at = until.min().unwrap_or(Instant::FAR_FUTURE);
+        self.due_at = until.fold(self.recheck_at, Instant::min);
     }
 
-    /// When [`Routes::expire`] has something to do.
+    /// When [`Routes::expire`] or [`Routes::recheck`] has something to do.
     #[inline]
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        Some(self.ends_at).filter(|until| *until != Instant::FAR_FUTURE)
+        Some(self.due_at).filter(|until| *until != Instant::FAR_FUTURE)
+    }
+
+    /// The gateways that did not answer, if it is time to ask them again: so the way by a gateway
+    /// that was down for a while is taken again, however well another one serves.
+    pub(crate) fn recheck(&mut self, now: Instant) -> Gateways {
+        let mut gateways = Gateways::new();
+        if now < self.recheck_at {
+            return gateways;
+        }
+        for route in self.routes.iter().filter(|route| self.is_replaced(route)) {
+            if let Some(gateway) = route.gateway
+                && !gateways.contains(&(route.interface, gateway))
+            {
+                // As many as there are routes.
+                let _ = gateways.push((route.interface, gateway));
+            }
+        }
+        self.recheck_at = if gateways.is_empty() {
+            Instant::FAR_FUTURE
+        } else {
+            now + RECHECK_INTERVAL
+        };
+        self.note_end();
+        gateways
+    }
+
+    /// Whether another route to the same hosts is taken, for this one's gateway does not answer.
+    /// Where there is no other, the next packet asks it again.
+    fn is_replaced(&self, route: &Route) -> bool {
+        let other = |other: &Route| other.prefix == route.prefix && !other.suspect;
+        route.suspect && self.routes.iter().any(other)
     }
 
     /// Notes whether a gateway answers. Whether that changes a route.
     pub(crate) fn gateway_answers(
         &mut self,
+        now: Instant,
         gateway: IpAddr,
         interface: u8,
         answers: bool,
@@ -272,7 +369,21 @@ impl Routes {
                 ..*route
             });
         }
+        if self.routes.iter().any(|route| self.is_replaced(route)) {
+            self.recheck_at = self.recheck_at.min(now + RECHECK_INTERVAL);
+            self.note_end();
+        }
         !changed.is_empty()
+    }
+
+    /// Whether the owner has said that an address is a neighbour's, beside those of the networks of
+    /// our addresses.
+    pub(crate) fn is_on_link(&self, address: IpAddr, interface: u8) -> bool {
+        self.routes.iter().any(|route| {
+            !route.is_advertised()
+                && (route.gateway, route.interface) == (None, interface)
+                && route.prefix.covers(address)
+        })
     }
 
     /// Whether a neighbour is the gateway of a route.
@@ -282,13 +393,68 @@ impl Routes {
             .any(|route| (route.gateway, route.interface) == (Some(address), interface))
     }
 
-    /// The best route that leads to `destination`.
-    pub(crate) fn lookup(&self, destination: IpAddr) -> Option<&Route> {
+    /// The routes that lead to `destination`, best first.
+    fn leading_to(&self, destination: IpAddr) -> impl Iterator<Item = &Route> {
         self.routes
             .iter()
-            .find(|route| route.prefix.covers(destination))
+            .filter(move |route| route.prefix.covers(destination))
+    }
+
+    /// The best route that leads to `destination`, for packets whose source is still to be chosen.
+    pub(crate) fn lookup(&self, destination: IpAddr) -> Option<&Route> {
+        self.leading_to(destination).next()
+    }
+
+    /// The best route for packets of a sender: over its interface, if there is a route to
+    /// `destination`, and otherwise any. Of routers that are equally near, the one that has
+    /// advertised the sender's prefix goes first (RFC 8028 §3.1). A route that leads nowhere counts
+    /// for every interface.
+    pub(crate) fn lookup_from(&self, sender: &Sender, destination: IpAddr) -> Option<&Route> {
+        let at_home = |route: &&Route| route.interface == sender.link || route.leads_nowhere();
+        let Some(first) = self.leading_to(destination).find(at_home) else {
+            return self.lookup(destination);
+        };
+        let same_router = |route: &&Route| {
+            let like = |route: &Route| (route.prefix, route.interface, route.is_advertised());
+            like(route) == (first.prefix, first.interface, true)
+                && !route.suspect
+                && route.gateway == sender.router
+        };
+        sender
+            .router
+            .and_then(|_| self.leading_to(destination).find(same_router))
+            .or(Some(first))
+    }
+
+    /// Whether the way to `destination` can be another one for another sender.
+    pub(crate) fn depend_on_sender(&self, destination: IpAddr) -> bool {
+        let mut routes = self.leading_to(destination);
+        let Some(first) = routes.next() else {
+            return false;
+        };
+        routes.any(|route| {
+            route.interface != first.interface
+                || (route.prefix == first.prefix && route.gateway != first.gateway)
+        })
+    }
+
+    /// All routes, best first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter()
     }
 }
+
+/// What a packet's source says about its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sender {
+    /// The interface that has the address.
+    pub(crate) link: u8,
+    /// The router that has advertised its prefix.
+    pub(crate) router: Option<IpAddr>,
+}
+
+/// Gateways with their interfaces.
+pub(crate) type Gateways = heapless::Vec<(u8, IpAddr), MAX_ROUTES>;
 
 #[cfg(test)]
 mod tests {
@@ -432,7 +598,7 @@ mod tests {
             .add(advertised("fe80::2", Preference::Low, 90))
             .unwrap();
         let router = "fe80::1".parse().unwrap();
-        assert!(table.gateway_answers(router, 0, false));
+        assert!(table.gateway_answers(Instant::ZERO, router, 0, false));
         assert_eq!(default_router(&table).as_deref(), Some("fe80::2"));
         table
             .add(advertised("fe80::1", Preference::High, 95))
@@ -442,8 +608,8 @@ mod tests {
             Some("fe80::2"),
             "it only said so"
         );
-        assert!(table.gateway_answers(router, 0, true));
-        assert!(!table.gateway_answers(router, 0, true));
+        assert!(table.gateway_answers(Instant::ZERO, router, 0, true));
+        assert!(!table.gateway_answers(Instant::ZERO, router, 0, true));
         assert_eq!(default_router(&table).as_deref(), Some("fe80::1"));
     }
 

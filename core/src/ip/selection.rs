@@ -37,13 +37,15 @@ pub(crate) struct Candidate {
     pub(crate) prefix_len: u8,
     pub(crate) deprecated: bool,
     pub(crate) temporary: bool,
+    /// The router that the packet would go to has advertised its prefix.
+    pub(crate) of_next_hop: bool,
 }
 
 impl Candidate {
     /// How well it suits: the rules of RFC 6724 §5 as numbers, the first that differs decides, more
-    /// is better. Rules 4 and 5.5 do not apply: there is no home address, and one table of routes.
-    /// Rule 5 is met by all candidates, which are those of the outgoing interface.
-    fn rank(&self, destination: Ipv6Addr) -> (bool, u8, bool, bool, bool, u8) {
+    /// is better. Rule 4 does not apply: there is no home address. Rule 5 is met by all candidates,
+    /// which are those of the outgoing interface.
+    fn rank(&self, destination: Ipv6Addr) -> (bool, u8, bool, bool, bool, bool, u8) {
         let (ours, theirs) = (scope(self.address), scope(destination));
         // Rule 2: the smallest scope that is large enough, or else the largest.
         let by_scope = if ours < theirs { ours } else { 0x20 - ours };
@@ -53,6 +55,8 @@ impl Candidate {
             self.address == destination,
             by_scope,
             !self.deprecated,
+            // Rule 5.5.
+            self.of_next_hop,
             label(self.address) == label(destination),
             self.temporary,
             common,
@@ -84,6 +88,7 @@ mod tests {
             prefix_len: 64,
             deprecated: false,
             temporary: false,
+            of_next_hop: false,
         }
     }
 
@@ -156,6 +161,18 @@ mod tests {
             &[candidate("2001:db8:1::2"), temporary],
             "2001:db8:5::1",
             "2001:db8:1::9999",
+        );
+    }
+
+    /// RFC 6724 §5, rule 5.5; RFC 8028 §3.
+    #[test]
+    fn the_prefix_of_the_next_hop_goes_before_a_likely_looking_one() {
+        let mut of_next_hop = candidate("fd00:1::2");
+        of_next_hop.of_next_hop = true;
+        check(
+            &[candidate("2001:db8:1::2"), of_next_hop],
+            "2001:db8:5::1",
+            "fd00:1::2",
         );
     }
 

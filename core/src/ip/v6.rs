@@ -18,7 +18,7 @@ use crate::rng::Rng;
 use crate::time::{Instant, nanos};
 use crate::wire::ethernet::EthernetAddress;
 use crate::wire::ndp::PrefixInformation;
-use core::net::Ipv6Addr;
+use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
 
 /// Most addresses of one interface, the link-local one included.
@@ -87,6 +87,8 @@ struct LocalAddress {
     dad_counter: u8,
     preferred_until: Instant,
     valid_until: Instant,
+    /// The router that has advertised its prefix last.
+    router: Option<Ipv6Addr>,
 }
 
 impl LocalAddress {
@@ -217,6 +219,7 @@ impl Ipv6Addresses {
             dad_counter: 0,
             preferred_until: Instant::FAR_FUTURE,
             valid_until: Instant::FAR_FUTURE,
+            router: None,
         }
     }
 
@@ -330,16 +333,48 @@ impl Ipv6Addresses {
         })
     }
 
-    /// The address to send from to a destination (RFC 6724 §5).
-    pub(crate) fn source_for(&self, now: Instant, destination: Ipv6Addr) -> Option<Ipv6Addr> {
+    /// The address to send from to a destination (RFC 6724 §5), by way of a router if one is given.
+    pub(crate) fn source_for(
+        &self,
+        now: Instant,
+        destination: Ipv6Addr,
+        router: Option<IpAddr>,
+    ) -> Option<Ipv6Addr> {
+        let router = router.and_then(v6_of);
         let candidates = self.addresses.iter().filter(|local| local.is_assigned());
         let candidates = candidates.map(|local| Candidate {
             address: local.address,
             prefix_len: local.prefix_len,
             deprecated: local.preferred_until <= now,
             temporary: matches!(local.origin, Origin::Temporary { .. }),
+            of_next_hop: router.is_some() && local.router == router,
         });
         selection::select(candidates, destination)
+    }
+
+    /// The router that has advertised the prefix of an address of ours last.
+    pub(crate) fn router_of(&self, address: Ipv6Addr) -> Option<Ipv6Addr> {
+        let local = self.addresses.iter().find(|l| l.address == address)?;
+        local.router
+    }
+
+    /// Notes which router advertises the prefix of addresses that were made of it: the first that
+    /// does, as long as it `is_router`, so that packets do not go back and forth between several.
+    /// Whether packets may take another way now.
+    pub(crate) fn note_router(
+        &mut self,
+        prefix: Ipv6Addr,
+        router: Ipv6Addr,
+        is_router: impl Fn(Ipv6Addr) -> bool,
+    ) -> bool {
+        let mut changed = false;
+        for local in &mut self.addresses {
+            if local.has_prefix(prefix) && !local.router.is_some_and(&is_router) {
+                changed |= local.is_assigned() && local.router != Some(router);
+                local.router = Some(router);
+            }
+        }
+        changed
     }
 
     /// Whether a neighbour can have this address, by the addresses that the owner gave.
@@ -656,6 +691,13 @@ fn refresh(local: &mut LocalAddress, now: Instant, valid: Duration, preferred: D
     } else {
         local.valid_until = valid_until;
         local.preferred_until = preferred_until;
+    }
+}
+
+fn v6_of(address: IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(address),
     }
 }
 

@@ -54,7 +54,8 @@ impl Stack {
             return self.discard(frame, |c| &mut c.arp_conflict);
         }
         let network = &interface.v4;
-        if !is_host(sender) || !network.is_on_link(sender) || network.is_broadcast(sender) {
+        let on_link = network.is_on_link(sender) || self.routes.is_on_link(IpAddr::V4(sender), id);
+        if !is_host(sender) || !on_link || network.is_broadcast(sender) {
             return self.discard(frame, |c| &mut c.arp_bad_sender);
         }
         let evidence = match operation {
@@ -83,8 +84,8 @@ impl Stack {
             }
             Learned::Unknown => return self.discard(frame, |c| &mut c.arp_not_for_us),
         }
-        if evidence == Evidence::Reply && self.routes.gateway_answers(sender.into(), id, true) {
-            self.routes_changed();
+        if evidence == Evidence::Reply {
+            self.gateway_answers(sender.into(), id, true);
         }
         if asks_for_us {
             self.send_arp_reply(id, frame, packet);
@@ -139,9 +140,7 @@ impl Stack {
         } = match due {
             Some(Due::Ask(request)) => request,
             Some(Due::Lost { interface, address }) => {
-                if self.routes.gateway_answers(address, interface, false) {
-                    self.routes_changed();
-                }
+                self.gateway_answers(address, interface, false);
                 return true;
             }
             None => return false,

@@ -6,6 +6,7 @@ mod icmp;
 mod ipv6;
 mod receive;
 mod resolvers;
+mod routing;
 mod transmit;
 mod udp;
 mod udp_user;
@@ -17,7 +18,7 @@ use crate::config::{Config, InterfaceConfig, Limits, neighbours};
 use crate::counters::Counters;
 use crate::device::{InterfaceId, RxChecksum, RxInfo};
 use crate::error::ConfigError;
-use crate::ip::{Destinations, IcmpLimit, Interface, Prefix, Route, Routes};
+use crate::ip::{Destinations, IcmpLimit, Interface, Routes};
 use crate::neigh::Neighbours;
 use crate::pool::{Frame, FramePool, FrameQueue, HEADROOM};
 use crate::rng::Rng;
@@ -208,62 +209,6 @@ impl Stack {
             .push(Interface::new(hardware, mtu))
             .map_err(|_| ConfigError::TooMany)?;
         Ok(InterfaceId(id))
-    }
-
-    /// Adds a route: packets to the hosts that share `prefix_len` bits (0 to 32, or 0 to 128) with
-    /// `destination` go to `gateway`, of the same family. `0.0.0.0/0` and `::/0` are the default
-    /// routes. The longest prefix wins; a route to the same hosts over the same interface is
-    /// replaced, and what routers advertise comes after what is added here.
-    ///
-    /// # Errors
-    /// [`ConfigError::NoSuchInterface`]; [`ConfigError::BadAddress`] for two families, a prefix
-    /// longer than the address, or one that leaves out bits of `destination`;
-    /// [`ConfigError::GatewayUnreachable`] if the gateway is not a neighbour on the interface by its
-    /// configured addresses or link-local, or is ourselves; [`ConfigError::TooMany`] (64 routes,
-    /// those of the addresses included).
-    pub fn add_route(
-        &mut self,
-        destination: IpAddr,
-        prefix_len: u8,
-        gateway: IpAddr,
-        interface: InterfaceId,
-    ) -> Result<(), ConfigError> {
-        let prefix = Prefix::new(destination, prefix_len)
-            .filter(|prefix| prefix.starts_at(destination))
-            .filter(|_| destination.is_ipv4() == gateway.is_ipv4())
-            .ok_or(ConfigError::BadAddress)?;
-        let entry = self
-            .interfaces
-            .get(interface.index())
-            .ok_or(ConfigError::NoSuchInterface)?;
-        if !entry.will_be_on_link(gateway) || self.owns(gateway) {
-            return Err(ConfigError::GatewayUnreachable);
-        }
-        self.routes
-            .add(Route::new(prefix, Some(gateway), interface.0))?;
-        self.routes_changed();
-        Ok(())
-    }
-
-    /// Takes away a route that was added with [`Stack::add_route`].
-    ///
-    /// # Errors
-    /// [`ConfigError::NoSuchRoute`], also for routes of our own networks, which go with their
-    /// addresses, and for what routers advertise.
-    pub fn remove_route(
-        &mut self,
-        destination: IpAddr,
-        prefix_len: u8,
-        gateway: IpAddr,
-        interface: InterfaceId,
-    ) -> Result<(), ConfigError> {
-        let removed = Prefix::new(destination, prefix_len)
-            .is_some_and(|prefix| self.routes.remove_added(prefix, gateway, interface.0));
-        if !removed {
-            return Err(ConfigError::NoSuchRoute);
-        }
-        self.routes_changed();
-        Ok(())
     }
 
     /// Room for the next received frame: at least the largest MTU and a tagged Ethernet header.

@@ -4,34 +4,15 @@ use super::{Stack, context, within_frame};
 use crate::context::{Outgoing, OutgoingFrame};
 use crate::demux::Address;
 use crate::device::{InterfaceId, TxChecksum, TxFrame};
-use crate::ip::{Destination, Interface, Route, TIME_TO_LIVE, ethernet_group};
+use crate::ip::{Destination, Interface, TIME_TO_LIVE, ethernet_group};
 use crate::neigh::Resolution;
 use crate::pool::{Frame, HEADROOM};
 use crate::time::Instant;
 use crate::wire::ethernet::{EthernetAddress, HEADER_LEN, ether_type};
 use crate::wire::ipv4::{self, Ipv4Header};
 use crate::wire::ipv6::Ipv6Header;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv6Addr};
 use zerocopy::IntoBytes;
-
-/// What a route says about packets to a destination.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RouteInfo {
-    /// Largest packet.
-    pub(super) mtu: usize,
-    /// The address of ours to send from.
-    pub(super) source: IpAddr,
-    /// It leads over a router.
-    routed: bool,
-}
-
-impl RouteInfo {
-    /// Whether packets from an address of ours may go this way: never from a link-local one over a
-    /// router (RFC 3927 §2.7).
-    pub(super) fn is_for(&self, source: IpAddr) -> bool {
-        !self.routed || !matches!(source, IpAddr::V4(v4) if v4.is_link_local())
-    }
-}
 
 /// What an IP header says, beside the length.
 #[derive(Clone, Copy, Debug)]
@@ -237,7 +218,7 @@ impl Stack {
         let header_len = fields.destination.ip_header_len();
         let way = match link {
             None => self.way_to(fields.source, fields.destination),
-            Some(_) => self.find_way(fields.destination.ip(), link),
+            Some(_) => self.find_way(fields.source, fields.destination, link),
         };
         match way {
             Way::Direct(to) if len + header_len <= to.mtu => {
@@ -305,18 +286,8 @@ impl Stack {
             .get(self.now, self.generation(), destination)
         {
             Some(known) => Way::Direct(*known),
-            None => self.find_way_from(source.ip(), destination.ip()),
+            None => self.find_way(source, destination, None),
         }
-    }
-
-    #[cold]
-    fn find_way_from(&mut self, source: IpAddr, destination: IpAddr) -> Way {
-        let link = if is_of_one_link(destination) {
-            self.link_of(source)
-        } else {
-            None
-        };
-        self.find_way(destination, link)
     }
 
     /// Under which the destination cache's entries hold.
@@ -324,9 +295,22 @@ impl Stack {
         u64::from(self.routes_generation) << 32 | u64::from(self.neighbours.generation())
     }
 
-    /// The slow path of [`Stack::way_to`].
-    fn find_way(&mut self, destination: IpAddr, link: Option<u8>) -> Way {
-        let Some((id, interface, route)) = self.find_route(destination, link) else {
+    /// The slow path of [`Stack::way_to`]; over the link that was `chosen`, for what is of one link's
+    /// scope.
+    #[cold]
+    fn find_way(&mut self, from: Address, to: Address, chosen: Option<u8>) -> Way {
+        let pair = (from, to);
+        let known = self.destinations.get_for(self.now, self.generation(), pair);
+        if let Some(known) = known
+            && chosen.is_none_or(|link| link == known.interface)
+        {
+            return Way::Direct(*known);
+        }
+        let destination = to.ip();
+        let sender = self.sender(from.ip());
+        let link = chosen.or(sender.map(|sender| sender.link));
+        let Some((id, interface, route)) = self.find_route(destination, link, sender.as_ref())
+        else {
             self.counters.ip_no_route += 1;
             return Way::None;
         };
@@ -353,9 +337,13 @@ impl Stack {
                     mtu,
                     header,
                 };
-                if link.is_none() {
-                    self.destinations
-                        .put(self.generation(), destination.into(), until, known);
+                let generation = self.generation();
+                if chosen.is_some() {
+                    // Another packet between the two need not go this way.
+                } else if is_of_one_link(destination) || self.routes.depend_on_sender(destination) {
+                    self.destinations.put_for(generation, pair, until, known);
+                } else {
+                    self.destinations.put(generation, to, until, known);
                 }
                 Way::Direct(known)
             }
@@ -366,87 +354,6 @@ impl Stack {
             },
             Resolution::RateLimited => Way::None,
         }
-    }
-
-    /// The interface for packets to `destination`, and the route if one decided it. An address of
-    /// one link's scope needs to be told which `link`.
-    fn find_route(
-        &self,
-        destination: IpAddr,
-        link: Option<u8>,
-    ) -> Option<(u8, &Interface, Option<Route>)> {
-        let (id, route) = if is_of_one_link(destination) {
-            (link?, None)
-        } else {
-            let route = self.routes.lookup(destination).copied();
-            match route {
-                Some(route) => (route.interface, Some(route)),
-                None if destination == IpAddr::V4(Ipv4Addr::BROADCAST) => (0, None),
-                None => return None,
-            }
-        };
-        // RFC 3927 §2.7: never over a router.
-        let link_local = matches!(destination, IpAddr::V4(v4) if v4.is_link_local());
-        if link_local && route.is_some_and(|route| route.gateway.is_some()) {
-            return None;
-        }
-        let interface = self.interfaces.get(usize::from(id))?;
-        let reachable =
-            self.is_peer(destination) || group_address(interface, destination).is_some();
-        reachable.then_some((id, interface, route))
-    }
-
-    /// What a socket must know before it sends to `destination`.
-    pub(super) fn route_to(&self, destination: IpAddr, link: Option<u8>) -> Option<RouteInfo> {
-        let (_, interface, route) = self.find_route(destination, link)?;
-        let routed = route.is_some_and(|route| route.gateway.is_some());
-        let source = match destination {
-            IpAddr::V4(_) => {
-                let next_hop = route.map_or(destination, |route| route.next_hop(destination));
-                let IpAddr::V4(next_hop) = next_hop else {
-                    return None;
-                };
-                interface.v4.source_for(next_hop, routed)?.into()
-            }
-            IpAddr::V6(destination) => {
-                let addresses = &interface.v6.as_ref()?.addresses;
-                addresses.source_for(self.now, destination)?.into()
-            }
-        };
-        Some(RouteInfo {
-            mtu: interface.mtu_for(destination),
-            source,
-            routed,
-        })
-    }
-
-    /// The link that a socket's address of one link's scope is on: as its zone says (the place of
-    /// the interface, counted from 1), or as the socket has `chosen`, or that of our own address, or
-    /// the only one with IPv6.
-    pub(super) fn link_for(
-        &self,
-        remote: SocketAddr,
-        local: Option<IpAddr>,
-        chosen: Option<u8>,
-    ) -> Option<u8> {
-        let SocketAddr::V6(remote) = remote else {
-            return None;
-        };
-        if !is_of_one_link(remote.ip().to_canonical()) {
-            return None;
-        }
-        if remote.scope_id() != 0 {
-            return u8::try_from(remote.scope_id() - 1).ok();
-        }
-        let local = || local.and_then(|local| self.link_of(local));
-        if let Some(link) = chosen.or_else(local) {
-            return Some(link);
-        }
-        let mut links = (0u8..)
-            .zip(&self.interfaces)
-            .filter(|(_, i)| i.v6.is_some());
-        let (only, _) = links.next()?;
-        links.next().is_none().then_some(only)
     }
 }
 
@@ -469,7 +376,7 @@ fn ether_type_of(address: IpAddr) -> u16 {
 
 /// The Ethernet address for packets to more than one host of an interface's link; `None` for what
 /// is one host.
-fn group_address(interface: &Interface, destination: IpAddr) -> Option<EthernetAddress> {
+pub(super) fn group_address(interface: &Interface, destination: IpAddr) -> Option<EthernetAddress> {
     match destination {
         IpAddr::V4(destination) => interface
             .v4

@@ -119,9 +119,9 @@ impl Stack {
         let chosen = settings.multicast_interface.filter(|_| group);
         let link = peer_link.or_else(|| self.link_for(to, ours, chosen.map(|id| id.0)));
         let route = self
-            .route_to(destination, link)
+            .route_to(destination, link, ours)
             .ok_or(SendToError::NoRoute)?;
-        let source = ours.unwrap_or(route.source);
+        let source = route.source;
         if !route.is_for(source) {
             return Err(SendToError::NoRoute);
         }

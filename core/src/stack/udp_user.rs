@@ -98,8 +98,10 @@ impl Stack {
                 }
                 let ours = Some(local).filter(|local| !local.is_unspecified());
                 let link = self.link_for(remote, ours, None);
-                let route = self.route_to(address, link).ok_or(ConnectError::NoRoute)?;
-                let source = ours.unwrap_or(route.source);
+                let route = self
+                    .route_to(address, link, ours)
+                    .ok_or(ConnectError::NoRoute)?;
+                let source = route.source;
                 if !self.owns(source) {
                     return Err(ConnectError::AddressNotLocal);
                 }

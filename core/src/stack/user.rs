@@ -112,22 +112,19 @@ impl Stack {
         let ours = local.map(|local| local.ip());
         let ours = ours.filter(|ours| !ours.is_unspecified());
         let link = self.link_for(remote, ours, None);
+        if ours.is_some_and(|ours| !self.owns(ours) || ours.is_ipv4() != remote.is_ipv4()) {
+            return Err(ConnectError::AddressNotLocal);
+        }
         let route = self
-            .route_to(destination, link)
+            .route_to(destination, link, ours)
             .ok_or(ConnectError::NoRoute)?;
-        let address = match local.map(|local| local.ip()) {
-            None => route.source,
-            Some(any) if any.is_unspecified() => route.source,
-            Some(address) if self.owns(address) && address.is_ipv4() == remote.is_ipv4() => address,
-            Some(_) => return Err(ConnectError::AddressNotLocal),
-        };
-        if !route.is_for(address) {
+        if !route.is_for(route.source) {
             return Err(ConnectError::NoRoute);
         }
         let port = local.map(|local| local.port()).filter(|port| *port != 0);
         let mut cx = context!(self);
         self.tcp
-            .connect(&mut cx, address, port, remote, route.mtu, options)
+            .connect(&mut cx, route.source, port, remote, route.mtu, options)
     }
 
     /// Queues data for sending: copied, and summed, once. Gives the number of bytes taken, which

@@ -18,6 +18,7 @@ pub mod pcap;
 pub mod random;
 pub mod script;
 pub mod seeds;
+pub mod several;
 pub mod stream;
 pub mod v6;
 pub mod world;

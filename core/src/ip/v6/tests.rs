@@ -70,7 +70,7 @@ impl Bench {
 
     fn source(&self, destination: &str) -> Ipv6Addr {
         self.addresses
-            .source_for(self.now, destination.parse().unwrap())
+            .source_for(self.now, destination.parse().unwrap(), None)
             .unwrap()
     }
 }

@@ -163,7 +163,7 @@ impl Stack {
         };
         let v6 = self.ipv6(id)?;
         v6.addresses
-            .source_for(self.now, destination)
+            .source_for(self.now, destination, None)
             .map(IpAddr::V6)
     }
 

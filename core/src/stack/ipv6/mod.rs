@@ -24,7 +24,7 @@ use crate::time::Instant;
 use crate::wire::ecn::Ecn;
 use crate::wire::icmpv6::message_type;
 use crate::wire::ipv6::{self, ExtensionError, Ipv6Error, UpperLayer, next_header};
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::Ipv6Addr;
 
 /// What an ICMPv6 message has to be checked for beyond itself.
 #[derive(Clone, Copy, Debug)]
@@ -117,13 +117,6 @@ impl Stack {
     fn ipv6_and_rng(&mut self, id: u8) -> Option<(&mut Ipv6, &mut Rng)> {
         let interface = self.interfaces.get_mut(usize::from(id))?;
         Some((interface.v6.as_mut()?, &mut self.rng))
-    }
-
-    /// The interface that packets to an address of one link's scope leave by: the one that has the
-    /// address they come from, since the same address can be on several links.
-    pub(super) fn link_of(&self, source: IpAddr) -> Option<u8> {
-        let place = self.interfaces.iter().position(|i| i.owns(source))?;
-        u8::try_from(place).ok()
     }
 
     pub(super) fn receive_ipv6(
@@ -283,10 +276,8 @@ impl Stack {
         for interface in &mut self.interfaces {
             interface.resolvers.expire(self.now);
         }
-        if self.routes.next_timeout().is_some_and(|at| at <= self.now)
-            && self.routes.expire(self.now)
-        {
-            self.routes_changed();
+        if self.routes.next_timeout().is_some_and(|at| at <= self.now) && self.see_to_routes() {
+            return true;
         }
         self.ipv6_due = self.next_ipv6_event().unwrap_or(Instant::FAR_FUTURE);
         false

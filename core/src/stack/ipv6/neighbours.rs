@@ -10,7 +10,7 @@ use super::super::Stack;
 use super::super::receive::Packet;
 use super::Arrival;
 use crate::address::NetworkChanges;
-use crate::ip::{ALL_NODES, ALL_ROUTERS, v6::AddressEvent, v6::Conflict};
+use crate::ip::{ALL_NODES, ALL_ROUTERS, Sender, v6::AddressEvent, v6::Conflict};
 use crate::neigh::{Evidence, Learned};
 use crate::pool::Frame;
 use crate::time::Instant;
@@ -196,8 +196,8 @@ impl Stack {
                 return Belief::Doubted;
             }
         }
-        if evidence == Evidence::Reply && self.routes.gateway_answers(address.into(), id, true) {
-            self.routes_changed();
+        if evidence == Evidence::Reply {
+            self.gateway_answers(address.into(), id, true);
         }
         Belief::Believed
     }
@@ -205,10 +205,17 @@ impl Stack {
     /// Whether a host on the link of an interface can have this address.
     fn is_neighbour(&self, id: u8, address: Ipv6Addr) -> bool {
         let on_link = |route: &crate::ip::Route| route.gateway.is_none() && route.interface == id;
+        let sender = Sender {
+            link: id,
+            router: None,
+        };
         crate::ip::v6::is_host(address)
             && !self.owns(address.into())
             && (address.is_unicast_link_local()
-                || self.routes.lookup(address.into()).is_some_and(on_link)
+                || self
+                    .routes
+                    .lookup_from(&sender, address.into())
+                    .is_some_and(on_link)
                 || self.routes.is_gateway(address.into(), id))
     }
 
@@ -223,7 +230,7 @@ impl Stack {
         let now = self.now;
         let source = self
             .ipv6(id)
-            .and_then(|v6| v6.addresses.source_for(now, target));
+            .and_then(|v6| v6.addresses.source_for(now, target, None));
         let Some(source) = source else {
             return;
         };

@@ -161,6 +161,13 @@ impl Stack {
         let wanted = message.managed() || message.other_configuration();
         v6.dhcp6
             .router_says(now, router, wanted, prefix_is_new, rng);
+        for option in ndp::options(options) {
+            if let NdpOption::Prefix(information) = option {
+                let prefix = information.prefix();
+                let is_router = |router: Ipv6Addr| routes.is_gateway(router.into(), id);
+                changed |= v6.addresses.note_router(prefix, router, is_router);
+            }
+        }
         if changed || v6.mtu != mtu_before {
             self.routes_changed();
         }
@@ -192,7 +199,8 @@ impl Stack {
             _ => None,
         });
         let id = packet.interface;
-        let route = self.routes.lookup(destination.into());
+        let sender = self.sender(packet.destination);
+        let route = self.best_route(sender.as_ref(), destination.into());
         // Only the present first hop may send its packets elsewhere.
         let from_first_hop = route
             .is_some_and(|route| (route.gateway, route.interface) == (Some(router.into()), id));

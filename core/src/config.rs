@@ -1,7 +1,7 @@
 //! What the owner of a stack may choose, and the limits that follow from it.
 
 use crate::error::ConfigError;
-use crate::ip::TIME_TO_LIVE;
+use crate::ip::{INTERFACE_BYTES, TIME_TO_LIVE};
 use crate::pool::HEADROOM;
 use crate::tcp::{CONNECTION_BYTES, HALF_OPEN_BYTES, LISTENER_BYTES, TIME_WAIT_BYTES};
 use core::net::SocketAddr;
@@ -16,6 +16,9 @@ pub struct Config {
     /// The largest MTU of any interface, in bytes without the Ethernet header: 576 to 65,000,
     /// default 1500. It fixes the size of the pool's frames.
     pub max_mtu: usize,
+    /// Most interfaces, those of VLANs included: 1 to 64, default 8. Each takes some 6 KiB of the
+    /// memory.
+    pub max_interfaces: usize,
     /// Most TCP connections; default: as many as a quarter of the memory holds.
     pub max_connections: Option<usize>,
     /// Most half-open TCP connections of all listeners; default: `max_connections`, at most 4,096.
@@ -47,6 +50,7 @@ impl Default for Config {
         Self {
             memory: 16 << 20,
             max_mtu: 1500,
+            max_interfaces: 8,
             max_connections: None,
             max_half_open: None,
             max_time_wait: None,
@@ -283,6 +287,31 @@ pub struct InterfaceConfig {
     pub mtu: usize,
 }
 
+/// A VLAN of an interface (IEEE 802.1Q).
+#[derive(Clone, Copy, Debug)]
+pub struct VlanConfig {
+    /// The VLAN identifier: 1 to 4094.
+    pub id: u16,
+    /// The priority in the tags of what we send (PCP): 0, best effort, to 7. Of what is received the
+    /// priority means nothing to us.
+    pub priority: u8,
+    /// Largest IP packet, 576 to the parent's MTU; `None`: the parent's. The parent's device must
+    /// carry the four bytes of a tag beside that, as most do.
+    pub mtu: Option<usize>,
+}
+
+impl VlanConfig {
+    /// The VLAN with priority 0 and the parent's MTU.
+    #[must_use]
+    pub const fn new(id: u16) -> Self {
+        Self {
+            id,
+            priority: 0,
+            mtu: None,
+        }
+    }
+}
+
 /// How an interface uses IPv6.
 #[derive(Clone, Copy, Debug)]
 pub struct Ipv6Config {
@@ -377,6 +406,8 @@ const NEIGHBOUR_BYTES: usize = 128;
 const PEER_BYTES: usize = 64;
 /// Tables of a fixed size: destinations, path MTUs, rate limits, settings of connections.
 const FIXED_BYTES: usize = 62 << 10;
+/// Most interfaces that can be asked for.
+const MAX_INTERFACES: usize = 64;
 /// Most entries of a kind: handles have 24 bits for them.
 const MAX_ENTRIES: usize = 1 << 20;
 
@@ -402,6 +433,7 @@ impl Limits {
                 .is_none_or(|timeout| !timeout.is_zero())
             && config.max_connections_per_peer != Some(0)
             && (576..=65_000).contains(&config.min_path_mtu)
+            && (1..=MAX_INTERFACES).contains(&config.max_interfaces)
             && (1..=MAX_ENTRIES).contains(&config.max_listeners)
             && (1..=MAX_ENTRIES).contains(&config.max_udp_sockets);
         if !in_range {
@@ -429,6 +461,7 @@ impl Limits {
                 .max_connections_per_peer
                 .map_or(0, |_| connections * PEER_BYTES)
             + config.max_udp_sockets * crate::udp::SOCKET_BYTES
+            + config.max_interfaces * INTERFACE_BYTES
             + FIXED_BYTES;
         let frame_bytes = frame_size + FRAME_TABLE_BYTES;
         let frames = config.memory.saturating_sub(tables) / frame_bytes;

@@ -49,8 +49,12 @@ counters! {
     eth_bad_destination,
     /// Dropped: the source is a group address, or our own.
     eth_bad_source,
-    /// Dropped: 802.1Q tagged; no VLAN is configured.
-    eth_vlan_unsupported,
+    /// Dropped: tagged for a VLAN that the interface does not have (IEEE 802.1Q).
+    eth_vlan_unknown,
+    /// Dropped: a tag within a tag, with which frames hop from one VLAN into another.
+    eth_vlan_double,
+    /// Dropped: a service tag (IEEE 802.1ad), which is for bridges of providers.
+    eth_vlan_service,
     /// Dropped: an EtherType that the stack does not speak.
     eth_unknown_type,
 

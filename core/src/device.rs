@@ -55,6 +55,48 @@ pub struct RxInfo {
     pub segment_size: u16,
 }
 
+/// What passed an interface since it was added. The frames of a VLAN count there and on its parent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounters {
+    /// Frames received.
+    pub rx_frames: u64,
+    /// Bytes of the frames received, Ethernet headers and tags included.
+    pub rx_bytes: u64,
+    /// Those of them that the link layer dropped: not for us, malformed, or of a kind or a VLAN that
+    /// nobody here speaks. The stack's counters that begin with `eth_` say why.
+    pub rx_dropped: u64,
+    /// Frames given to the device.
+    pub tx_frames: u64,
+    /// Bytes of the frames given to the device.
+    pub tx_bytes: u64,
+}
+
+/// What makes an interface one of a VLAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VlanInfo {
+    /// The interface whose device carries its frames.
+    pub parent: InterfaceId,
+    /// The VLAN identifier: 1 to 4094.
+    pub id: u16,
+    /// The priority in the tags of what we send: 0 to 7.
+    pub priority: u8,
+}
+
+/// An interface as its owner sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfaceInfo {
+    /// The interface.
+    pub id: InterfaceId,
+    /// Our Ethernet address there.
+    pub hardware_address: [u8; 6],
+    /// Largest IP packet, in bytes.
+    pub mtu: usize,
+    /// `None`: it has a device of its own.
+    pub vlan: Option<VlanInfo>,
+    /// What passed it.
+    pub counters: LinkCounters,
+}
+
 /// An interface of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InterfaceId(pub(crate) u8);

@@ -46,6 +46,12 @@ errors! {
         NoSuchRoute => "no such route",
         /// There is no such interface.
         NoSuchInterface => "no such interface",
+        /// Not a VLAN identifier (1 to 4094) or priority (0 to 7), or the parent is a VLAN itself.
+        BadVlan => "not a VLAN that can be",
+        /// The interface has this VLAN already.
+        VlanInUse => "the interface has this VLAN already",
+        /// Another interface with the same hardware address makes its IPv6 addresses of it (EUI-64).
+        HardwareAddressShared => "another interface makes the same IPv6 address of its hardware address",
         /// A limit is zero or larger than the stack can count.
         LimitOutOfRange => "a configured limit is out of range",
     }

@@ -7,6 +7,7 @@ use common::v6;
 use mnet_core::config::Ipv6Config;
 use mnet_core::error::{ConfigError, ConnectError, SendToError};
 use mnet_core::route::NextHop;
+use mnet_core::udp::UdpSetting;
 use mnet_core::wire::ethernet::{EthernetAddress, ether_type};
 use mnet_core::{Config, ListenOptions, SocketId};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -213,6 +214,8 @@ fn two_interfaces_can_be_on_networks_of_the_same_number() {
     host.add(&[("10.0.0.3", 24)]);
     for (local, device) in [("10.0.0.3", 1), ("10.0.0.2", 0), ("10.0.0.3", 1)] {
         let id = host.stack.udp_bind(at(local, 5_000)).unwrap();
+        let broadcast = UdpSetting::Broadcast(true);
+        host.stack.udp_set(host.now, id, broadcast).unwrap();
         for to in ["10.0.0.9", "10.0.0.255", "255.255.255.255"] {
             send(&mut host, id, at(to, 9)).unwrap();
             let sent = host.one();
@@ -335,11 +338,13 @@ fn what_leads_nowhere_is_refused_from_every_address() {
         Err(SendToError::NoRoute)
     );
     host.stack
-        .remove_route(ip(network), 24, Some(NextHop::Unreachable))
+        .remove_route_by(ip(network), 24, NextHop::Unreachable)
         .unwrap();
     send(&mut host, bound, at(host_in_it, 9)).unwrap();
     assert_eq!(way(&mut host).0, 0);
-    let again = host.stack.remove_route(ip(network), 24, None);
+    let again = host
+        .stack
+        .remove_route_by(ip(network), 24, NextHop::Unreachable);
     assert_eq!(again, Err(ConfigError::NoSuchRoute));
 }
 

@@ -216,6 +216,9 @@ mapping! {
         AlreadyEnabled => MNET_EINVAL,
         NoSuchAddress => MNET_EADDRNOTAVAIL,
         NoSuchInterface => MNET_EINVAL,
+        BadVlan => MNET_EINVAL,
+        VlanInUse => MNET_EADDRINUSE,
+        HardwareAddressShared => MNET_EADDRINUSE,
         NoSuchRoute => MNET_ENETUNREACH,
         LimitOutOfRange => MNET_EINVAL,
     }

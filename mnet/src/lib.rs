@@ -70,9 +70,11 @@ pub use platform::{Device, NoEntropy, Platform, TransmitError};
 pub use runtime::{Interest, Runtime, RuntimeCounters, StartError};
 
 pub use mnet_core;
+pub use mnet_core::config::VlanConfig;
 pub use mnet_core::config::{
     CongestionAlgorithm, EcnMode, Keepalive, ListenOptions, SynCookies, TcpConfig,
 };
+pub use mnet_core::route::{NextHop, RouteEntry};
 pub use mnet_core::tcp::{State, TcpEntry, TcpInfo, TcpSetting, TcpSettings};
 pub use mnet_core::{
     Config, Counters, Event, Instant, InterfaceConfig, Readiness, SocketId, Stack,

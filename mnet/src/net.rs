@@ -7,6 +7,7 @@
 mod addresses;
 #[cfg(feature = "embedded-io")]
 mod embedded_io;
+mod interfaces;
 mod resolvers;
 mod settings;
 mod udp;

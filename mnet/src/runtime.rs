@@ -25,8 +25,8 @@ const TRICKLE: usize = 2;
 /// Empty looks at the devices between two readings of the clock while busy-polling.
 const LOOKS_PER_CLOCK: usize = 8;
 
-/// Bytes of an Ethernet header, which the MTU does not count.
-const ETHERNET_HEADER: usize = 14;
+/// Bytes of an Ethernet header with a tag, which the MTU does not count.
+const ETHERNET_HEADER: usize = 18;
 
 /// Why a runtime did not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,8 +182,8 @@ impl<P: Platform> Runtime<P> {
         Ok(Self {
             stack: Stack::new(config, seed, now)?,
             platform,
-            devices: Vec::new(),
-            interfaces: Vec::new(),
+            devices: Vec::with_capacity(config.max_interfaces),
+            interfaces: Vec::with_capacity(config.max_interfaces),
             now,
             busy_poll: Duration::ZERO,
             quiet: false,

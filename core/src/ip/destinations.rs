@@ -3,7 +3,7 @@
 
 use crate::demux::Address;
 use crate::time::Instant;
-use crate::wire::ethernet::EthernetHeader;
+use crate::wire::ethernet::LinkHeader;
 use alloc::boxed::Box;
 use alloc::vec;
 
@@ -17,7 +17,7 @@ pub(crate) struct Destination {
     /// Largest packet that the interface carries.
     pub(crate) mtu: usize,
     /// The header to put in front of the packet.
-    pub(crate) header: EthernetHeader,
+    pub(crate) header: LinkHeader,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -28,12 +28,15 @@ struct Place<K> {
     destination: Destination,
 }
 
+/// Source and destination.
+type Pair = (Address, Address);
+
 /// The cache. A way that is the same for every sender is found by the destination alone; the others,
 /// of hosts with several interfaces or routers, by both addresses.
 #[derive(Debug)]
 pub(crate) struct Destinations {
     places: Box<[Option<Place<Address>>]>,
-    by_sender: Box<[Option<Place<(Address, Address)>>]>,
+    by_sender: Box<[Option<Place<Pair>>]>,
 }
 
 impl Destinations {
@@ -50,7 +53,7 @@ impl Destinations {
         ((bits ^ (bits >> 8) ^ (bits >> 16)) as usize) % PLACES
     }
 
-    fn place_of_pair((source, destination): (Address, Address)) -> usize {
+    fn place_of_pair((source, destination): Pair) -> usize {
         Self::place(source.fold().rotate_left(4) ^ destination.fold())
     }
 
@@ -74,7 +77,7 @@ impl Destinations {
         &self,
         now: Instant,
         generation: u64,
-        pair: (Address, Address),
+        pair: Pair,
     ) -> Option<&Destination> {
         self.by_sender[Self::place_of_pair(pair)]
             .as_ref()
@@ -102,7 +105,7 @@ impl Destinations {
     pub(crate) fn put_for(
         &mut self,
         generation: u64,
-        pair: (Address, Address),
+        pair: Pair,
         until: Instant,
         destination: Destination,
     ) {
@@ -118,6 +121,7 @@ impl Destinations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::ethernet::EthernetHeader;
     use core::net::Ipv4Addr;
 
     #[test]
@@ -126,7 +130,7 @@ mod tests {
         let destination = Destination {
             interface: 3,
             mtu: 1500,
-            header: EthernetHeader::default(),
+            header: LinkHeader::new(EthernetHeader::default(), None),
         };
         let (address, at) = (Ipv4Addr::new(10, 0, 0, 1).into(), Instant::from_millis);
         cache.put(7, address, at(100), destination);
@@ -146,7 +150,7 @@ mod tests {
         let way = |interface| Destination {
             interface,
             mtu: 1500,
-            header: EthernetHeader::default(),
+            header: LinkHeader::new(EthernetHeader::default(), None),
         };
         let host = |last| Address::from(Ipv4Addr::new(10, 0, 0, last));
         let (now, until) = (Instant::ZERO, Instant::from_millis(100));

@@ -6,6 +6,7 @@ use super::resolvers::Resolvers;
 use super::v4::Ipv4Addresses;
 use super::v6::{self, Ipv6Addresses};
 use crate::address::NetworkChanges;
+use crate::device::LinkCounters;
 use crate::dhcp6::Dhcp6;
 use crate::rng::Rng;
 use crate::time::{Instant, nanos};
@@ -29,7 +30,15 @@ pub(crate) struct Interface {
     pub(crate) v6: Option<Ipv6>,
     /// Apart, since it is large and seldom asked for.
     pub(crate) resolvers: Box<Resolvers>,
+    /// The interface whose device its frames leave by: itself, or that of the VLAN.
+    pub(crate) device: u8,
+    /// The control word of the tags of its frames, if it is a VLAN.
+    pub(crate) tag: Option<u16>,
+    pub(crate) counters: LinkCounters,
 }
+
+/// Bytes of an interface.
+pub(crate) const INTERFACE_BYTES: usize = size_of::<Interface>() + size_of::<Resolvers>();
 
 /// What an interface knows for IPv6.
 #[derive(Debug)]
@@ -45,7 +54,7 @@ pub(crate) struct Ipv6 {
 }
 
 impl Interface {
-    pub(crate) fn new(hardware: EthernetAddress, mtu: usize) -> Self {
+    pub(crate) fn new(hardware: EthernetAddress, mtu: usize, device: u8, tag: Option<u16>) -> Self {
         Self {
             hardware,
             mtu,
@@ -54,6 +63,9 @@ impl Interface {
             default_gateways: [None; 2],
             v6: None,
             resolvers: Box::new(Resolvers::new()),
+            device,
+            tag,
+            counters: LinkCounters::default(),
         }
     }
 

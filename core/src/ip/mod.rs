@@ -21,7 +21,7 @@ pub(crate) use acd::{Conflict, Ipv4Event};
 pub(crate) use destinations::{Destination, Destinations};
 pub(crate) use groups::{ALL_NODES, ALL_ROUTERS, Groups, MAX_GROUPS, ethernet_group};
 pub(crate) use icmp_limit::IcmpLimit;
-pub(crate) use interface::{Interface, Ipv6, Solicitation};
+pub(crate) use interface::{INTERFACE_BYTES, Interface, Ipv6, Solicitation};
 pub(crate) use path_mtu::{PATH_MTU_LIFETIME, PathMtus, plateau};
 pub(crate) use prefix::Prefix;
 pub use resolvers::{DnsServer, Origin, SearchDomain};

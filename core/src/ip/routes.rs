@@ -286,13 +286,10 @@ impl Routes {
         ]
     }
 
-    /// Takes out a route of the owner: to these hosts, with this next hop if one is given. Whether
-    /// there was one.
-    pub(crate) fn remove_owned(&mut self, prefix: Prefix, next_hop: Option<NextHop>) -> bool {
+    /// Takes out a route of the owner: to these hosts with this next hop. Whether there was one.
+    pub(crate) fn remove_owned(&mut self, prefix: Prefix, next_hop: NextHop) -> bool {
         self.remove(|route| {
-            !route.is_advertised()
-                && route.prefix == prefix
-                && next_hop.is_none_or(|next_hop| route.entry().next_hop == next_hop)
+            !route.is_advertised() && route.prefix == prefix && route.entry().next_hop == next_hop
         })
     }
 

@@ -242,6 +242,11 @@ impl Ipv6Addresses {
         self.addresses.push(local).map_err(|_| ConfigError::TooMany)
     }
 
+    /// What our own addresses are made of.
+    pub(crate) fn identifiers(&self) -> InterfaceIdentifiers {
+        self.config.identifiers
+    }
+
     /// Whether this is an address of ours, probed and valid.
     pub(crate) fn owns(&self, address: Ipv6Addr) -> bool {
         self.addresses

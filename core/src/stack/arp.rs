@@ -5,10 +5,9 @@ use crate::ip::{is_host, v6};
 use crate::neigh::{Due, Evidence, Learned, Request};
 use crate::pool::{Frame, FrameQueue, HEADROOM};
 use crate::wire::arp::{self, ArpError, ArpPacket, Operation};
-use crate::wire::ethernet::{EthernetAddress, EthernetHeader, ether_type};
+use crate::wire::ethernet::{EthernetAddress, ether_type};
 use core::net::{IpAddr, Ipv4Addr};
 use zerocopy::IntoBytes;
-use zerocopy::byteorder::network_endian::U16;
 
 impl Stack {
     pub(super) fn receive_arp(&mut self, id: u8, frame: Frame) {
@@ -193,36 +192,6 @@ impl Stack {
             .content_mut(&frame)
             .copy_from_slice(packet.as_bytes());
         self.push_ready(id, frame, &header);
-    }
-
-    /// Our address on an interface; all zero for one that does not exist.
-    pub(super) fn hardware(&self, id: u8) -> EthernetAddress {
-        self.interfaces
-            .get(usize::from(id))
-            .map(|i| i.hardware)
-            .unwrap_or_default()
-    }
-
-    /// A header for frames that we send.
-    pub(super) fn ethernet_header(
-        &self,
-        id: u8,
-        destination: EthernetAddress,
-        ether_type: u16,
-    ) -> EthernetHeader {
-        EthernetHeader {
-            destination,
-            source: self.hardware(id),
-            ether_type: U16::new(ether_type),
-        }
-    }
-
-    /// Puts the Ethernet header in front of a packet, and the frame into the queue of those to be
-    /// sent.
-    pub(super) fn push_ready(&mut self, id: u8, frame: Frame, header: &EthernetHeader) {
-        self.prepend(&frame, header.as_bytes());
-        self.pool.descriptor_mut(&frame).flags = u16::from(id);
-        self.ready.push_back(&mut self.pool, frame);
     }
 
     /// Whether replies must be dropped, because too few frames are left to take in what helps.

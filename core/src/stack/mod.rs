@@ -4,6 +4,7 @@ mod addresses;
 mod arp;
 mod icmp;
 mod ipv6;
+mod links;
 mod receive;
 mod resolvers;
 mod routing;
@@ -14,7 +15,7 @@ mod user;
 
 pub use udp_user::{UdpDatagram, UdpReceived};
 
-use crate::config::{Config, InterfaceConfig, Limits, neighbours};
+use crate::config::{Config, Limits, neighbours};
 use crate::counters::Counters;
 use crate::device::{InterfaceId, RxChecksum, RxInfo};
 use crate::error::ConfigError;
@@ -25,14 +26,13 @@ use crate::rng::Rng;
 use crate::tcp::Tcp;
 use crate::time::Instant;
 use crate::udp::Udp;
-use crate::wire::ethernet::{EthernetAddress, HEADER_LEN, VLAN_TAG_LEN};
+use crate::wire::ethernet::TAGGED_HEADER_LEN;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
-/// Most interfaces of a stack.
-const MAX_INTERFACES: usize = 8;
 /// Where a received frame starts in its buffer: the IP header comes to lie on a multiple of 4,
 /// and there is room in front of it for the headers of an ICMP error that quotes it.
-const RX_OFFSET: usize = HEADROOM - HEADER_LEN - VLAN_TAG_LEN;
+const RX_OFFSET: usize = HEADROOM - TAGGED_HEADER_LEN;
 
 /// The state of the frame pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub struct Usage {
 /// Time never goes back; an earlier `now` counts as the latest one seen.
 ///
 /// # What is not built
-/// Tagged frames (802.1Q), fragments, and multicast but for what IPv6 itself needs are dropped and
+/// Fragments, and multicast but for what IPv6 itself needs are dropped and
 /// counted. Packets to our own addresses find no route.
 #[derive(Debug)]
 pub struct Stack {
@@ -101,7 +101,9 @@ pub struct Stack {
     sent: Option<Frame>,
     /// Complete frames to be sent; `flags` of the descriptor is the interface.
     ready: FrameQueue,
-    interfaces: heapless::Vec<Interface, MAX_INTERFACES>,
+    /// As many as the configuration allows have room.
+    interfaces: Vec<Interface>,
+    max_interfaces: usize,
     routes: Routes,
     /// Changes with the routes and our addresses.
     routes_generation: u32,
@@ -159,7 +161,8 @@ impl Stack {
             staged: None,
             sent: None,
             ready: FrameQueue::default(),
-            interfaces: heapless::Vec::new(),
+            interfaces: Vec::with_capacity(config.max_interfaces),
+            max_interfaces: config.max_interfaces,
             routes: Routes::default(),
             routes_generation: 0,
             destinations: Destinations::new(),
@@ -180,35 +183,6 @@ impl Stack {
             limits,
             rng,
         })
-    }
-
-    /// Adds an interface.
-    ///
-    /// # Errors
-    /// [`ConfigError::MtuOutOfRange`], [`ConfigError::BadHardwareAddress`] and
-    /// [`ConfigError::TooMany`] (8 interfaces).
-    pub fn add_interface(
-        &mut self,
-        now: Instant,
-        config: InterfaceConfig,
-    ) -> Result<InterfaceId, ConfigError> {
-        self.advance(now);
-        let InterfaceConfig {
-            hardware_address,
-            mtu,
-        } = config;
-        let hardware = EthernetAddress(hardware_address);
-        if !(576..=self.max_mtu).contains(&mtu) {
-            return Err(ConfigError::MtuOutOfRange);
-        }
-        if !hardware.is_station() {
-            return Err(ConfigError::BadHardwareAddress);
-        }
-        let id = u8::try_from(self.interfaces.len()).map_err(|_| ConfigError::TooMany)?;
-        self.interfaces
-            .push(Interface::new(hardware, mtu))
-            .map_err(|_| ConfigError::TooMany)?;
-        Ok(InterfaceId(id))
     }
 
     /// Room for the next received frame: at least the largest MTU and a tagged Ethernet header.
@@ -247,7 +221,7 @@ impl Stack {
                 let verified = info.checksum == RxChecksum::Verified;
                 self.receive_frame(interface, frame, verified);
             }
-            _ => self.discard(frame, |counters| &mut counters.rx_oversize),
+            _ => self.discard_on_link(interface.0, frame, |counters| &mut counters.rx_oversize),
         }
     }
 

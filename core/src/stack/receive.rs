@@ -29,29 +29,40 @@ pub(super) struct Packet {
 impl Stack {
     /// Takes in a frame that its descriptor delimits.
     pub(super) fn receive_frame(&mut self, id: InterfaceId, frame: Frame, verified: bool) {
-        let Some(interface) = self.interfaces.get(id.index()) else {
+        let mut id = id.0;
+        let Some(interface) = self.interfaces.get_mut(usize::from(id)) else {
             return self.discard(frame, |c| &mut c.rx_no_interface);
         };
-        let Ok((header, payload)) = ethernet::parse(self.pool.content(&frame)) else {
-            return self.discard(frame, |c| &mut c.eth_malformed);
+        let content = self.pool.content(&frame);
+        interface.counters.rx_frames += 1;
+        interface.counters.rx_bytes += content.len() as u64;
+        let Ok((header, payload)) = ethernet::parse(content) else {
+            return self.discard_on_link(id, frame, |c| &mut c.eth_malformed);
         };
-        let to_us = header.destination == interface.hardware;
-        if !to_us && !interface.listens_on(header.destination) {
-            return self.discard(frame, |c| &mut c.eth_bad_destination);
+        let mut ether_type = header.ether_type.get();
+        let destination = header.destination;
+        let to_us = destination == interface.hardware;
+        if !to_us && !interface.listens_on(destination) && ether_type != ether_type::VLAN {
+            return self.discard_on_link(id, frame, |c| &mut c.eth_bad_destination);
         }
         if !header.source.is_station() || header.source == interface.hardware {
-            return self.discard(frame, |c| &mut c.eth_bad_source);
+            return self.discard_on_link(id, frame, |c| &mut c.eth_bad_source);
         }
-        let ether_type = header.ether_type.get();
         self.strip(&frame, payload.start);
-        match ether_type {
-            ether_type::IPV4 => self.receive_ipv4(id.0, frame, to_us, verified),
-            ether_type::IPV6 => self.receive_ipv6(id.0, frame, to_us, verified),
-            ether_type::ARP => self.receive_arp(id.0, frame),
-            ether_type::VLAN | ether_type::SERVICE_VLAN => {
-                self.discard(frame, |c| &mut c.eth_vlan_unsupported);
+        if ether_type == ether_type::VLAN {
+            match self.untag(id, &frame, destination) {
+                Ok(inside) => (id, ether_type) = inside,
+                Err(reason) => return self.discard_on_link(id, frame, reason),
             }
-            _ => self.discard(frame, |c| &mut c.eth_unknown_type),
+        }
+        match ether_type {
+            ether_type::IPV4 => self.receive_ipv4(id, frame, to_us, verified),
+            ether_type::IPV6 => self.receive_ipv6(id, frame, to_us, verified),
+            ether_type::ARP => self.receive_arp(id, frame),
+            ether_type::SERVICE_VLAN => {
+                self.discard_on_link(id, frame, |c| &mut c.eth_vlan_service);
+            }
+            _ => self.discard_on_link(id, frame, |c| &mut c.eth_unknown_type),
         }
     }
 

@@ -112,20 +112,46 @@ impl Stack {
         Ok(())
     }
 
-    /// Removes a route that was added, or that of an address's network: the one to exactly these
-    /// hosts with this next hop, or with `None` all of them. Connections whose way it was take the
-    /// next best one.
+    /// Takes away a route that was added with [`Stack::add_route`].
     ///
     /// # Errors
-    /// [`ConfigError::BadAddress`] as for [`Stack::add_route_with`]; [`ConfigError::NoSuchRoute`].
+    /// Those of [`Stack::remove_route_by`].
     pub fn remove_route(
         &mut self,
         destination: IpAddr,
         prefix_len: u8,
-        next_hop: Option<NextHop>,
+        gateway: IpAddr,
+        interface: InterfaceId,
+    ) -> Result<(), ConfigError> {
+        let next_hop = NextHop::Gateway {
+            interface,
+            address: gateway,
+        };
+        self.remove_route_by(destination, prefix_len, next_hop)
+    }
+
+    /// Takes away a route that was added with [`Stack::add_route_with`]: the one to exactly these
+    /// hosts with this next hop, whatever its metric. Connections whose way it was take the next best
+    /// one.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadAddress`] as for [`Stack::add_route_with`]; [`ConfigError::NoSuchRoute`],
+    /// also for routes of our own networks, which go with their addresses, and for what routers
+    /// advertise.
+    pub fn remove_route_by(
+        &mut self,
+        destination: IpAddr,
+        prefix_len: u8,
+        next_hop: NextHop,
     ) -> Result<(), ConfigError> {
         let prefix = whole_prefix(destination, prefix_len)?;
-        if !self.routes.remove_owned(prefix, next_hop) {
+        let goes_with_address = match next_hop {
+            NextHop::OnLink { interface } => self
+                .interface(interface)?
+                .has_network((destination, prefix_len)),
+            NextHop::Gateway { .. } | NextHop::Unreachable => false,
+        };
+        if goes_with_address || !self.routes.remove_owned(prefix, next_hop) {
             return Err(ConfigError::NoSuchRoute);
         }
         self.routes_changed();

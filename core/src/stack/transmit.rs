@@ -8,7 +8,7 @@ use crate::ip::{Destination, Interface, TIME_TO_LIVE, ethernet_group};
 use crate::neigh::Resolution;
 use crate::pool::{Frame, HEADROOM};
 use crate::time::Instant;
-use crate::wire::ethernet::{EthernetAddress, HEADER_LEN, ether_type};
+use crate::wire::ethernet::{EthernetAddress, TAGGED_HEADER_LEN, ether_type};
 use crate::wire::ipv4::{self, Ipv4Header};
 use crate::wire::ipv6::Ipv6Header;
 use core::net::{IpAddr, Ipv6Addr};
@@ -55,8 +55,7 @@ impl Stack {
             self.pool.free(frame);
         }
         let place = self.next_frame()?;
-        self.counters.tx_frames += 1;
-        self.counters.tx_bytes += place.len as u64;
+        let device = self.count_sent(place.interface, place.len)?;
         let bytes = self
             .pool
             .buffer_at(place.index)
@@ -64,7 +63,7 @@ impl Stack {
         let mut slices = heapless::Vec::new();
         slices.push(bytes).ok()?;
         Some(TxFrame {
-            interface: InterfaceId(place.interface),
+            interface: InterfaceId(device),
             slices,
             checksum: TxChecksum::Complete,
             segment_size: 0,
@@ -128,12 +127,13 @@ impl Stack {
                 if let OutgoingFrame::Owned(frame) = payload {
                     self.sent = Some(frame);
                 }
-                let at = start.checked_sub(header_len + HEADER_LEN)?;
+                let at = start.checked_sub(header_len + TAGGED_HEADER_LEN)?;
                 let buffer = self.pool.buffer_at_mut(index);
-                let (ethernet, ip) = buffer.get_mut(at..start)?.split_at_mut(HEADER_LEN);
-                ethernet.copy_from_slice(to.header.as_bytes());
+                let (link, ip) = buffer.get_mut(at..start)?.split_at_mut(TAGGED_HEADER_LEN);
+                link.copy_from_slice(to.header.room());
                 write_ip_header(ip, fields, len);
                 self.counters.ip_sent += 1;
+                let at = at + TAGGED_HEADER_LEN - to.header.len();
                 Some(Place {
                     interface: to.interface,
                     index,
@@ -192,8 +192,8 @@ impl Stack {
     }
 
     /// Sends the packet of a transport that its frame's descriptor delimits; the frame goes with
-    /// it. In front of the packet there is room for an Ethernet and an IP header: 34 bytes for IPv4,
-    /// 54 for IPv6.
+    /// it. In front of the packet there is room for a tagged Ethernet and an IP header: 38 bytes for
+    /// IPv4, 58 for IPv6.
     pub(super) fn send_owned(
         &mut self,
         source: IpAddr,

@@ -120,10 +120,67 @@ pub struct VlanTag {
 }
 
 impl VlanTag {
+    /// The control word of a VLAN (12 bits) and a priority (3 bits), not eligible to be dropped.
+    #[must_use]
+    pub const fn control_word(vlan: u16, priority: u8) -> u16 {
+        (priority as u16 & 7) << 13 | vlan & 0x0fff
+    }
+
     /// The VLAN identifier, 0 to 4095.
     #[must_use]
     pub fn vlan(&self) -> u16 {
         self.control.get() & 0x0fff
+    }
+}
+
+/// Bytes of a header with a tag.
+pub(crate) const TAGGED_HEADER_LEN: usize = HEADER_LEN + VLAN_TAG_LEN;
+
+/// What goes in front of packets that we send: a header, or one with a tag. It lies at the end of
+/// its room, so that it is written with one copy whose length is always the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinkHeader {
+    bytes: [u8; TAGGED_HEADER_LEN],
+    len: usize,
+}
+
+impl LinkHeader {
+    /// `control`: the control word of its tag, if it is to have one.
+    pub(crate) fn new(header: EthernetHeader, control: Option<u16>) -> Self {
+        let mut bytes = [0; TAGGED_HEADER_LEN];
+        bytes[VLAN_TAG_LEN..].copy_from_slice(header.as_bytes());
+        let Some(control) = control else {
+            return Self {
+                bytes,
+                len: HEADER_LEN,
+            };
+        };
+        let addresses = HEADER_LEN - size_of::<U16>();
+        bytes[..addresses].copy_from_slice(&header.as_bytes()[..addresses]);
+        bytes[addresses..][..2].copy_from_slice(&ether_type::VLAN.to_be_bytes());
+        bytes[HEADER_LEN..][..2].copy_from_slice(&control.to_be_bytes());
+        Self {
+            bytes,
+            len: TAGGED_HEADER_LEN,
+        }
+    }
+
+    /// The header.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        let start = TAGGED_HEADER_LEN - self.len;
+        self.bytes.get(start..).unwrap_or_default()
+    }
+
+    /// Its length.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The header at the end of a place that always has the same length.
+    #[inline]
+    pub(crate) fn room(&self) -> &[u8; TAGGED_HEADER_LEN] {
+        &self.bytes
     }
 }
 
@@ -191,6 +248,23 @@ mod tests {
         let (tag, payload) = parse_vlan(&[0xe0, 0x07, 0x08, 0x00]).unwrap();
         assert_eq!((tag.vlan(), payload), (7, 4..4));
         assert_eq!(tag.ether_type.get(), ether_type::IPV4);
+    }
+
+    #[test]
+    fn a_tag_lies_between_the_addresses_and_the_type() {
+        let header = EthernetHeader {
+            destination: EthernetAddress([1, 2, 3, 4, 5, 6]),
+            source: EthernetAddress([7, 8, 9, 10, 11, 12]),
+            ether_type: U16::new(ether_type::IPV6),
+        };
+        let plain = LinkHeader::new(header, None);
+        assert_eq!(plain.as_bytes(), header.as_bytes());
+        assert_eq!(&plain.room()[4..], header.as_bytes());
+        let tagged = LinkHeader::new(header, Some(VlanTag::control_word(5, 3)));
+        let expected = [
+            1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0x81, 0, 0x60, 5, 0x86, 0xdd,
+        ];
+        assert_eq!(tagged.as_bytes(), expected);
     }
 
     #[test]

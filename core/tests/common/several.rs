@@ -3,7 +3,7 @@
 
 use super::v6;
 use mnet_core::checksum;
-use mnet_core::config::Ipv6Config;
+use mnet_core::config::{Ipv6Config, VlanConfig};
 use mnet_core::device::InterfaceId;
 use mnet_core::wire::ethernet::{EthernetAddress, ether_type};
 use mnet_core::wire::ndp::{TargetMessage, solicited_node, target_link_layer};
@@ -14,7 +14,8 @@ use zerocopy::{FromBytes, IntoBytes};
 
 /// Our Ethernet address on a device, by its place.
 pub const fn our_hw(device: usize) -> EthernetAddress {
-    EthernetAddress([2, 1, 0, 0, 0, device as u8])
+    let [low, ..] = device.to_le_bytes();
+    EthernetAddress([2, 1, 0, 0, 0, low])
 }
 
 /// The Ethernet address of a neighbour, whichever link it is on.
@@ -157,6 +158,18 @@ impl Host {
         };
         let id = self.stack.add_interface(self.now, config).unwrap();
         self.devices.push(id);
+        self.give(id, addresses);
+        id
+    }
+
+    /// Adds a VLAN of an interface with these addresses.
+    pub fn add_vlan(
+        &mut self,
+        parent: InterfaceId,
+        config: VlanConfig,
+        addresses: &[(&str, u8)],
+    ) -> InterfaceId {
+        let id = self.stack.add_vlan(self.now, parent, config).unwrap();
         self.give(id, addresses);
         id
     }

@@ -11,6 +11,8 @@ use crate::device::{AcquireError, Handle, Owned};
 
 /// Bytes of an Ethernet header, which an MTU does not count.
 const HEADER_LEN: usize = SOLO5_NET_HLEN as usize;
+/// Bytes by which a frame may be longer: an 802.1Q tag, as the MTUs of hosts have it.
+const TAG_LEN: usize = 4;
 
 /// Properties of a network device. They do not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +35,13 @@ impl NetInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The frame is shorter than an Ethernet header, or longer than the device takes. The host was
-    /// not asked.
+    /// The frame is shorter than an Ethernet header, or longer than the device takes, a tag (IEEE
+    /// 802.1Q) included. The host was not asked.
     #[error("a frame has {HEADER_LEN} to {max} bytes, not {got}")]
     FrameLen {
         /// Length of the frame in bytes.
         got: usize,
-        /// [`NetInfo::max_frame_len`] of the device.
+        /// [`NetInfo::max_frame_len`] of the device, and four bytes more.
         max: usize,
     },
     /// The host did not take the frame: its queue is full, or the interface is down. As good as
@@ -107,13 +109,14 @@ impl Net {
         self.device.handle()
     }
 
-    /// Sends a frame: Ethernet header and payload, no checksum (FCS). Does not wait.
+    /// Sends a frame: Ethernet header and payload, no checksum (FCS). Does not wait. A frame with an
+    /// 802.1Q tag may be four bytes longer than others.
     ///
     /// # Errors
     ///
     /// See [`WriteError`]; the frame was not sent.
     pub fn write(&mut self, frame: &[u8]) -> Result<(), WriteError> {
-        let max = self.info.max_frame_len();
+        let max = self.info.max_frame_len().saturating_add(TAG_LEN);
         if !(HEADER_LEN..=max).contains(&frame.len()) {
             let got = frame.len();
             return Err(WriteError::FrameLen { got, max });
@@ -180,14 +183,14 @@ mod tests {
     fn frames_of_impossible_length_never_reach_the_host() {
         let world = World::new();
         let mut net = Net::acquire("service").unwrap();
-        for got in [0, 13, 1515] {
-            let max = 1514;
+        for got in [0, 13, 1519] {
+            let max = 1518;
             let result = net.write(&vec![0; got]);
             assert_eq!(result, Err(WriteError::FrameLen { got, max }));
         }
         assert!(world.sent().is_empty());
         net.write(&[0; 14]).unwrap();
-        net.write(&[0; 1514]).unwrap();
+        net.write(&[0; 1518]).unwrap();
         assert_eq!(world.sent().len(), 2);
     }
 

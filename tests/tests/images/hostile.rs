@@ -132,7 +132,7 @@ fn ethernet(link: &Link) -> Vec<Case> {
         case("unknown EtherType", "eth_unknown_type", unknown),
         case(
             "802.1Q tag",
-            "eth_vlan_unsupported",
+            "eth_vlan_unknown",
             [&good[..12], &[0x81, 0, 0, 1], &good[12..]].concat(),
         ),
         case(

@@ -12,12 +12,12 @@ mod routers;
 
 use super::receive::Packet;
 use super::{Stack, context, within_frame};
-use crate::config::Ipv6Config;
+use crate::config::{InterfaceIdentifiers, Ipv6Config};
 use crate::context::Incoming;
 use crate::device::InterfaceId;
 use crate::dhcp6::Dhcp6;
 use crate::error::ConfigError;
-use crate::ip::{Groups, Ipv6, Prefix, Route, Solicitation, identifier, v6};
+use crate::ip::{Groups, Interface, Ipv6, Prefix, Route, Solicitation, identifier, v6};
 use crate::pool::{Frame, HEADROOM};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -42,7 +42,10 @@ impl Stack {
     ///
     /// # Errors
     /// [`ConfigError::NoSuchInterface`]; [`ConfigError::MtuOutOfRange`] if the interface's MTU is
-    /// below 1280 (RFC 8200 §5); [`ConfigError::AlreadyEnabled`].
+    /// below 1280 (RFC 8200 §5); [`ConfigError::AlreadyEnabled`];
+    /// [`ConfigError::HardwareAddressShared`] for EUI-64 identifiers, if another interface with the
+    /// same Ethernet address has them, as VLANs of one parent would: both would have the same
+    /// link-local address.
     pub fn enable_ipv6(
         &mut self,
         now: Instant,
@@ -50,18 +53,28 @@ impl Stack {
         config: Ipv6Config,
     ) -> Result<(), ConfigError> {
         self.advance(now);
-        let entry = self
-            .interfaces
-            .get_mut(interface.index())
-            .ok_or(ConfigError::NoSuchInterface)?;
+        let entry = self.interface(interface)?;
         if entry.mtu < ipv6::MIN_MTU {
             return Err(ConfigError::MtuOutOfRange);
         }
         if entry.v6.is_some() {
             return Err(ConfigError::AlreadyEnabled);
         }
+        let hardware = entry.hardware;
+        let eui_64 = InterfaceIdentifiers::Eui64;
+        let same_address = |other: &Interface| {
+            let v6 = other.v6.as_ref();
+            other.hardware == hardware && v6.is_some_and(|v6| v6.addresses.identifiers() == eui_64)
+        };
+        if config.identifiers == eui_64 && self.interfaces.iter().any(same_address) {
+            return Err(ConfigError::HardwareAddressShared);
+        }
+        let entry = self
+            .interfaces
+            .get_mut(interface.index())
+            .ok_or(ConfigError::NoSuchInterface)?;
         let accepts_routers = config.accept_router_advertisements;
-        let (hardware, rng) = (entry.hardware, &mut self.rng);
+        let rng = &mut self.rng;
         let uuid = *self.dhcp6_uuid.get_or_insert_with(|| match &config.secret {
             Some(secret) => identifier::uuid(secret),
             None => rng.key(),

@@ -2,7 +2,7 @@
 //!
 //! | Path | Content |
 //! |---|---|
-//! | `bin/` | `solo5-hvt`, `solo5-spt`, `solo5-elftool`, `TRIPLE-cc`, `TRIPLE-ld`, `TRIPLE-objcopy` |
+//! | `bin/` | `solo5-hvt`, `solo5-hvt-debug`, `solo5-spt`, `solo5-elftool`, `TRIPLE-cc`, `TRIPLE-ld`, `TRIPLE-objcopy` |
 //! | `include/solo5/` | `solo5.h`, `mnet.h` and the headers of the binary interface |
 //! | `include/TRIPLE/` | headers of the C compiler itself: `stdint.h`, `stdarg.h`, ... |
 //! | `lib/TRIPLE/` | `libmnet.a`; bindings and linker script of each target |
@@ -21,12 +21,12 @@ use crate::cargo::{cargo, succeed, workspace};
 const TRIPLE: &str = "x86_64-solo5-none-static";
 
 /// Packages with host programs.
-const HOST_PACKAGES: &[&str] = &["solo5-tender", "solo5-elftool", "solo5-cc"];
+const HOST_PACKAGES: &[&str] = &["solo5-tender", "solo5-debug", "solo5-elftool", "solo5-cc"];
 
 /// The programs that they build.
 const PROGRAMS: &[&str] = &[
     "solo5-hvt",
-    "solo5-hvt",
+    "solo5-hvt-debug",
     "solo5-spt",
     "solo5-elftool",
     "x86_64-solo5-none-static-cc",

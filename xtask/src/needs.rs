@@ -85,6 +85,11 @@ const NEEDS: &[Need] = &[
         suites: &[Suite::Images],
     },
     Need {
+        what: What::Program("gdb"), // Guests under solo5-hvt-debug.
+        package: "gdb",
+        suites: &[Suite::Units],
+    },
+    Need {
         what: What::Program("valgrind"),
         package: "valgrind",
         suites: &[Suite::Instructions],

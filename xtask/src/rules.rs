@@ -24,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("solo5-guest", &["solo5-abi", "solo5-mem", "solo5-sys"]),
     ("solo5-tender", &["solo5-abi"]),
+    ("solo5-debug", &["solo5-abi", "solo5-tender"]),
     ("solo5-elftool", &["solo5-abi", "solo5-tender"]),
     ("solo5-cc", &[]),
 ];

@@ -28,7 +28,12 @@ pub struct Tender {
     pub name: &'static str,
     /// Lines of the usage about options that only this tender has, each with its newline.
     pub usage: &'static str,
+    /// What it is made of, for the usage.
+    pub modules: &'static str,
 }
+
+/// Reads options that only one program has: whether it is one of them, or what is wrong with it.
+pub type OwnOption<'a> = &'a mut dyn FnMut(&OsStr) -> Result<bool, String>;
 
 /// Why nothing can be started. Each line of the text is printed after the program's name.
 #[derive(Debug, Error)]
@@ -48,6 +53,9 @@ pub enum CliError {
     /// The size of memory makes no sense.
     #[error("{0}")]
     Memory(OptionError),
+    /// The value of an option makes no sense.
+    #[error("{0}")]
+    Value(String),
     /// An option is unknown or cannot be carried out.
     #[error("{}Invalid option: `{}'", .reason, .option.to_string_lossy())]
     Option {
@@ -151,8 +159,12 @@ impl Default for Settings {
 
 impl Program {
     /// The program that was started with these arguments, the program's name first, and either what
-    /// it is to run or its exit status.
-    pub fn new(tender: Tender, arguments: &[OsString]) -> (Self, Result<Job, i32>) {
+    /// it is to run or its exit status. `own` reads options that are not the tender's.
+    pub fn new(
+        tender: Tender,
+        arguments: &[OsString],
+        own: OwnOption<'_>,
+    ) -> (Self, Result<Job, i32>) {
         let (name, arguments) = match arguments.split_first() {
             Some((path, arguments)) => (program_name(path), arguments),
             None => (tender.name.into(), &[][..]),
@@ -177,7 +189,7 @@ impl Program {
                 kernel,
                 arguments,
             } => program
-                .job(options, kernel, arguments)
+                .job(options, kernel, arguments, own)
                 .map_err(|error| program.refuse(&error)),
         };
         (program, job)
@@ -208,7 +220,7 @@ impl Program {
 
     fn usage(&self) {
         let Self { tender, name } = self;
-        let own = tender.usage;
+        let (own, modules) = (tender.usage, tender.modules);
         print(&format!(
             "usage: {name} [OPTIONS] [--] KERNEL [ARGS...]
 KERNEL is the file name of the image to run.
@@ -218,7 +230,7 @@ Core options:
     --help (print this text)
     --version (print versions)
   [ --stats ] (print at the end what was counted)
-Compiled-in modules: core net block
+Compiled-in modules: {modules}
 Compiled-in module options:
 {own}    --net:NAME=IFACE | @NN (attach TAP interface IFACE, or descriptor NN, as network NAME)
   [ --net-mac:NAME=HWADDR ] (MAC address of the guest on network NAME; random if not given)
@@ -236,6 +248,7 @@ Compiled-in module options:
         options: &[OsString],
         kernel: &OsStr,
         arguments: &[OsString],
+        own: OwnOption<'_>,
     ) -> Result<Job, CliError> {
         let refuse = |error| CliError::Image {
             path: kernel.into(),
@@ -248,7 +261,7 @@ Compiled-in module options:
             .require_abi(self.tender.target, self.tender.abi_version)
             .map_err(refuse)?;
         let mut devices = Devices::new(image.manifest().map_err(refuse)?);
-        let settings = self.apply(options, &inherited, &mut devices)?;
+        let settings = self.apply(options, &inherited, &mut devices, own)?;
         if read_implies_exec() {
             return Err(CliError::ReadImpliesExec);
         }
@@ -279,6 +292,7 @@ Compiled-in module options:
         options: &[OsString],
         inherited: &BTreeSet<RawFd>,
         devices: &mut Devices,
+        own: OwnOption<'_>,
     ) -> Result<Settings, CliError> {
         let mut settings = Settings::default();
         for option in options {
@@ -286,6 +300,9 @@ Compiled-in module options:
                 reason,
                 option: option.clone(),
             };
+            if own(option).map_err(CliError::Value)? {
+                continue;
+            }
             let parsed =
                 options::parse(self.tender.target, option).map_err(|error| match error {
                     OptionError::Memory => CliError::Memory(error),

@@ -20,6 +20,7 @@ fn has_the_layout_of_solo5(fixture: &Fixture) -> Result<()> {
     let files = [
         "bin/solo5-elftool",
         "bin/solo5-hvt",
+        "bin/solo5-hvt-debug",
         "bin/solo5-spt",
         "bin/x86_64-solo5-none-static-cc",
         "bin/x86_64-solo5-none-static-ld",

@@ -22,6 +22,7 @@ struct Built {
     lib: TempDir,
     spt: PathBuf,
     hvt: PathBuf,
+    debugger: PathBuf,
 }
 
 /// Where a guest runs.
@@ -111,6 +112,7 @@ static BUILT: LazyLock<Built> = LazyLock::new(|| {
     cargo
         .current_dir(workspace.root())
         .args(["build", "--quiet", "--package", "solo5-tender"])
+        .args(["--package", "solo5-debug"])
         .args(["--bins", "--target-dir"])
         .arg(workspace.target_dir());
     succeed(&mut cargo);
@@ -120,7 +122,13 @@ static BUILT: LazyLock<Built> = LazyLock::new(|| {
     };
     let spt = tender("SOLO5_SPT", "solo5-spt");
     let hvt = tender("SOLO5_HVT", "solo5-hvt");
-    Built { lib, spt, hvt }
+    let debugger = workspace.target_dir().join("debug/solo5-hvt-debug");
+    Built {
+        lib,
+        spt,
+        hvt,
+        debugger,
+    }
 });
 
 fn build_bindings(workspace: &Workspace, recipe: &Recipe<'_>, output: &Path) {
@@ -142,6 +150,11 @@ pub(crate) fn succeed(command: &mut Command) -> Output {
         String::from_utf8_lossy(&output.stderr),
     );
     output
+}
+
+/// `solo5-hvt-debug`, ours.
+pub(crate) fn debugger() -> &'static Path {
+    &BUILT.debugger
 }
 
 /// The directory with bindings and linker scripts.

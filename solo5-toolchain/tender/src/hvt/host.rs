@@ -7,7 +7,7 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 pub use solo5_abi::hvt::{Hypercall, Outcome};
@@ -93,6 +93,8 @@ pub struct Linux {
     block: Vec<BlockDevice>,
     /// Network devices that will never have input again.
     dead: AtomicU64,
+    /// What ends a wait early when it can be read; -1 if there is nothing.
+    waker: AtomicI32,
 }
 
 /// The result of a system call: a count, or an error.
@@ -143,7 +145,13 @@ impl Linux {
             net: std::mem::take(&mut attached.net),
             block: std::mem::take(&mut attached.block),
             dead: AtomicU64::new(0),
+            waker: AtomicI32::new(-1),
         }
+    }
+
+    /// From now on a wait of the guest's ends early, without input, while this descriptor can be read.
+    pub fn wake_by(&self, fd: RawFd) {
+        self.waker.store(fd, Ordering::Relaxed);
     }
 
     /// Descriptors of network devices.
@@ -244,6 +252,14 @@ unsafe impl Host for Linux {
                 revents: 0,
             })
             .collect();
+        let waker = self.waker.load(Ordering::Relaxed);
+        if waker != NEVER {
+            fds.push(libc::pollfd {
+                fd: waker,
+                events: libc::POLLIN,
+                revents: 0,
+            });
+        }
         loop {
             let count = wait(&mut fds, until).map_err(|error| HostFailure {
                 what: "Waiting for network devices",
@@ -262,7 +278,8 @@ unsafe impl Host for Linux {
                     fd.fd = NEVER;
                 }
             }
-            if ready != 0 || count == 0 {
+            let woken = fds.len() > self.net.len() && fds.last().is_some_and(|fd| fd.revents != 0);
+            if ready != 0 || count == 0 || woken {
                 return Ok(ready);
             }
         }

@@ -301,6 +301,42 @@ impl Ram {
         self.provide(gpa, value.as_bytes())
     }
 
+    /// Changes guest memory for a debugger, whoever is kept from writing there.
+    ///
+    /// # Errors
+    ///
+    /// It is not guest memory.
+    pub fn patch(&self, gpa: u64, bytes: &[u8]) -> Result<(), BadAccess> {
+        let len = bytes.len() as u64;
+        let bad = |_| BadAccess { gpa, len };
+        self.readable(gpa, len)?;
+        let guarded = self.segments.iter().filter(|(pages, protection)| {
+            self.protect_host && !protection.write && pages.start < gpa + len && gpa < pages.end
+        });
+        let guarded: Vec<_> = guarded.map(|(pages, _)| pages.clone()).collect();
+        for pages in &guarded {
+            let both = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+            self.protect_pages(pages, both).map_err(bad)?;
+        }
+        self.provide(gpa, bytes)?;
+        for pages in &guarded {
+            self.protect_pages(pages, ProtFlags::PROT_READ)
+                .map_err(bad)?;
+        }
+        Ok(())
+    }
+
+    /// Sets what the host's kernel, and a guest in ring 0, may do with pages.
+    fn protect_pages(&self, pages: &Range<u64>, flags: ProtFlags) -> io::Result<()> {
+        let invalid = |_| io::Error::from_raw_os_error(libc::EINVAL);
+        let len = usize::try_from(pages.end - pages.start).map_err(invalid)?;
+        let start = self.readable(pages.start, pages.end - pages.start);
+        let start = start.map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        // SAFETY: inside the area, in which no Rust object lives.
+        unsafe { mprotect(start.cast(), len, flags) }?;
+        Ok(())
+    }
+
     /// Puts what the tender itself has for the guest into its memory: where the guest cannot write,
     /// too, unless the host protects it.
     pub(super) fn provide(&self, gpa: u64, bytes: &[u8]) -> Result<(), BadAccess> {
@@ -344,13 +380,8 @@ impl GuestMemory for Ram {
     }
 
     fn protect(&mut self, range: Range<u64>, protection: Protection) -> io::Result<()> {
-        let invalid = |_| io::Error::from_raw_os_error(libc::EINVAL);
         if self.protect_host && !protection.write {
-            let len = usize::try_from(range.end - range.start).map_err(invalid)?;
-            let start = self.readable(range.start, range.end - range.start);
-            let start = start.map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
-            // SAFETY: inside the area, in which no Rust object lives.
-            unsafe { mprotect(start.cast(), len, ProtFlags::PROT_READ) }?;
+            self.protect_pages(&range, ProtFlags::PROT_READ)?;
         }
         self.segments.push((range, protection));
         Ok(())

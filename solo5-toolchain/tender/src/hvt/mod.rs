@@ -44,6 +44,7 @@ use crate::capture;
 use crate::cli::{CliError, Job, Program, Settings, Tender};
 use crate::devices::SetupError;
 use crate::errno::Strerror;
+use crate::filter::Rules;
 use crate::load::GuestMemory;
 use crate::stats::Lines;
 use core_dump::CoreDirectory;
@@ -56,7 +57,8 @@ use ring::{HostRing, RingThread};
 use sandbox::Resources;
 use vm::{End, Machine, VmError};
 
-const TENDER: Tender = Tender {
+/// `solo5-hvt`.
+pub const TENDER: Tender = Tender {
     target: AbiTarget::Hvt,
     abi_version: HVT_ABI_VERSION,
     name: "solo5-hvt",
@@ -65,6 +67,7 @@ const TENDER: Tender = Tender {
     --no-net-ring (exchange frames by hypercalls)
     --dumpcore=DIR (write the memory of a guest that aborts to a file in DIR)
 ",
+    modules: "core net block dumpcore",
 };
 
 /// Why no guest runs.
@@ -94,17 +97,75 @@ enum Error {
     Close(io::Error),
     #[error("dumpcore: cannot confine files: {0}")]
     Confine(landlock::RulesetError),
+    #[error("{0}")]
+    Driver(String),
     #[error("Could not build the system call filter: {0}")]
     Filter(seccompiler::BackendError),
     #[error("Could not install the system call filter: {0}")]
     Install(seccompiler::Error),
 }
 
+/// The machine that a tender runs.
+pub type Guest = Machine<Observed<Linux>>;
+
+/// How a machine is run once it is ready.
+pub trait Driver {
+    /// Reads an option of its own: whether it is one, or what is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// The value makes no sense.
+    fn option(&mut self, _option: &std::ffi::OsStr) -> Result<bool, String> {
+        Ok(false)
+    }
+
+    /// Gets ready, before the tender is in its box.
+    ///
+    /// # Errors
+    ///
+    /// Says why no guest runs.
+    fn prepare(&mut self, _program: &Program, _kernel: &str, _: &mut Guest) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Descriptors that it needs in the box.
+    fn descriptors(&self) -> Vec<i32> {
+        Vec::new()
+    }
+
+    /// Lets through what else it needs.
+    ///
+    /// # Errors
+    ///
+    /// Those of the filter.
+    fn allow(&self, _rules: &mut Rules, _vcpu: i32) -> Result<(), seccompiler::BackendError> {
+        Ok(())
+    }
+
+    /// Runs the guest to its end.
+    fn run(&mut self, machine: &mut Guest) -> End {
+        machine.run()
+    }
+}
+
+/// Runs a guest and nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl Driver for Plain {}
+
 /// Runs `solo5-hvt` with these arguments, the program's name first: the exit status.
 #[must_use]
 pub fn run(arguments: &[OsString]) -> i32 {
-    let (program, job) = Program::new(TENDER, arguments);
-    match job.map(|job| start(&program, job)) {
+    run_with(TENDER, arguments, &mut Plain)
+}
+
+/// [`run`], for a tender that is `solo5-hvt` but for what the driver does.
+#[must_use]
+pub fn run_with(tender: Tender, arguments: &[OsString], driver: &mut impl Driver) -> i32 {
+    let own = &mut |option: &std::ffi::OsStr| driver.option(option);
+    let (program, job) = Program::new(tender, arguments, own);
+    match job.map(|job| start(&program, job, driver)) {
         Err(status) | Ok(Ok(status)) => status,
         Ok(Err(Error::Cli(error))) => program.refuse(&error),
         Ok(Err(error)) => {
@@ -115,7 +176,7 @@ pub fn run(arguments: &[OsString]) -> i32 {
 }
 
 /// Sets a machine up, runs it, and clears it away: the exit status.
-fn start(program: &Program, job: Job) -> Result<i32, Error> {
+fn start(program: &Program, job: Job, driver: &mut impl Driver) -> Result<i32, Error> {
     signals::handle(program.name()).map_err(Error::Signals)?;
     let settings = job.settings.clone();
     if settings.ring0 && settings.stack != 0 {
@@ -134,6 +195,7 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
     let cores = settings.core_directory.as_deref();
     let cores = cores.map(CoreDirectory::open).transpose();
     let cores = cores.map_err(Error::CoreDirectory)?;
+    let kernel = job.kernel.to_string_lossy().into_owned();
     let extensions = job.image.extensions();
     let image_end = job.image.memory_end();
     let cmdline = job.command_line();
@@ -169,7 +231,9 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
         &cmdline,
     );
     let places = places.ok_or(Error::BootInfo)?;
-    prepare_ring0(&mut ram, &settings)?;
+    if settings.ring0 {
+        prepare_ring0(&mut ram).ok_or(Error::BootInfo)?;
+    }
     let monitor = monitor(&ram, places.end, image_end, ring.is_some(), &settings)?;
     let ram = Arc::new(ram);
     let mut machine = Machine::new(loaded.entry, Arc::clone(&ram), monitor, Arc::clone(&host))?;
@@ -206,14 +270,22 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
         stats: settings.stats,
         doorbells,
         core: cores.as_ref().map(CoreDirectory::fd),
+        others: Vec::new(),
+    };
+    driver
+        .prepare(program, &kernel, &mut machine)
+        .map_err(Error::Driver)?;
+    let resources = Resources {
+        others: driver.descriptors(),
+        ..resources
     };
     // SAFETY: the image is closed; whoever has a descriptor now has one of these.
     unsafe { sandbox::close_others(&resources) }.map_err(Error::Close)?;
-    let filter = sandbox::filter(&resources);
+    let filter = sandbox::filter(&resources, |rules| driver.allow(rules, resources.vcpu));
     let filter = filter.map_err(Error::Filter)?;
     seccompiler::apply_filter_all_threads(&filter).map_err(Error::Install)?;
 
-    let end = machine.run();
+    let end = driver.run(&mut machine);
     if let Some(thread) = thread {
         thread.stop();
     }
@@ -229,18 +301,16 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
     Ok(status)
 }
 
-/// Puts descriptors and page tables of a guest in ring 0 into its memory.
-fn prepare_ring0(ram: &mut Ram, settings: &Settings) -> Result<(), Error> {
-    if !settings.ring0 {
-        return Ok(());
-    }
+/// Puts descriptors and page tables of a guest in ring 0 into its memory; `None` if there is no room.
+#[must_use]
+pub fn prepare_ring0(ram: &mut Ram) -> Option<()> {
     let descriptors = cpu::RING0_DESCRIPTORS.map(u64::to_le_bytes).concat();
     let tables = paging::ring0_tables(ram.memory_size().total);
     for (at, bytes) in [(cpu::RING0_GDT, descriptors), (paging::RING0_ROOT, tables)] {
-        let room = ram.bytes_mut(at..at + bytes.len() as u64);
-        room.ok_or(Error::BootInfo)?.copy_from_slice(&bytes);
+        let room = ram.bytes_mut(at..at + bytes.len() as u64)?;
+        room.copy_from_slice(&bytes);
     }
-    Ok(())
+    Some(())
 }
 
 /// The tender's part of a machine with a guest in ring 3.
@@ -278,7 +348,7 @@ fn monitor(
 /// Starts to serve the ring, if the host can; otherwise frames go by hypercalls.
 fn serve_ring(
     program: &Program,
-    machine: &Machine<Observed<Linux>>,
+    machine: &Guest,
     ring: HostRing,
     ram: &Arc<Ram>,
     host: &Arc<Observed<Linux>>,
@@ -352,7 +422,7 @@ fn dump(
     program: &Program,
     cores: &CoreDirectory,
     ram: &Ram,
-    machine: &Machine<Observed<Linux>>,
+    machine: &Guest,
     trap: Option<TrapFrame>,
 ) {
     let name = cores.file_name();

@@ -265,6 +265,34 @@ impl Monitor {
         })
     }
 
+    /// The guest's frame, as of an exception, of a processor that was stopped at `rip` on its way
+    /// back from a handler, with its stack at `rsp`.
+    ///
+    /// `None` if it is not there: it is elsewhere, or in front of the instruction that tells the tender.
+    #[must_use]
+    pub fn returning(&self, rip: u64, rsp: u64) -> Option<Exception> {
+        let offset = usize::try_from(rip.checked_sub(BASE + HANDLERS as u64)?).ok()?;
+        let vector = u8::try_from(offset / HANDLER_LEN).ok()?;
+        if vector >= EXCEPTIONS || offset.is_multiple_of(HANDLER_LEN) {
+            return None;
+        }
+        // Behind `out`, where there is an error code, it is still on the stack.
+        let has_code = has_error_code(vector) && offset % HANDLER_LEN == 2;
+        let at = usize::try_from(rsp.checked_sub(BASE)?).ok()? + if has_code { 8 } else { 0 };
+        Some(Exception {
+            vector,
+            error_code: 0,
+            frame: self.read(at)?,
+            at,
+        })
+    }
+
+    /// Whether this is an address in the monitor.
+    #[must_use]
+    pub const fn contains(rip: u64) -> bool {
+        rip >= BASE && rip < BASE + TABLES as u64
+    }
+
     /// Changes what the guest goes on with after the exception.
     pub fn resume_with(&self, exception: &Exception, frame: Frame) {
         if let Some(place) = self.on_stack(exception.at, size_of::<Frame>()) {

@@ -37,6 +37,8 @@ pub struct Resources {
     pub stats: bool,
     /// The directory of core files, if one may be written.
     pub core: Option<i32>,
+    /// Descriptors that others than the tender proper need.
+    pub others: Vec<i32>,
 }
 
 impl Resources {
@@ -44,7 +46,7 @@ impl Resources {
     fn descriptors(&self) -> BTreeSet<i32> {
         let single = [0, 1, 2, self.vm, self.vcpu];
         let many = self.net.iter().chain(&self.block).chain(&self.doorbells);
-        let many = many.chain(&self.captures);
+        let many = many.chain(&self.captures).chain(&self.others);
         many.chain(&self.core).copied().chain(single).collect()
     }
 }
@@ -105,12 +107,14 @@ fn core_files(resources: &Resources) -> Vec<u64> {
     files.map(register).collect()
 }
 
+/// The kernel's `_IOC`, for KVM.
+#[must_use]
+pub const fn request(direction: u64, number: u64, size: usize) -> u64 {
+    direction << 30 | (size as u64) << 16 | 0xae << 8 | number
+}
+
 /// Requests to KVM that are made while a guest runs.
 const REQUESTS: [u64; 5] = {
-    /// The kernel's `_IOC`, for KVM.
-    const fn request(direction: u64, number: u64, size: usize) -> u64 {
-        direction << 30 | (size as u64) << 16 | 0xae << 8 | number
-    }
     const WRITE: u64 = 1;
     const READ: u64 = 2;
     [
@@ -127,13 +131,16 @@ fn number(number: libc::c_long) -> u64 {
     number.cast_unsigned()
 }
 
-/// Compiles the filter. A system call that it does not let through kills the process. There must be
+/// Compiles the filter, with what `more` lets through. A system call that it does not let through kills the process. There must be
 /// no other descriptors: see [`close_others`].
 ///
 /// # Errors
 ///
 /// The program is longer than the kernel takes; 63 devices fit.
-pub fn filter(resources: &Resources) -> Result<BpfProgram, BackendError> {
+pub fn filter(
+    resources: &Resources,
+    more: impl FnOnce(&mut Rules) -> Result<(), BackendError>,
+) -> Result<BpfProgram, BackendError> {
     let mut rules = Rules::of_words();
     let vcpu = register(resources.vcpu);
     for request in REQUESTS {
@@ -229,6 +236,7 @@ pub fn filter(resources: &Resources) -> Result<BpfProgram, BackendError> {
             }
         }
     }
+    more(&mut rules)?;
     rules.compile()
 }
 
@@ -247,13 +255,13 @@ mod tests {
                 core,
                 ..Resources::default()
             };
-            assert!(filter(&net).unwrap().len() <= 4096);
+            assert!(filter(&net, |_| Ok(())).unwrap().len() <= 4096);
             let block = Resources {
                 block: (100..163).collect(),
                 core,
                 ..Resources::default()
             };
-            assert!(filter(&block).unwrap().len() <= 4096);
+            assert!(filter(&block, |_| Ok(())).unwrap().len() <= 4096);
         }
     }
 

@@ -137,6 +137,17 @@ impl End {
     }
 }
 
+/// Why a machine does not go on of its own accord.
+#[derive(Debug)]
+pub enum Event {
+    /// The guest is at its end.
+    End(End),
+    /// A debug register, or a step: the processor's register DR6.
+    Debug(u64),
+    /// A signal came.
+    Interrupted,
+}
+
 /// A machine that is ready to run, with a guest loaded.
 pub struct Machine<H> {
     vcpu: VcpuFd,
@@ -289,29 +300,68 @@ impl<H: Host> Machine<H> {
     /// Runs the guest to its end.
     pub fn run(&mut self) -> End {
         loop {
+            match self.advance() {
+                Event::End(end) => return end,
+                Event::Interrupted => {}
+                // Nobody asked for it.
+                Event::Debug(_) => {
+                    let (reason, rip) = (kvm_bindings::KVM_EXIT_DEBUG, self.rip());
+                    return End::Stopped(Stop::Unhandled { reason, rip });
+                }
+            }
+        }
+    }
+
+    /// Runs the guest until it ends, or a signal or a debug register interrupts it.
+    pub fn advance(&mut self) -> Event {
+        loop {
             let exit = match self.vcpu.run() {
                 Ok(VcpuExit::IoOut(port, data)) => {
                     let word = <[u8; 4]>::try_from(data).ok().map(u32::from_le_bytes);
                     Exit::Out(port, word)
                 }
-                Ok(VcpuExit::IoIn(port, _)) => return End::Fault(Fault::Port(port)),
+                Ok(VcpuExit::IoIn(port, _)) => return Event::End(End::Fault(Fault::Port(port))),
+                Ok(VcpuExit::Debug(debug)) => return Event::Debug(debug.dr6),
                 Ok(VcpuExit::MmioWrite(address, _)) => Exit::MmioWrite(address),
                 Ok(VcpuExit::FailEntry(reason, _)) => Exit::Entry(reason),
                 Ok(VcpuExit::InternalError) => Exit::Internal,
                 Ok(_) => Exit::Other,
                 Err(error) => match error.errno() {
-                    libc::EINTR => continue,
+                    libc::EINTR => return Event::Interrupted,
                     // Memory that the host protects, which is so for guests in ring 0 only.
                     libc::EFAULT if self.monitor.is_none() => {
-                        return End::Violation { rip: self.rip() };
+                        return Event::End(End::Violation { rip: self.rip() });
                     }
-                    _ => return failed("KVM: VCPU_RUN")(error),
+                    _ => return Event::End(failed("KVM: VCPU_RUN")(error)),
                 },
             };
             if let Some(end) = self.handle(exit) {
-                return end;
+                return Event::End(end);
             }
         }
+    }
+
+    /// The machine's processor, for a debugger.
+    pub const fn vcpu(&mut self) -> &mut VcpuFd {
+        &mut self.vcpu
+    }
+
+    /// The machine's memory.
+    #[must_use]
+    pub fn ram(&self) -> &Ram {
+        &self.ram
+    }
+
+    /// What the guest does the host's work through.
+    #[must_use]
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    /// The tender's part of the machine of a guest in ring 3.
+    #[must_use]
+    pub const fn monitor(&self) -> Option<&Monitor> {
+        self.monitor.as_ref()
     }
 
     fn rip(&self) -> u64 {

@@ -29,6 +29,7 @@ const TENDER: Tender = Tender {
     usage: "    --x-exec-heap (make memory outside the image executable)
         WARNING: a guest that is broken into is then easier to take over.
 ",
+    modules: "core net block",
 };
 
 /// Why no guest runs.
@@ -60,7 +61,7 @@ enum Error {
 /// status.
 #[must_use]
 pub fn run(arguments: &[OsString]) -> i32 {
-    let (program, job) = Program::new(TENDER, arguments);
+    let (program, job) = Program::new(TENDER, arguments, &mut |_| Ok(false));
     match job.map(|job| start(&program, job)) {
         Err(status) | Ok(Ok(status)) => status,
         Ok(Err(Error::Cli(error))) => program.refuse(&error),

@@ -33,6 +33,9 @@ pub struct Config {
     /// Bytes that wait at most in one UDP socket's receive queue. Default 212,992. All queues
     /// together can always have an eighth of the frames, and never more than a quarter.
     pub udp_receive_buffer: usize,
+    /// Most memberships of UDP sockets in groups. Default 32. Each interface listens to 64 groups at
+    /// most, and tells the link of 64 sources at most.
+    pub max_group_memberships: usize,
     /// Most TCP connections that one peer may have open to all listeners together: an IPv4 address,
     /// or all addresses of an IPv6 network of 64 bits, which are one host's to choose.
     /// Default `None`: no such limit, and no memory for it. A SYN beyond it is ignored, and a
@@ -57,6 +60,7 @@ impl Default for Config {
             max_listeners: 32,
             max_udp_sockets: 64,
             udp_receive_buffer: 212_992,
+            max_group_memberships: 32,
             max_connections_per_peer: None,
             min_path_mtu: 576,
             tcp: TcpConfig::default(),
@@ -435,7 +439,8 @@ impl Limits {
             && (576..=65_000).contains(&config.min_path_mtu)
             && (1..=MAX_INTERFACES).contains(&config.max_interfaces)
             && (1..=MAX_ENTRIES).contains(&config.max_listeners)
-            && (1..=MAX_ENTRIES).contains(&config.max_udp_sockets);
+            && (1..=MAX_ENTRIES).contains(&config.max_udp_sockets)
+            && config.max_group_memberships <= MAX_ENTRIES;
         if !in_range {
             return Err(ConfigError::LimitOutOfRange);
         }
@@ -462,6 +467,7 @@ impl Limits {
                 .map_or(0, |_| connections * PEER_BYTES)
             + config.max_udp_sockets * crate::udp::SOCKET_BYTES
             + config.max_interfaces * INTERFACE_BYTES
+            + config.max_group_memberships * crate::udp::MEMBER_BYTES
             + FIXED_BYTES;
         let frame_bytes = frame_size + FRAME_TABLE_BYTES;
         let frames = config.memory.saturating_sub(tables) / frame_bytes;

@@ -139,6 +139,19 @@ counters! {
     /// Dropped: a Reply to another question or host, or to a group.
     dhcp6_unmatched,
 
+    /// IGMP messages that were looked at (RFC 3376).
+    igmp_received,
+    /// Queries of them.
+    igmp_queries,
+    /// Dropped: a query from another link, without Router Alert, or malformed.
+    igmp_malformed,
+    /// Dropped: the checksum is wrong.
+    igmp_bad_checksum,
+    /// Dropped: what members tell routers.
+    igmp_ignored_type,
+    /// Reports of groups that we listen to, and of their end.
+    igmp_reports_sent,
+
     /// IP packets that were looked at.
     ip_received,
     /// IP packets sent.
@@ -218,7 +231,7 @@ counters! {
     udp_malformed,
     /// Dropped: the checksum is wrong.
     udp_bad_checksum,
-    /// Dropped: no socket has this port.
+    /// Dropped: no socket has this port, or none wants what this source sends to the group.
     udp_no_socket,
     /// Dropped: it waited in a socket that was connected to somebody else then.
     udp_not_from_peer,

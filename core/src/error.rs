@@ -150,6 +150,25 @@ errors! {
         LimitReached => "too many sockets",
     }
 
+    /// Why a socket's membership of a group was not changed.
+    GroupError {
+        /// No UDP socket has this handle (any more): the caller's mistake.
+        BadHandle => "stale or foreign handle",
+        /// Not a group, a source that is no host, or of another family than the socket.
+        Invalid => "not a group, or not one of the socket's family",
+        /// There is no such interface, none was given and none has the family, or it does not speak
+        /// IPv6.
+        NoInterface => "no interface for the group",
+        /// The socket is a member, or has named the source, already.
+        AlreadyMember => "already a member",
+        /// The socket is no member, or has not named the source.
+        NotMember => "not a member",
+        /// The socket listens to all sources but some, or only to some: the change is for the other.
+        OtherMode => "the membership is of the other kind",
+        /// As many groups or sources as there may be.
+        LimitReached => "too many groups or sources",
+    }
+
     /// Why a datagram was not sent.
     SendToError {
         /// No socket has this handle (any more): the caller's mistake.

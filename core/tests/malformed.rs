@@ -85,7 +85,7 @@ fn ethernet_cases() -> Vec<Case> {
         case("to another host", to(OTHER_HW), "eth_bad_destination"),
         case(
             "to a group",
-            to(EthernetAddress([1, 0, 0x5e, 0, 0, 1])),
+            to(EthernetAddress([1, 0, 0x5e, 0, 0, 9])),
             "eth_bad_destination",
         ),
         case(
@@ -242,7 +242,7 @@ fn ipv4_cases() -> Vec<Case> {
         [10, 0, 0, 3],
         [127, 0, 0, 1],
         [8, 8, 8, 8],
-        [224, 0, 0, 1],
+        [224, 0, 0, 9],
         [0, 0, 0, 0],
     ] {
         cases.push(case(

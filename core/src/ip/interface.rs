@@ -26,6 +26,8 @@ pub(crate) struct Interface {
     pub(crate) changes: NetworkChanges,
     /// Where its default routes led when that was looked at last: IPv4's, IPv6's.
     pub(crate) default_gateways: [Option<IpAddr>; 2],
+    /// The groups that it listens to, of both families.
+    pub(crate) groups: Groups,
     /// `None`: it does not speak IPv6.
     pub(crate) v6: Option<Ipv6>,
     /// Apart, since it is large and seldom asked for.
@@ -38,13 +40,13 @@ pub(crate) struct Interface {
 }
 
 /// Bytes of an interface.
-pub(crate) const INTERFACE_BYTES: usize = size_of::<Interface>() + size_of::<Resolvers>();
+pub(crate) const INTERFACE_BYTES: usize =
+    size_of::<Interface>() + size_of::<Resolvers>() + Groups::BYTES;
 
 /// What an interface knows for IPv6.
 #[derive(Debug)]
 pub(crate) struct Ipv6 {
     pub(crate) addresses: Ipv6Addresses,
-    pub(crate) groups: Groups,
     /// Largest packet: the interface's, or less where routers say so (RFC 4861 §4.6.4).
     pub(crate) mtu: usize,
     /// Whether routers are believed.
@@ -61,6 +63,7 @@ impl Interface {
             v4: Ipv4Addresses::default(),
             changes: NetworkChanges::empty(),
             default_gateways: [None; 2],
+            groups: Groups::new(),
             v6: None,
             resolvers: Box::new(Resolvers::new()),
             device,
@@ -114,11 +117,7 @@ impl Interface {
 
     /// Whether frames to this Ethernet address, which is not the interface's, may be for us.
     pub(crate) fn listens_on(&self, destination: EthernetAddress) -> bool {
-        destination == EthernetAddress::BROADCAST
-            || self
-                .v6
-                .as_ref()
-                .is_some_and(|v6| v6.groups.listens_on(destination))
+        destination == EthernetAddress::BROADCAST || self.groups.listens_on(destination)
     }
 
     /// Largest packet of the family of `address`.

@@ -19,7 +19,10 @@ pub(crate) mod v6;
 
 pub(crate) use acd::{Conflict, Ipv4Event};
 pub(crate) use destinations::{Destination, Destinations};
-pub(crate) use groups::{ALL_NODES, ALL_ROUTERS, Groups, MAX_GROUPS, ethernet_group};
+pub(crate) use groups::{
+    ALL_HOSTS, ALL_NODES, ALL_ROUTERS, ALL_ROUTERS_V4, Filter, Groups, Report, ethernet_group,
+    is_everybody,
+};
 pub(crate) use icmp_limit::IcmpLimit;
 pub(crate) use interface::{INTERFACE_BYTES, Interface, Ipv6, Solicitation};
 pub(crate) use path_mtu::{PATH_MTU_LIFETIME, PathMtus, plateau};

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod arp;
+mod groups;
 mod icmp;
 mod ipv6;
 mod links;
@@ -84,8 +85,7 @@ pub struct Usage {
 /// Time never goes back; an earlier `now` counts as the latest one seen.
 ///
 /// # What is not built
-/// Fragments, and multicast but for what IPv6 itself needs are dropped and
-/// counted. Packets to our own addresses find no route.
+/// Fragments are dropped and counted. Packets to our own addresses find no route.
 #[derive(Debug)]
 pub struct Stack {
     now: Instant,
@@ -112,7 +112,8 @@ pub struct Stack {
     /// When an interface has something to do with its IPv4 addresses; not known if it is
     /// [`Instant::ZERO`].
     ipv4_due: Instant,
-    /// When an interface has something to do for IPv6, or with what it knows of DNS; not known if it is [`Instant::ZERO`].
+    /// When an interface has something to do for IPv6, for its groups, or with what it knows of DNS;
+    /// not known if it is [`Instant::ZERO`].
     ipv6_due: Instant,
     icmp_limit: IcmpLimit,
     /// What DHCPv6 servers know us by, on all interfaces (RFC 8415 §11).

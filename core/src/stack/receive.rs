@@ -79,10 +79,18 @@ impl Stack {
         let (protocol, ecn) = (header.protocol, header.ecn());
         // RFC 9293 §3.9.2.3 (MUST-63).
         if !is_host(source) || interface.v4.is_broadcast(source) || self.owns(source.into()) {
-            return self.discard(frame, |c| &mut c.ip_bad_source);
+            // Queriers without an address ask from nobody (RFC 3376 §4.1.12, RFC 4541 §2.1.1).
+            let querier = protocol == protocol::IGMP && source.is_unspecified();
+            if !querier {
+                return self.discard(frame, |c| &mut c.ip_bad_source);
+            }
         }
         let to_us = interface.v4.owns(destination);
-        if !to_us && !interface.v4.is_broadcast(destination) {
+        let to_many = || {
+            interface.v4.is_broadcast(destination)
+                || destination.is_multicast() && interface.groups.listens_to(destination.into())
+        };
+        if !to_us && !to_many() {
             return self.discard(frame, |c| &mut c.ip_bad_destination);
         }
         if to_us && !link_unicast {
@@ -121,6 +129,7 @@ impl Stack {
             }
             protocol::UDP => self.receive_udp(frame, packet),
             protocol::ICMP => self.receive_icmp(frame, packet),
+            protocol::IGMP => self.receive_igmp(frame, packet),
             // RFC 9293 §3.9.2.3 (MUST-57).
             protocol::TCP => self.discard(frame, |c| &mut c.ip_broadcast_refused),
             _ => {

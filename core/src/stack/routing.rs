@@ -267,32 +267,40 @@ impl Stack {
     }
 
     /// The link that a socket's address of one link's scope is on: as its zone says (the place of
-    /// the interface, counted from 1), or as the socket has `chosen`, or that of our own address, or
-    /// the only one with IPv6.
+    /// the interface, counted from 1), or as the socket has `chosen`, or that of our own address. For a
+    /// host it is else the only one with IPv6; for a group that of a route, or the first one with an
+    /// address of the family.
     pub(super) fn link_for(
         &self,
         remote: SocketAddr,
         local: Option<IpAddr>,
         chosen: Option<u8>,
     ) -> Option<u8> {
-        let SocketAddr::V6(remote) = remote else {
-            return None;
-        };
-        if !is_of_one_link(remote.ip().to_canonical()) {
+        let address = remote.ip().to_canonical();
+        if !is_of_one_link(address) {
             return None;
         }
-        if remote.scope_id() != 0 {
-            return u8::try_from(remote.scope_id() - 1).ok();
+        if let SocketAddr::V6(v6) = remote
+            && v6.scope_id() != 0
+        {
+            return u8::try_from(v6.scope_id() - 1).ok();
         }
         let local = || local.and_then(|local| self.link_of(local));
         if let Some(link) = chosen.or_else(local) {
             return Some(link);
         }
+        let group = address.is_multicast();
+        if let Some(route) = self.routes.lookup(address).filter(|_| group) {
+            return Some(route.interface);
+        }
         let mut links = (0u8..)
             .zip(&self.interfaces)
-            .filter(|(_, i)| i.v6.is_some());
-        let (only, _) = links.next()?;
-        links.next().is_none().then_some(only)
+            .filter(|(_, i)| match address {
+                IpAddr::V4(_) => i.v4.iter().next().is_some(),
+                IpAddr::V6(_) => i.v6.is_some(),
+            });
+        let (first, _) = links.next()?;
+        (group || links.next().is_none()).then_some(first)
     }
 
     /// Notes whether a neighbour answers, for the routes whose gateway it is.

@@ -260,7 +260,8 @@ impl Stack {
     /// Sends an IPv6 packet, header included, to a group or a neighbour on the link of an interface.
     pub(super) fn send_on_link(&mut self, id: u8, frame: Frame, destination: Ipv6Addr) {
         if destination.is_multicast() {
-            let header = self.ethernet_header(id, ethernet_group(destination), ether_type::IPV6);
+            let group = ethernet_group(destination.into());
+            let header = self.ethernet_header(id, group, ether_type::IPV6);
             return self.push_ready(id, frame, &header);
         }
         let (pool, counters) = (&mut self.pool, &mut self.counters);
@@ -357,12 +358,12 @@ impl Stack {
     }
 }
 
-/// Whether the same address can stand for different hosts on different links: link-local ones and
-/// groups of IPv6.
+/// Whether the same address can stand for different hosts on different links: link-local ones of IPv6
+/// and groups.
 #[inline(always)]
 pub(super) fn is_of_one_link(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(_) => false,
+        IpAddr::V4(v4) => v4.is_multicast(),
         IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_multicast(),
     }
 }
@@ -377,21 +378,17 @@ fn ether_type_of(address: IpAddr) -> u16 {
 /// The Ethernet address for packets to more than one host of an interface's link; `None` for what
 /// is one host.
 pub(super) fn group_address(interface: &Interface, destination: IpAddr) -> Option<EthernetAddress> {
-    match destination {
-        IpAddr::V4(destination) => interface
-            .v4
-            .is_broadcast(destination)
-            .then_some(EthernetAddress::BROADCAST),
-        IpAddr::V6(destination) => destination
-            .is_multicast()
-            .then(|| ethernet_group(destination)),
+    if destination.is_multicast() {
+        return Some(ethernet_group(destination));
     }
+    let everybody = matches!(destination, IpAddr::V4(v4) if interface.v4.is_broadcast(v4));
+    everybody.then_some(EthernetAddress::BROADCAST)
 }
 
 /// Writes the header of a packet with `len` bytes of payload, which the MTU has been found to allow,
 /// into a place of its length. Both addresses are of one family.
 #[inline(always)]
-fn write_ip_header(place: &mut [u8], fields: IpFields, len: usize) {
+pub(super) fn write_ip_header(place: &mut [u8], fields: IpFields, len: usize) {
     let IpFields {
         source,
         destination,

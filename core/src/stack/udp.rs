@@ -1,7 +1,7 @@
 //! Datagrams on their way up and down.
 
 use super::receive::Packet;
-use super::transmit::IpFields;
+use super::transmit::{IpFields, write_ip_header};
 use super::{Stack, context, within_frame};
 use crate::checksum::{self, Sum, copy_and_sum, pseudo_header};
 use crate::error::SendToError;
@@ -14,8 +14,8 @@ use crate::wire::ip_header_len;
 use crate::wire::ipv4::protocol;
 use crate::wire::udp::{self, UdpHeader};
 use core::net::{IpAddr, SocketAddr};
-use zerocopy::IntoBytes;
 use zerocopy::byteorder::network_endian::U16;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Where a datagram comes to lie that the stack sends.
 const PAYLOAD_AT: usize = HEADROOM;
@@ -214,6 +214,66 @@ impl Stack {
             hop_limit: departure.hop_limit,
             traffic_class: departure.traffic_class,
         };
+        if let Some(link) = departure.link
+            && destination.is_multicast()
+            && self.stays_here(id, fields, link, &frame)
+        {
+            return self.pool.free(frame);
+        }
         self.send_with(fields, departure.link, frame);
+    }
+
+    /// Gives members on this host their copy of a datagram to a group, if its socket wants that.
+    /// Whether that is all: it is not to leave the host.
+    fn stays_here(&mut self, id: SocketId, fields: IpFields, link: u8, frame: &Frame) -> bool {
+        let destination = fields.destination.ip();
+        let loops = self
+            .udp
+            .settings(id)
+            .is_ok_and(|settings| settings.multicast_loop);
+        let interface = self.interfaces.get(usize::from(link));
+        if loops && interface.is_some_and(|i| i.groups.listens_to(destination)) {
+            self.loop_back(fields, link, frame);
+        }
+        // Groups of less than a link's scope (RFC 4291 §2.7).
+        let of_host = matches!(destination, IpAddr::V6(v6) if v6.octets()[1] & 0xf <= 1);
+        of_host || fields.hop_limit == 0
+    }
+
+    fn loop_back(&mut self, fields: IpFields, link: u8, frame: &Frame) {
+        if self.pool_is_low() {
+            self.counters.udp_pool_low += 1;
+            return;
+        }
+        let Some(copy) = self.pool.allocate() else {
+            return;
+        };
+        let len = usize::from(self.pool.descriptor(frame).len);
+        self.pool.copy_between(frame, copy.index(), PAYLOAD_AT);
+        let descriptor = self.pool.descriptor_mut(&copy);
+        descriptor.start = within_frame(PAYLOAD_AT);
+        descriptor.len = within_frame(len);
+        let ip_len = fields.destination.ip_header_len();
+        let place = self.make_room(&copy, ip_len);
+        write_ip_header(place, fields, len);
+        let header = self.pool.descriptor(&copy).start;
+        self.strip(&copy, ip_len);
+        let ports = UdpHeader::read_from_prefix(self.pool.content(&copy));
+        let (source_port, port) = ports.map_or((0, 0), |(header, _)| {
+            (header.source_port.get(), header.destination_port.get())
+        });
+        self.strip(&copy, udp::HEADER_LEN);
+        let arrival = Arrival {
+            interface: link,
+            header,
+            source: (fields.source.ip(), source_port),
+            destination: (fields.destination.ip(), port),
+            to_us: false,
+        };
+        let taken = self.udp.receive(&mut context!(self), copy, &arrival);
+        self.tcp.set_datagrams(self.udp.queued());
+        if let Err(copy) = taken {
+            self.pool.free(copy);
+        }
     }
 }

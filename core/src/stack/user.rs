@@ -257,6 +257,7 @@ impl Stack {
                 self.tcp.close(&mut context!(self), id)
             }
             SocketKind::Udp => {
+                self.leave_groups(id);
                 let closed = self.udp.close(id, &mut self.pool);
                 self.tcp.set_datagrams(self.udp.queued());
                 closed

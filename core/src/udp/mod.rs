@@ -4,9 +4,12 @@
 //! the frames it occupies, not by its payload, so that small datagrams cannot hold more memory
 //! than large ones.
 
+mod members;
 mod settings;
 mod sockets;
 
+pub use members::GroupChange;
+pub(crate) use members::MEMBER_BYTES;
 pub use settings::{UdpOptions, UdpSetting, UdpSettings};
 pub use sockets::UdpError;
 pub(crate) use sockets::{Arrival, Peer, Received, SOCKET_BYTES, Udp};

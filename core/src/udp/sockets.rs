@@ -1,11 +1,12 @@
 //! The sockets of a stack.
 
+use super::members::{GroupChange, Members};
 use super::settings::{UdpOptions, UdpSetting, UdpSettings};
 use crate::config::{Config, Limits};
 use crate::context::{Context, IcmpError};
 use crate::demux::{Demux, FourTuple};
-use crate::error::{BadHandle, BindError, ConnectError, RecvFromError, SettingError};
-use crate::ip::PathMtus;
+use crate::error::{BadHandle, BindError, ConnectError, GroupError, RecvFromError, SettingError};
+use crate::ip::{Filter, PathMtus};
 use crate::pool::{Frame, FramePool, FrameQueue};
 use crate::rng::Rng;
 use crate::socket::{Event, Readiness, SocketId, SocketKind, unspecified_like};
@@ -131,6 +132,7 @@ pub(crate) struct Udp {
     /// What errors about datagrams have told. TCP, which asks for a number that is hard to guess,
     /// does not believe it.
     path_mtus: PathMtus,
+    members: Members,
     used: usize,
     serial: u32,
     /// Places with an event to report: a ring with room for each of them once.
@@ -167,6 +169,7 @@ impl Udp {
             connected: 0,
             key,
             path_mtus: PathMtus::new(key),
+            members: Members::new(config.max_group_memberships),
             used: 0,
             serial: 0,
             events: (0..count).map(|_| 0).collect(),
@@ -280,12 +283,16 @@ impl Udp {
             .or_else(|| self.find_latest((unspecified_like(address), port)))
     }
 
-    /// The sockets for a datagram to a broadcast or a group: those bound to all of our addresses.
+    /// The sockets for a datagram to a broadcast or a group: those bound to all of our addresses, and
+    /// of a group the members that want what its sender says.
     fn receivers(&self, arrival: &Arrival) -> heapless::Vec<u32, { MAX_SHARING + 1 }> {
         let (address, port) = arrival.destination;
         let mut receivers = heapless::Vec::new();
         self.find((unspecified_like(address), port), |index, socket| {
-            let wants = socket.peer.is_none_or(|peer| peer.is(arrival.source));
+            let (interface, source) = (arrival.interface, arrival.source.0);
+            let wants = socket.peer.is_none_or(|peer| peer.is(arrival.source))
+                && (!address.is_multicast()
+                    || self.members.wants(index, interface, address, source));
             // Few share a port, and fewer still have the sender as their peer.
             wants && receivers.push(index).is_err()
         });
@@ -483,6 +490,41 @@ impl Udp {
     pub(crate) fn local_addr(&self, id: SocketId) -> Result<SocketAddr, BadHandle> {
         self.socket(id)
             .map(|socket| SocketAddr::new(socket.local, socket.port))
+    }
+
+    /// Changes what a socket wants of a group.
+    pub(crate) fn change_group(
+        &mut self,
+        id: SocketId,
+        interface: u8,
+        group: IpAddr,
+        change: GroupChange,
+    ) -> Result<(), GroupError> {
+        let index = self
+            .index_of(id)
+            .map_err(|BadHandle| GroupError::BadHandle)?;
+        self.members.change(index, interface, group, change)
+    }
+
+    /// The interface on which a socket is in a group.
+    pub(crate) fn interface_of(
+        &self,
+        id: SocketId,
+        group: IpAddr,
+    ) -> Result<Option<u8>, BadHandle> {
+        let index = self.index_of(id)?;
+        Ok(self.members.interface_of(index, group))
+    }
+
+    /// What all sockets together want of a group.
+    pub(crate) fn wanted_of(&self, interface: u8, group: IpAddr) -> Filter {
+        self.members.union(interface, group)
+    }
+
+    /// Ends one of the memberships of a socket; which one it was.
+    pub(crate) fn leave_one_group(&mut self, id: SocketId) -> Option<(u8, IpAddr)> {
+        let index = self.index_of(id).ok()?;
+        self.members.take_one_of(index)
     }
 
     /// The address that a socket was bound to.

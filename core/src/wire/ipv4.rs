@@ -15,6 +15,8 @@ pub const HEADER_LEN: usize = 20;
 pub mod protocol {
     /// ICMP (RFC 792).
     pub const ICMP: u8 = 1;
+    /// IGMP (RFC 3376).
+    pub const IGMP: u8 = 2;
     /// TCP (RFC 9293).
     pub const TCP: u8 = 6;
     /// UDP (RFC 768).
@@ -26,6 +28,9 @@ const RESERVED: u16 = 0x8000;
 const DONT_FRAGMENT: u16 = 0x4000;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const OFFSET: u16 = 0x1fff;
+
+/// The option that makes routers look at a packet (RFC 2113).
+const ROUTER_ALERT: [u8; 4] = [148, 4, 0, 0];
 
 /// Version 4 and a header of 5 words.
 const VERSION_AND_LEN: u8 = 0x45;
@@ -146,6 +151,33 @@ impl Ipv4Header {
         header
     }
 
+    /// A header with the Router Alert option (RFC 2113), for `len` bytes of payload.
+    #[must_use]
+    pub fn with_router_alert(
+        traffic_class: u8,
+        (source, destination): (Ipv4Addr, Ipv4Addr),
+        protocol: u8,
+        time_to_live: u8,
+        len: u16,
+    ) -> [u8; HEADER_LEN + ROUTER_ALERT.len()] {
+        let mut header = Self::with_class(
+            traffic_class,
+            source,
+            destination,
+            protocol,
+            time_to_live,
+            len.saturating_add(24),
+        );
+        header.version_and_len = VERSION_AND_LEN + 1;
+        header.checksum = U16::ZERO;
+        let sum = header.sum() + checksum::sum(&ROUTER_ALERT);
+        header.checksum = U16::new(sum.finish());
+        let mut bytes = [0; HEADER_LEN + ROUTER_ALERT.len()];
+        bytes[..HEADER_LEN].copy_from_slice(header.as_bytes());
+        bytes[HEADER_LEN..].copy_from_slice(&ROUTER_ALERT);
+        bytes
+    }
+
     /// The sum of the 20 bytes.
     fn sum(&self) -> Sum {
         let bytes: &[u8; HEADER_LEN] = zerocopy::transmute_ref!(self);
@@ -251,6 +283,23 @@ fn check_options(mut options: &[u8]) -> Result<(), Ipv4Error> {
         }
     }
     Ok(())
+}
+
+/// Whether options, which [`parse`] has checked, have Router Alert among them.
+#[must_use]
+pub fn has_router_alert(mut options: &[u8]) -> bool {
+    while let [kind, rest @ ..] = options {
+        options = match *kind {
+            0 => return false,
+            1 => rest,
+            kind if kind == ROUTER_ALERT[0] => return true,
+            _ => {
+                let len = rest.first().map_or(0, |len| usize::from(*len));
+                options.get(len.max(2)..).unwrap_or_default()
+            }
+        };
+    }
+    false
 }
 
 /// Splits the packet that an ICMP error quotes: its header, and where its payload lies. Only the

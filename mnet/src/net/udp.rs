@@ -3,10 +3,11 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use mnet_core::device::InterfaceId;
 use mnet_core::error::{
-    BadHandle, BindError, ConnectError, RecvFromError, SendToError, SettingError,
+    BadHandle, BindError, ConnectError, GroupError, RecvFromError, SendToError, SettingError,
 };
-use mnet_core::udp::{UdpError, UdpOptions, UdpSetting, UdpSettings};
+use mnet_core::udp::{GroupChange, UdpError, UdpOptions, UdpSetting, UdpSettings};
 use mnet_core::{UdpDatagram, UdpReceived};
 
 use super::{Net, Socket};
@@ -88,6 +89,38 @@ impl<P: Platform> UdpSocket<P> {
         self.0
             .net
             .with(|runtime| runtime.stack().udp_settings(self.0.id))
+    }
+
+    /// Hears what is sent to a group, on an interface, or the one that datagrams to the group leave by.
+    /// Only sockets that are bound to all addresses hear groups. Closing the socket leaves it.
+    ///
+    /// # Errors
+    /// See [`GroupError`]; nothing was changed.
+    pub fn join(&self, group: IpAddr, interface: Option<InterfaceId>) -> Result<(), GroupError> {
+        self.change_group(GroupChange::Join, group, interface)
+    }
+
+    /// Ends what [`join`](UdpSocket::join) began.
+    ///
+    /// # Errors
+    /// See [`GroupError`]; nothing was changed.
+    pub fn leave(&self, group: IpAddr, interface: Option<InterfaceId>) -> Result<(), GroupError> {
+        self.change_group(GroupChange::Leave, group, interface)
+    }
+
+    /// Changes what the socket hears of a group: also only from some sources, or not from some.
+    ///
+    /// # Errors
+    /// See [`GroupError`]; nothing was changed.
+    pub fn change_group(
+        &self,
+        change: GroupChange,
+        group: IpAddr,
+        interface: Option<InterfaceId>,
+    ) -> Result<(), GroupError> {
+        self.0
+            .net
+            .command(|stack, now| stack.udp_group(now, self.0.id, change, group, interface))
     }
 
     /// The error that the network has reported last about a datagram, and which one it is about.

@@ -199,6 +199,18 @@ impl Stack {
         let Some(frame) = self.message_frame(message) else {
             return false;
         };
+        self.send_link_frame(id, (source, destination, hop_limit), options, frame);
+        true
+    }
+
+    /// [`Stack::send_link_message`] for a message that lies in its frame.
+    pub(in crate::stack) fn send_link_frame(
+        &mut self,
+        id: u8,
+        (source, destination, hop_limit): (Ipv6Addr, Ipv6Addr, u8),
+        options: &[u8],
+        frame: Frame,
+    ) {
         self.finish_icmpv6(&frame, source.into(), destination.into());
         if !options.is_empty() {
             self.prepend(&frame, options);
@@ -214,6 +226,5 @@ impl Stack {
         self.counters.ip_sent += 1;
         self.counters.icmp_sent += 1;
         self.send_on_link(id, frame, destination);
-        true
     }
 }

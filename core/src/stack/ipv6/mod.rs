@@ -17,7 +17,7 @@ use crate::context::Incoming;
 use crate::device::InterfaceId;
 use crate::dhcp6::Dhcp6;
 use crate::error::ConfigError;
-use crate::ip::{Groups, Interface, Ipv6, Prefix, Route, Solicitation, identifier, v6};
+use crate::ip::{Interface, Ipv6, Prefix, Route, Solicitation, identifier, v6};
 use crate::pool::{Frame, HEADROOM};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -82,7 +82,6 @@ impl Stack {
         self.ipv6_due = Instant::ZERO;
         entry.v6 = Some(Ipv6 {
             addresses: v6::Ipv6Addresses::new(config, hardware, interface.0, self.now, rng),
-            groups: Groups::new(),
             mtu: entry.mtu,
             accepts_routers,
             solicitation: Solicitation::new(),
@@ -159,7 +158,10 @@ impl Stack {
             return self.discard(frame, |c| &mut c.ip_bad_source);
         }
         let to_us = v6.addresses.owns(destination);
-        let to_group = destination.is_multicast() && v6.groups.listens_to(destination);
+        // Groups of less than a link's scope are on no link (RFC 4291 §2.7).
+        let to_group = destination.is_multicast()
+            && destination.octets()[1] & 0xf > 1
+            && interface.groups.listens_to(destination.into());
         if !to_us && !to_group {
             return self.discard(frame, |c| &mut c.ip_bad_destination);
         }
@@ -277,11 +279,10 @@ impl Stack {
             let Ok(id) = u8::try_from(id) else {
                 return false;
             };
-            if self.ipv6(id).is_some()
-                && (self.report_groups(id)
-                    || self.address_event(id)
-                    || self.solicit_routers(id)
-                    || self.ask_dhcp6(id))
+            let reported = self.report_groups(id);
+            if reported
+                || self.ipv6(id).is_some()
+                    && (self.address_event(id) || self.solicit_routers(id) || self.ask_dhcp6(id))
             {
                 return true;
             }
@@ -306,20 +307,21 @@ impl Stack {
         event.into_iter().chain(self.routes.next_timeout()).min()
     }
 
-    /// When an interface has something to do for IPv6 or with what it knows of DNS.
+    /// When an interface has something to do for IPv6, for its groups, or with what it knows of DNS.
     fn next_ipv6_event(&self) -> Option<Instant> {
         let interfaces = self.interfaces.iter().filter_map(|i| i.v6.as_ref());
         let timeouts = interfaces.flat_map(|v6| {
             let solicitation = v6.solicitation.next_timeout();
             let addresses = v6.addresses.next_timeout();
-            let groups = v6.groups.next_timeout();
             let dhcp6 = v6.dhcp6.next_timeout();
-            let soonest = solicitation.into_iter().chain(addresses).chain(groups);
+            let soonest = solicitation.into_iter().chain(addresses);
             soonest.chain(dhcp6)
         });
         let resolvers = self.interfaces.iter();
         let resolvers = resolvers.filter_map(|i| i.resolvers.next_timeout());
-        timeouts.chain(resolvers).min()
+        let groups = self.interfaces.iter();
+        let groups = groups.filter_map(|i| i.groups.next_timeout());
+        timeouts.chain(resolvers).chain(groups).min()
     }
 
     /// A frame for a message of the link, with room in front of it; `None` if there is none.

@@ -266,7 +266,7 @@ impl Stack {
         };
         if let Conflict::GivenUp { listening } = v6.addresses.conflict(now, address, rng) {
             if listening {
-                v6.groups.leave(now, solicited_node(address));
+                self.leave_solicited(id, address);
             }
             self.counters.nd_duplicate_address += 1;
             self.changed(id, NetworkChanges::ADDRESS_CONFLICT);
@@ -275,16 +275,23 @@ impl Stack {
 
     /// Takes away an address that the owner gave.
     pub(in crate::stack) fn drop_ipv6_address(&mut self, id: u8, address: Ipv6Addr) {
-        let now = self.now;
         self.ipv6_due = Instant::ZERO;
         let Some((v6, _)) = self.ipv6_and_rng(id) else {
             return;
         };
         if let Some((left, used)) = v6.addresses.remove_static(address) {
             if left.listening {
-                v6.groups.leave(now, solicited_node(address));
+                self.leave_solicited(id, address);
             }
             self.address_gone(id, (address.into(), left.prefix_len), used);
+        }
+    }
+
+    /// An address does not need its group any more.
+    fn leave_solicited(&mut self, id: u8, address: Ipv6Addr) {
+        let now = self.now;
+        if let Some((groups, _)) = self.groups_and_rng(id) {
+            groups.leave(now, solicited_node(address).into());
         }
     }
 
@@ -299,7 +306,11 @@ impl Stack {
         };
         match event {
             AddressEvent::Listen { address } => {
-                if !v6.groups.join(now, solicited_node(address)) {
+                let group = solicited_node(address).into();
+                let interface = &mut self.interfaces[usize::from(id)];
+                if !interface.groups.join(now, group)
+                    && let Some(v6) = &mut interface.v6
+                {
                     v6.addresses.step_back(event);
                     self.counters.nd_limit += 1;
                 }
@@ -330,7 +341,7 @@ impl Stack {
             }
             AddressEvent::Expired { address, left } => {
                 if left.listening {
-                    v6.groups.leave(now, solicited_node(address));
+                    self.leave_solicited(id, address);
                 }
                 self.address_gone(id, (address.into(), left.prefix_len), true);
             }

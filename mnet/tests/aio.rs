@@ -572,6 +572,33 @@ mod traits {
     }
 
     #[test]
+    fn embedded_nal_exchanges_datagrams() {
+        use embedded_nal_async::{ConnectedUdp, UdpStack, UnconnectedUdp};
+
+        async fn serve<N: UdpStack>(net: N) {
+            let any = "0.0.0.0:7".parse().unwrap();
+            let mut udp = net.bind_multiple(any).await.unwrap();
+            let mut buffer = [0; 3];
+            let (len, local, remote) = udp.receive_into(&mut buffer).await.unwrap();
+            assert_eq!((len, local), (8, socket(1, 7)));
+            udp.send(local, remote, &buffer).await.unwrap();
+        }
+
+        async fn ask<N: UdpStack>(net: &N) {
+            let (local, mut udp) = net.connect(socket(1, 7)).await.unwrap();
+            assert_ne!(local.port(), 0);
+            udp.send(b"question").await.unwrap();
+            let mut buffer = [0; 10];
+            assert_eq!(udp.receive_into(&mut buffer).await.unwrap(), 3);
+            assert_eq!(&buffer[..3], b"que");
+        }
+
+        let (_, here, there) = two_hosts();
+        there.spawn(serve(there.clone())).detach();
+        here.block_on(ask(&here));
+    }
+
+    #[test]
     fn edge_nal_binds_accepts_splits_and_closes() {
         use edge_nal::{Close, Readable, TcpAccept, TcpBind, TcpConnect, TcpShutdown, TcpSplit};
         use embedded_io_async::{Error, ErrorKind, Read, Write};

@@ -5,6 +5,7 @@
 
 use crate::Result;
 use mnet_bench_micro::Operation;
+use mnet_bench_micro::styles::Style;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -94,6 +95,11 @@ pub(crate) fn instructions(program: &Path, operation: Operation) -> Result<u64> 
 /// Instructions per round trip with so many connections open.
 pub(crate) fn round_trip_among(program: &Path, connections: usize) -> Result<u64> {
     per_operation(program, &["round-trips", &connections.to_string()])
+}
+
+/// Instructions per round trip of the echo service in a style.
+pub(crate) fn echo(program: &Path, style: Style) -> Result<u64> {
+    per_operation(program, &["echo", style.name()])
 }
 
 fn per_operation(program: &Path, work: &[&str]) -> Result<u64> {

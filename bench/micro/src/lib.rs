@@ -9,6 +9,7 @@
 pub mod mnet;
 pub mod peer;
 pub mod scale;
+pub mod styles;
 pub mod wire;
 
 mod operation;

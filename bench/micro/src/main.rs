@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use mnet_bench_micro::Operation;
 use mnet_bench_micro::mnet::Mnet;
 use mnet_bench_micro::scale;
+use mnet_bench_micro::styles::Style;
 use std::process::ExitCode;
 
 /// Counts user instructions per packet, round trip and connection.
@@ -41,6 +42,17 @@ enum Command {
     /// Prints what a round trip costs with 10 and with 100,000 connections open, and fails if the
     /// second costs more than 1.2 times the first.
     Scale,
+    /// Prints what a round trip costs with blocking calls and as a task, and fails if the second
+    /// costs more than 1.3 times the first.
+    Styles,
+    /// Makes round trips in a style: what `styles` runs under valgrind.
+    Echo {
+        /// `blocking` or `tasks`.
+        #[arg(value_parser = style)]
+        style: Style,
+        /// How many.
+        times: usize,
+    },
     /// Opens connections and makes round trips among them: what `scale` runs under valgrind.
     RoundTrips {
         /// How many connections.
@@ -55,6 +67,10 @@ type Result<T> = std::result::Result<T, String>;
 
 fn operation(name: &str) -> Result<Operation> {
     Operation::named(name).ok_or_else(|| "no such operation".to_owned())
+}
+
+fn style(name: &str) -> Result<Style> {
+    Style::named(name).ok_or_else(|| "no such style".to_owned())
 }
 
 fn main() -> ExitCode {
@@ -84,8 +100,27 @@ fn check_scale() -> Result<()> {
     Ok(())
 }
 
+/// What a round trip costs as a task, against blocking calls.
+fn check_styles() -> Result<()> {
+    if !count::valgrind_is_there() {
+        println!("skipped: valgrind is not installed");
+        return Ok(());
+    }
+    let mnet = count::build_mnet()?;
+    let blocking = count::echo(&mnet, Style::Blocking)?;
+    let tasks = count::echo(&mnet, Style::Tasks)?;
+    println!("echo, blocking {blocking:>8}");
+    println!("echo, as a task{tasks:>8}");
+    if tasks * 10 > blocking * 13 {
+        return Err("a task costs too much more than blocking calls".to_owned());
+    }
+    Ok(())
+}
+
 fn run(command: &Command) -> Result<()> {
     match command {
+        Command::Echo { style, times } => style.run(*times),
+        Command::Styles => check_styles()?,
         Command::Run { operation, times } => operation.run::<Mnet>(*times),
         Command::RoundTrips { connections, times } => scale::round_trips(*connections, *times),
         Command::Scale => check_scale()?,
@@ -124,6 +159,7 @@ fn run(command: &Command) -> Result<()> {
                 }
             }
             check_scale()?;
+            check_styles()?;
             if !exceeded.is_empty() {
                 return Err(format!("above the limit: {}", exceeded.join(", ")));
             }

@@ -2,8 +2,10 @@
 
 use core::ffi::{c_char, c_int};
 use core::fmt::Write;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use core::str::{self, FromStr};
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use core::str;
+
+use mnet::address::{is_of_one_link, parse_address, parse_prefix};
 
 use crate::error::{Error, length, status, value};
 use crate::pointer::{self, Out};
@@ -85,55 +87,6 @@ unsafe fn text<'a>(text: *const c_char, len: usize) -> Result<&'a str, Error> {
     str::from_utf8(bytes).map_err(|_| Error::INVALID)
 }
 
-/// A number in decimal digits and nothing else (no sign).
-fn number<T: FromStr>(text: &str) -> Result<T, Error> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits
-        .then(|| text.parse().ok())
-        .flatten()
-        .ok_or(Error::INVALID)
-}
-
-/// Whether an address needs a zone: the same one can be on several links.
-fn is_of_one_link(ip: Ipv6Addr) -> bool {
-    ip.is_unicast_link_local() || ip.is_multicast()
-}
-
-/// Parses an IPv6 address with an optional zone: "fe80::1%1".
-fn parse_v6(text: &str, port: u16) -> Result<SocketAddr, Error> {
-    let (ip, zone) = match text.split_once('%') {
-        Some((ip, zone)) => (ip, number(zone)?),
-        None => (text, 0),
-    };
-    let ip = Ipv6Addr::from_str(ip).map_err(|_| Error::INVALID)?;
-    if zone != 0 && !is_of_one_link(ip) {
-        return Err(Error::INVALID);
-    }
-    Ok(SocketAddrV6::new(ip, port, 0, zone).into())
-}
-
-/// Parses an address of either family, with an optional port.
-fn parse_address(text: &str) -> Result<SocketAddr, Error> {
-    if let Some(rest) = text.strip_prefix('[') {
-        let (ip, rest) = rest.split_once(']').ok_or(Error::INVALID)?;
-        let port = match rest.strip_prefix(':') {
-            Some(port) => number(port)?,
-            None if rest.is_empty() => 0,
-            None => return Err(Error::INVALID),
-        };
-        return parse_v6(ip, port);
-    }
-    if text.bytes().filter(|byte| *byte == b':').count() > 1 {
-        return parse_v6(text, 0);
-    }
-    let (ip, port) = match text.split_once(':') {
-        Some((ip, port)) => (ip, number(port)?),
-        None => (text, 0),
-    };
-    let ip = Ipv4Addr::from_str(ip).map_err(|_| Error::INVALID)?;
-    Ok(SocketAddr::new(ip.into(), port))
-}
-
 /// Parses an address with an optional port: "10.0.0.2", "10.0.0.2:7", "2001:db8::2". An IPv6 address
 /// stands in brackets if a port follows (RFC 3986 section 3.2.2). A link-local one may have a zone:
 /// "fe80::2%1".
@@ -153,7 +106,8 @@ pub unsafe extern "C" fn mnet_addr_parse(
         let text = unsafe { self::text(text, text_len) }?;
         // SAFETY: as the header says: NULL, or a place for an address.
         let out = unsafe { Out::required(addr) }?;
-        out.write(mnet_addr::new(parse_address(text)?));
+        let address = parse_address(text).ok_or(Error::INVALID)?;
+        out.write(mnet_addr::new(address));
         Ok(())
     };
     status(parse())
@@ -180,15 +134,9 @@ pub unsafe extern "C" fn mnet_cidr_parse(
         let out_addr = unsafe { Out::required(addr) }?;
         // SAFETY: as the header says: NULL, or a place for a number.
         let out_len = unsafe { Out::required(prefix_len) }?;
-        let (ip, len) = text.split_once('/').ok_or(Error::INVALID)?;
-        let ip = IpAddr::from_str(ip).map_err(|_| Error::INVALID)?;
-        let len: u32 = number(len)?;
-        let most = if ip.is_ipv4() { 32 } else { 128 };
-        if !(1..=most).contains(&len) {
-            return Err(Error::INVALID);
-        }
+        let (ip, len) = parse_prefix(text).ok_or(Error::INVALID)?;
         out_addr.write(mnet_addr::new(SocketAddr::new(ip, 0)));
-        out_len.write(len);
+        out_len.write(u32::from(len));
         Ok(())
     };
     status(parse())

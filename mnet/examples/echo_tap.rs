@@ -1,10 +1,11 @@
-//! The echo service (RFC 862) on a Linux TAP device: `echo_tap TAP ADDRESS/PREFIX [PORT]`.
+//! The echo service (RFC 862) on a Linux TAP device: `echo_tap TAP --ipv4=ADDRESS/PREFIX [--port=PORT]`.
+//! Its arguments are those of a unikernel; `--help` tells all.
 //!
 //! ```sh
 //! sudo ip tuntap add dev tap0 mode tap user "$USER"
 //! sudo ip address add 10.0.0.1/24 dev tap0
 //! sudo ip link set dev tap0 up
-//! cargo run -p mnet --features tap --example echo_tap -- tap0 10.0.0.2/24 7
+//! cargo run -p mnet --features tap --example echo_tap -- tap0 --ipv4=10.0.0.2/24
 //! nc 10.0.0.2 7
 //! ```
 //!
@@ -16,21 +17,36 @@ use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
+use mnet::cli::{self, NetworkArgs, Opt, Outcome, Program};
 use mnet::mnet_core::error::{RecvError, SendError};
 use mnet::mnet_core::socket::SocketKind;
 use mnet::tap::{Tap, TapDevice};
 use mnet::{Config, Instant, Runtime, SocketId};
 
-const USAGE: &str = "usage: echo_tap TAP ADDRESS/PREFIX [PORT]";
-
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [tap, address] => serve(tap, address, "7"),
-        [tap, address, port] => serve(tap, address, port),
-        _ => Err(USAGE.into()),
+    let mut tap = String::new();
+    let mut port = 7;
+    let mut options = [
+        Opt::text("TAP", &mut tap, "the TAP device")
+            .positional()
+            .required(),
+        Opt::port("port", &mut port, "the port to listen on; default 7"),
+    ];
+    let program = Program {
+        name: "echo_tap",
+        summary: "The echo service (RFC 862) on a TAP device.",
+        devices: &["service"],
     };
+    let line = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let (mut network, mut said) = (NetworkArgs::default(), String::new());
+    let outcome = cli::parse(&line, &program, &mut options, Some(&mut network), &mut said);
+    print!("{said}");
     match outcome {
+        Outcome::Help => return ExitCode::SUCCESS,
+        Outcome::Refused => return ExitCode::FAILURE,
+        Outcome::Run => {}
+    }
+    match serve(&tap, &network, port) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("echo_tap: {error}");
@@ -39,19 +55,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(tap: &str, address: &str, port: &str) -> Result<(), Box<dyn Error>> {
-    let (ip, prefix_len) = address.split_once('/').ok_or(USAGE)?;
-    let (ip, prefix_len): (IpAddr, u8) = (ip.parse()?, prefix_len.parse()?);
-    let local = SocketAddr::new(ip, port.parse()?);
-
+fn serve(tap: &str, network: &NetworkArgs, port: u16) -> Result<(), Box<dyn Error>> {
     let mut runtime = Runtime::new(&Config::default(), Tap::default(), None)?;
     let interface = runtime.attach(TapDevice::open(tap)?)?;
     let now = runtime.now();
     let stack = runtime.stack_mut();
-    stack.add_address(now, interface, ip, prefix_len)?;
-    stack.tcp_listen(local, 128)?;
-    stack.udp_bind(local)?;
-    println!("echo_tap: listening on {local}");
+    network.apply(stack, now, 0, interface)?;
+    for any in [IpAddr::from([0; 4]), IpAddr::from([0; 16])] {
+        let local = SocketAddr::new(any, port);
+        stack.tcp_listen(local, 128)?;
+        stack.udp_bind(local)?;
+        println!("echo_tap: listening on {local}");
+    }
 
     loop {
         runtime.turn(Instant::FAR_FUTURE);

@@ -11,6 +11,7 @@
 //! - [`Net`] is the runtime behind a handle that can be shared, and [`TcpListener`], [`TcpStream`]
 //!   and [`UdpSocket`] are the sockets on it: they close when dropped, and each call comes in a
 //!   form that waits and one that does not (`read`, `try_read`). Those for tasks are in [`aio`].
+//! - [`cli`] reads the command line of a unikernel: options of the program, and those of its network.
 //!
 //! # Four ways to wait
 //!
@@ -69,6 +70,7 @@ pub use net::{ConnectFailure, Net, TcpEntries, TcpListener, TcpStream, UdpSocket
 pub use platform::{Device, NoEntropy, Platform, TransmitError};
 pub use runtime::{Interest, Runtime, RuntimeCounters, StartError};
 
+pub use mnet_cli::{self as cli, address};
 pub use mnet_core;
 pub use mnet_core::config::VlanConfig;
 pub use mnet_core::config::{

@@ -30,7 +30,7 @@ fn start() -> Server {
     let test = std::env::current_exe().unwrap();
     let example = test.ancestors().nth(2).unwrap().join("examples/echo_tap");
     let child = Command::new(&example)
-        .args(["tap0", "10.0.0.2/24", "7"])
+        .args(["tap0", "--ipv4=10.0.0.2/24", "--port=7"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}", example.display()));

@@ -13,14 +13,22 @@ use crate::report::Outcome;
 /// that both sides of the boundary share.
 const LAYERS: &[(&str, &[&str])] = &[
     ("mnet-core", &[]),
+    ("mnet-cli", &["mnet-core", "solo5", "solo5-sys"]),
     ("solo5-abi", &[]),
     ("solo5-mem", &[]),
     ("solo5-sys", &[]),
     ("solo5", &["solo5-sys"]),
-    ("mnet", &["mnet-core", "solo5", "solo5-sys"]),
+    ("mnet", &["mnet-cli", "mnet-core", "solo5", "solo5-sys"]),
     (
         "mnet-ffi",
-        &["mnet", "mnet-core", "solo5", "solo5-mem", "solo5-sys"],
+        &[
+            "mnet",
+            "mnet-cli",
+            "mnet-core",
+            "solo5",
+            "solo5-mem",
+            "solo5-sys",
+        ],
     ),
     ("solo5-guest", &["solo5-abi", "solo5-mem", "solo5-sys"]),
     ("solo5-tender", &["solo5-abi"]),

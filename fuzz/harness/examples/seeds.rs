@@ -119,6 +119,38 @@ fn wire() {
 }
 
 /// IPv6 packets, messages of neighbour discovery, and packets for a whole stack.
+fn cmdline() {
+    for (name, line) in [
+        (
+            "all",
+            "--ipv4=10.0.0.2/24 --ipv4-gateway=10.0.0.1 --ipv6=eui64 --ipv6-gateway=fe80::1",
+        ),
+        (
+            "second",
+            "--ipv4=10.0.0.2/24 --ipv4:backend 10.1.0.2/16 --ipv6:backend=random",
+        ),
+        (
+            "own",
+            "--ipv6=2001:db8::2/64 -p80 -v --size=64KiB --wait 250ms --peer=[::1]:7",
+        ),
+        (
+            "quotes",
+            "--ipv6=random '--text=a b' \"c\\\"d\" e\\ f -- -g",
+        ),
+        (
+            "servers",
+            "--ipv4=10.0.0.2/24 -n 10.0.0.53 --nameserver=udp:2001:db8::53",
+        ),
+        ("help", "-v --help"),
+        ("near", "--prot=7"),
+        ("open", "--text='a"),
+        ("range", "--port=65536"),
+        ("device", "--ipv4:other=10.0.0.2/24"),
+    ] {
+        write("cmdline", name, line.as_bytes());
+    }
+}
+
 fn dhcp6() {
     let option = |code: u8, content: &[u8]| {
         let len = u16::try_from(content.len()).expect("small");
@@ -728,6 +760,7 @@ fn stack() {
 fn main() {
     wire();
     tcp();
+    cmdline();
     dhcp6();
     ipv6();
     toolchain();

@@ -4,6 +4,7 @@
 //! code under test panics itself. `cargo fuzz` calls them with bytes of its own making, and the
 //! test `corpus` replays the committed corpora on stable Rust.
 
+mod cmdline;
 mod dhcp6;
 mod hvt;
 mod image;
@@ -12,6 +13,7 @@ mod packets;
 mod stack;
 mod wire;
 
+pub use cmdline::cmdline;
 pub use dhcp6::dhcp6;
 pub use hvt::hvt_guest;
 pub use image::{elf_image, manifest_note, manifest_source};
@@ -23,8 +25,9 @@ pub use wire::{arp, ethernet, icmp, ipv4, tcp_header, tcp_options, udp};
 pub type Target = fn(&[u8]);
 
 /// All targets, under the names of their files and corpora.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("arp", arp),
+    ("cmdline", cmdline),
     ("dhcp6", dhcp6),
     ("elf_image", elf_image),
     ("ethernet", ethernet),

@@ -1,0 +1,276 @@
+//! What every unikernel's command line can say about its network.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use mnet_core::config::{InterfaceIdentifiers, Ipv6Config};
+use mnet_core::device::InterfaceId;
+use mnet_core::error::ConfigError;
+use mnet_core::{Instant, Stack};
+
+use crate::value::{Kind, Value};
+
+/// Most devices of a program that the command line can speak of.
+pub const MAX_DEVICES: usize = 8;
+/// Most name servers: as many as the stack keeps of its owner.
+pub const MAX_NAMESERVERS: usize = 4;
+
+/// How an interface speaks IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ipv4Args {
+    /// With this address, in a network whose prefix has so many bits.
+    Static(Ipv4Addr, u8),
+    /// With an address of 169.254/16 that it finds itself (RFC 3927).
+    LinkLocal,
+}
+
+/// How an interface speaks IPv6. In each case it has a link-local address, and more of routers'
+/// prefixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ipv6Args {
+    /// Addresses with ends that tell nothing (RFC 7217).
+    Random,
+    /// Addresses that end in the Ethernet address (RFC 4291 appendix A).
+    Eui64,
+    /// As [`Ipv6Args::Random`], and this address as well.
+    Static(Ipv6Addr, u8),
+}
+
+/// What the line says of one device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceArgs {
+    /// `--ipv4`; `None`: no IPv4.
+    pub ipv4: Option<Ipv4Args>,
+    /// `--ipv4-gateway`.
+    pub ipv4_gateway: Option<Ipv4Addr>,
+    /// `--ipv6`; `None`: no IPv6.
+    pub ipv6: Option<Ipv6Args>,
+    /// `--ipv6-gateway`.
+    pub ipv6_gateway: Option<Ipv6Addr>,
+}
+
+/// What the line says of the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkArgs {
+    /// One for each device of the program, in its order.
+    pub interfaces: heapless::Vec<InterfaceArgs, MAX_DEVICES>,
+    /// `--nameserver`, in the order given.
+    pub nameservers: heapless::Vec<IpAddr, MAX_NAMESERVERS>,
+}
+
+impl NetworkArgs {
+    /// Gives an interface of a stack what the line says of a device: addresses, gateways, and the
+    /// first one the name servers.
+    ///
+    /// # Errors
+    /// [`ConfigError`] of what the stack refuses. What came before it was done.
+    pub fn apply(
+        &self,
+        stack: &mut Stack,
+        now: Instant,
+        device: usize,
+        interface: InterfaceId,
+    ) -> Result<(), ConfigError> {
+        let Some(args) = self.interfaces.get(device) else {
+            return Ok(());
+        };
+        match args.ipv4 {
+            Some(Ipv4Args::Static(address, len)) => {
+                stack.add_address(now, interface, address.into(), len)?;
+            }
+            Some(Ipv4Args::LinkLocal) => stack.enable_link_local(now, interface)?,
+            None => {}
+        }
+        if let Some(gateway) = args.ipv4_gateway {
+            stack.add_route(Ipv4Addr::UNSPECIFIED.into(), 0, gateway.into(), interface)?;
+        }
+        if let Some(ipv6) = args.ipv6 {
+            let mut config = Ipv6Config::default();
+            if ipv6 == Ipv6Args::Eui64 {
+                config.identifiers = InterfaceIdentifiers::Eui64;
+            }
+            stack.enable_ipv6(now, interface, config)?;
+            if let Ipv6Args::Static(address, len) = ipv6 {
+                stack.add_address(now, interface, address.into(), len)?;
+            }
+            if let Some(gateway) = args.ipv6_gateway {
+                stack.add_route(Ipv6Addr::UNSPECIFIED.into(), 0, gateway.into(), interface)?;
+            }
+        }
+        if device == 0 {
+            for server in &self.nameservers {
+                stack.add_dns_server(interface, *server)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One of the options below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Builtin {
+    Ipv4,
+    Ipv4Gateway,
+    Ipv6,
+    Ipv6Gateway,
+    Nameserver,
+    Help,
+}
+
+/// An option of every unikernel.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) builtin: Builtin,
+    pub(super) name: &'static str,
+    pub(super) short: Option<char>,
+    /// What the help calls its value; empty: it has none.
+    pub(super) value_name: &'static str,
+    pub(super) help: &'static str,
+    /// What an error says was expected.
+    pub(super) expected: &'static str,
+    /// It can be said of each device.
+    pub(super) for_device: bool,
+}
+
+/// All of them, in the order of the help. The spelling is that of OCaml mnet's.
+pub(super) const KNOWN: [Known; 6] = [
+    Known {
+        builtin: Builtin::Ipv4,
+        name: "ipv4",
+        short: None,
+        value_name: "ADDRESS/PREFIX|link-local",
+        help: "our address and the length of its network's prefix, or one of 169.254/16 that nobody has",
+        expected: "an address such as 10.0.0.2/24, or link-local",
+        for_device: true,
+    },
+    Known {
+        builtin: Builtin::Ipv4Gateway,
+        name: "ipv4-gateway",
+        short: None,
+        value_name: "ADDRESS",
+        help: "the default gateway; without it only that network is reachable",
+        expected: "an address such as 10.0.0.1",
+        for_device: true,
+    },
+    Known {
+        builtin: Builtin::Ipv6,
+        name: "ipv6",
+        short: None,
+        value_name: "random|eui64|ADDRESS/PREFIX",
+        help: "speak IPv6: addresses with random ends, with the Ethernet address at their ends, or also this one",
+        expected: "random, eui64, or an address such as 2001:db8::2/64",
+        for_device: true,
+    },
+    Known {
+        builtin: Builtin::Ipv6Gateway,
+        name: "ipv6-gateway",
+        short: None,
+        value_name: "ADDRESS",
+        help: "the default gateway of IPv6; without it, what routers tell",
+        expected: "an address such as fe80::1",
+        for_device: true,
+    },
+    Known {
+        builtin: Builtin::Nameserver,
+        name: "nameserver",
+        short: Some('n'),
+        value_name: "[udp:]ADDRESS",
+        help: "a DNS server, before those of DHCP and routers; up to 4 times",
+        expected: "an address such as 10.0.0.53 or udp:10.0.0.53",
+        for_device: false,
+    },
+    Known {
+        builtin: Builtin::Help,
+        name: "help",
+        short: Some('h'),
+        value_name: "",
+        help: "print this text and end",
+        expected: "no value",
+        for_device: false,
+    },
+];
+
+/// What became of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Yes,
+    /// It was said before.
+    Again,
+    /// It is not what was expected.
+    Bad,
+}
+
+impl NetworkArgs {
+    /// Takes in what the line says of a device.
+    pub(super) fn take(&mut self, builtin: Builtin, device: usize, text: &str) -> Taken {
+        if builtin == Builtin::Nameserver {
+            let Some(address) = address(text.strip_prefix("udp:").unwrap_or(text)) else {
+                return Taken::Bad;
+            };
+            return match self.nameservers.push(address) {
+                Ok(()) => Taken::Yes,
+                Err(_) => Taken::Again,
+            };
+        }
+        let Some(args) = self.interfaces.get_mut(device) else {
+            return Taken::Bad;
+        };
+        match builtin {
+            Builtin::Ipv4 => {
+                let value = match (text, Kind::Prefix.parse(text)) {
+                    ("link-local", _) => Some(Ipv4Args::LinkLocal),
+                    (_, Some(Value::Prefix(IpAddr::V4(address), len))) => {
+                        Some(Ipv4Args::Static(address, len))
+                    }
+                    _ => None,
+                };
+                fill(&mut args.ipv4, value)
+            }
+            Builtin::Ipv4Gateway => {
+                let value = match address(text) {
+                    Some(IpAddr::V4(address)) => Some(address),
+                    _ => None,
+                };
+                fill(&mut args.ipv4_gateway, value)
+            }
+            Builtin::Ipv6 => {
+                let value = match (text, Kind::Prefix.parse(text)) {
+                    ("random", _) => Some(Ipv6Args::Random),
+                    ("eui64", _) => Some(Ipv6Args::Eui64),
+                    (_, Some(Value::Prefix(IpAddr::V6(address), len))) => {
+                        Some(Ipv6Args::Static(address, len))
+                    }
+                    _ => None,
+                };
+                fill(&mut args.ipv6, value)
+            }
+            Builtin::Ipv6Gateway => {
+                let value = match address(text) {
+                    Some(IpAddr::V6(address)) => Some(address),
+                    _ => None,
+                };
+                fill(&mut args.ipv6_gateway, value)
+            }
+            Builtin::Nameserver | Builtin::Help => Taken::Bad,
+        }
+    }
+}
+
+/// An address without port and zone.
+fn address(text: &str) -> Option<IpAddr> {
+    match Kind::Address.parse(text)? {
+        Value::Address(SocketAddr::V6(address)) if address.scope_id() != 0 => None,
+        Value::Address(address) => Some(address.ip()),
+        _ => None,
+    }
+}
+
+fn fill<T>(place: &mut Option<T>, value: Option<T>) -> Taken {
+    match (&place, value) {
+        (_, None) => Taken::Bad,
+        (Some(_), _) => Taken::Again,
+        (None, value) => {
+            *place = value;
+            Taken::Yes
+        }
+    }
+}

@@ -414,6 +414,78 @@
 /* mnet_network_event.changes: DNS servers or search domains came or went. */
 #define MNET_CHANGE_DNS 16
 
+/* mnet_option.kind: there or not. Its value is an int, which becomes 1. */
+#define MNET_OPTION_FLAG 1
+
+/* mnet_option.kind: a whole number from min to max. Its value is a uint64_t. */
+#define MNET_OPTION_NUMBER 2
+
+/*
+ * mnet_option.kind: a text. Its value is an array of value_size char, and gets a NUL at its end; what
+ * does not fit is refused.
+ */
+#define MNET_OPTION_TEXT 3
+
+/* mnet_option.kind: an address without a port, "10.0.0.2". Its value is a struct mnet_addr. */
+#define MNET_OPTION_ADDRESS 4
+
+/*
+ * mnet_option.kind: an address and a port, "10.0.0.2:7", as mnet_addr_parse() reads them. Its value is
+ * a struct mnet_addr.
+ */
+#define MNET_OPTION_ENDPOINT 5
+
+/*
+ * mnet_option.kind: a time from min to max, a whole number and its unit: ns, us, ms, s, min, h or d.
+ * Its value is a uint64_t, in nanoseconds, as min and max are.
+ */
+#define MNET_OPTION_TIME 6
+
+/*
+ * mnet_option.kind: a size from min to max, a whole number of bytes, or with a unit: kB, MB, GB
+ * (1000), KiB, MiB, GiB (1024). Its value is a uint64_t, in bytes, as min and max are.
+ */
+#define MNET_OPTION_SIZE 7
+
+/* mnet_option.flags: it must be there. */
+#define MNET_OPTION_REQUIRED 1
+
+/*
+ * mnet_option.flags: a word that is no option; its name is what the help calls it. Such words are
+ * taken in the order of the table.
+ */
+#define MNET_OPTION_POSITIONAL 2
+
+/* mnet_args.flags: the program uses no network, and has only its own options. */
+#define MNET_ARGS_NO_NETWORK 1
+
+/* Most network devices that a command line can speak of. */
+#define MNET_ARGS_DEVICES 8
+
+/* Most name servers that a command line can name. */
+#define MNET_ARGS_NAMESERVERS 4
+
+/* mnet_device_args.ipv4: the device is not to speak IPv4. */
+#define MNET_ARGS_IPV4_NONE 0
+
+/* mnet_device_args.ipv4: it has the address that was given. */
+#define MNET_ARGS_IPV4_STATIC 1
+
+/* mnet_device_args.ipv4: it finds an address of 169.254/16 itself; see mnet_link_local(). */
+#define MNET_ARGS_IPV4_LINK_LOCAL 2
+
+/* mnet_device_args.ipv6: the device is not to speak IPv6. */
+#define MNET_ARGS_IPV6_NONE 0
+
+/* mnet_device_args.ipv6: its addresses end in numbers that tell nothing (RFC 7217). */
+#define MNET_ARGS_IPV6_RANDOM 1
+
+/* mnet_device_args.ipv6: its addresses end in the Ethernet address. */
+#define MNET_ARGS_IPV6_EUI64 2
+
+/* mnet_device_args.ipv6: as MNET_ARGS_IPV6_RANDOM, and the address that was given. */
+#define MNET_ARGS_IPV6_STATIC 3
+
 /* An IP address and a port. */
 struct mnet_addr {
     /* MNET_AF_INET or MNET_AF_INET6; MNET_AF_NONE where an address is optional. */
@@ -623,6 +695,101 @@ struct mnet_network_event {
     uint32_t interface;
     /* MNET_CHANGE_* combined. */
     uint32_t changes;
+};
+
+/*
+ * An option of a program. What is not mentioned is 0, as with designated initializers:
+ *
+ *     uint64_t port = 7;
+ *     struct mnet_option options[] = {
+ *         { .name = "port", .kind = MNET_OPTION_NUMBER, .value = &port, .min = 1, .max = 65535,
+ *           .help = "the port to listen on; default 7" },
+ *     };
+ */
+struct mnet_option {
+    /* Its name, as in --port=VALUE or --port VALUE. */
+    const char *name;
+    /* One line for the help. NULL: none. */
+    const char *help;
+    /* What the help calls the value. NULL: by its kind. */
+    const char *value_name;
+    /* Where the value goes; it has the default before. With times above 1, an array of so many. */
+    void *value;
+    /* MNET_OPTION_TEXT: bytes of one value, its NUL included, 1 to 1025. Ignored for other kinds. */
+    size_t value_size;
+    /* The least value of a number, time or size. */
+    uint64_t min;
+    /* The largest. 0: no limit. */
+    uint64_t max;
+    /* MNET_OPTION_FLAG, MNET_OPTION_NUMBER and so on. */
+    uint32_t kind;
+    /* MNET_OPTION_REQUIRED and MNET_OPTION_POSITIONAL, combined. */
+    uint32_t flags;
+    /* A letter for short, as in -p VALUE; 0: none. */
+    uint32_t letter;
+    /* How often it may be there. 0: once. */
+    uint32_t times;
+    /* Set by mnet_args_parse(): how often it was there. */
+    uint32_t given;
+    /* Must be 0. */
+    uint32_t reserved;
+};
+
+/* What the command line says of one network device. */
+struct mnet_device_args {
+    /* --ipv4: our address; MNET_AF_NONE where none was given. */
+    struct mnet_addr ipv4_address;
+    /* --ipv4-gateway; MNET_AF_NONE where none was given. */
+    struct mnet_addr ipv4_gateway;
+    /* --ipv6: our address; MNET_AF_NONE where none was given. */
+    struct mnet_addr ipv6_address;
+    /* --ipv6-gateway; MNET_AF_NONE where none was given. */
+    struct mnet_addr ipv6_gateway;
+    /* The length of the prefix of the IPv4 network, in bits. */
+    uint32_t ipv4_prefix_len;
+    /* The length of the prefix of the IPv6 network, in bits. */
+    uint32_t ipv6_prefix_len;
+    /* MNET_ARGS_IPV4_*: how it speaks IPv4. */
+    uint32_t ipv4;
+    /* MNET_ARGS_IPV6_*: how it speaks IPv6. */
+    uint32_t ipv6;
+    /* 0. For later versions. */
+    uint32_t reserved[12];
+};
+
+/*
+ * What a program says of its command line, and what the command line says. Fill it with
+ * mnet_args_default(), say what the program has, and pass it to mnet_args_parse().
+ */
+struct mnet_args {
+    /* sizeof (struct mnet_args) as the caller knows it. Set by mnet_args_default(). */
+    size_t size;
+    /* The name of the program, in front of every message. Default "unikernel". */
+    const char *program;
+    /* What the program does, one line for the help. NULL (the default): not said. */
+    const char *summary;
+    /* The options of the program. NULL (the default): none. */
+    struct mnet_option *options;
+    /* How many. */
+    size_t option_count;
+    /* sizeof (struct mnet_option) as the caller knows it. Required where there are options. */
+    size_t option_size;
+    /*
+     * The names of the network devices, as the manifest has them. Options of the network are about
+     * the first, or about the one that they name: --ipv4:NAME=... NULL (the default): one device,
+     * "service".
+     */
+    const char *const *devices;
+    /* How many, up to MNET_ARGS_DEVICES. */
+    size_t device_count;
+    /* MNET_ARGS_* combined. Default 0. */
+    uint32_t flags;
+    /* Set by mnet_args_parse(): how many name servers the command line names. */
+    uint32_t nameserver_count;
+    /* Set by mnet_args_parse(): --nameserver, in the order given, with port 0. */
+    struct mnet_addr nameservers[MNET_ARGS_NAMESERVERS];
+    /* Set by mnet_args_parse(): what the command line says of each device. */
+    struct mnet_device_args device[MNET_ARGS_DEVICES];
 };
 
 /*
@@ -1162,6 +1329,59 @@ int mnet_wait_address(mnet_stack stack,
                       uint16_t family,
                       int64_t timeout_ns,
                       struct mnet_addr *addr);
+
+/*
+ * Fills the structure with the defaults: a program "unikernel" without options of its own, and one
+ * network device, "service".
+ *
+ * - args: the structure to fill.
+ * - size: sizeof (struct mnet_args), so that the library knows how old the caller is.
+ *
+ * Returns 0, or MNET_EINVAL: args is NULL, or size is not that of any version. Does not block.
+ */
+int mnet_args_default(struct mnet_args *args, size_t size);
+
+/*
+ * Reads the command line of a unikernel: the program's options, those of its network, and --help.
+ * What there is to be said is written to the console: the help, or what is wrong with the command
+ * line, and the usage. The stack need not be open.
+ *
+ * Words may be quoted with ' and " and \, as in a shell. The options of the network are --ipv4,
+ * --ipv4-gateway, --ipv6, --ipv6-gateway and --nameserver; docs/commandline.md has them all.
+ *
+ * - args: what the program has; receives what the command line says. Pass it to mnet_open_args().
+ * - cmdline: the command line, as solo5_app_main() gets it.
+ *
+ * Returns 1: begin. Or 0: the help was asked for and written, end with success. Or negative:
+ *   MNET_EINVAL     the command line is wrong, which was written; or NULL, or the program's table is
+ *                   wrong: a name that is empty, used twice or the network's, a kind or flag that is
+ *                   unknown, a value that is NULL, min above max
+ *   MNET_EMSGSIZE   a text is longer than 65536 bytes
+ * After anything but 1 some values may have been changed. Does not block.
+ *
+ *     struct mnet_args args;
+ *     mnet_args_default(&args, sizeof args);
+ *     args.program = "echo";
+ *     args.options = options;
+ *     args.option_count = sizeof options / sizeof options[0];
+ *     args.option_size = sizeof options[0];
+ *     int begin = mnet_args_parse(&args, info->cmdline);
+ *     if (begin <= 0)
+ *         return begin == 0 ? SOLO5_EXIT_SUCCESS : SOLO5_EXIT_FAILURE;
+ */
+int mnet_args_parse(struct mnet_args *args, const char *cmdline);
+
+/*
+ * Opens a stack as the command line says: mnet_open() with the first device of the program, then
+ * addresses, gateways, IPv6 (see mnet_enable_ipv6()) and name servers (see mnet_add_dns_server()).
+ *
+ * - config: as for mnet_open(). Its device, address, gateway and prefix_len are ignored.
+ * - args: what mnet_args_parse() has filled.
+ *
+ * Returns the stack, or what mnet_open(), mnet_enable_ipv6() and mnet_add_dns_server() return; then
+ * there is no stack. MNET_EINVAL also if args says MNET_ARGS_NO_NETWORK. Does not block.
+ */
+mnet_stack mnet_open_args(const struct mnet_config *config, const struct mnet_args *args);
 
 /*
  * Listens for TCP connections (RFC 9293 section 3.10.1, passive OPEN).

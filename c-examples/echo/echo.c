@@ -62,145 +62,6 @@ static void print(void)
     text.length = 0;
 }
 
-/* --------------------------------------------------------------------------------------------------- arguments --- */
-
-static const char USAGE[] =
-    "usage: echo --ipv4=ADDRESS/PREFIX [--ipv4-gateway=ADDRESS] [--ipv6=random|eui64|ADDRESS/PREFIX] "
-    "[--ipv6-gateway=ADDRESS] [--port=1..65535] [--stats-port=1..65535] [--busy-poll=MICROSECONDS]\n";
-
-struct options {
-    struct mnet_addr address;
-    uint32_t prefix_len;
-    struct mnet_addr gateway;
-    int has_ipv6;
-    struct mnet_ipv6 ipv6;
-    uint16_t port;
-    uint16_t stats_port; /* 0: none */
-    uint64_t busy_poll_ns;
-};
-
-/* A decimal number from min to max, and nothing after it. */
-static int parse_number(const char *word, size_t length, uint64_t min, uint64_t max, uint64_t *number)
-{
-    uint64_t value = 0;
-    if (length == 0 || length > 9)
-        return -1;
-    for (size_t i = 0; i < length; i++) {
-        if (word[i] < '0' || word[i] > '9')
-            return -1;
-        value = value * 10 + (uint64_t)(word[i] - '0');
-    }
-    if (value < min || value > max)
-        return -1;
-    *number = value;
-    return 0;
-}
-
-/* If the word starts with the option's name: where its value starts. */
-static int is_option(const char *word, size_t length, const char *name, const char **value, size_t *value_length)
-{
-    size_t name_length = length_of(name);
-    if (length < name_length)
-        return 0;
-    for (size_t i = 0; i < name_length; i++)
-        if (word[i] != name[i])
-            return 0;
-    *value = word + name_length;
-    *value_length = length - name_length;
-    return 1;
-}
-
-static int is_word(const char *word, size_t length, const char *expected)
-{
-    const char *rest;
-    size_t rest_length;
-    return is_option(word, length, expected, &rest, &rest_length) && rest_length == 0;
-}
-
-/* How to speak IPv6, in the spelling of OCaml mnet's users: addresses with random ends, with the Ethernet address at
- * their ends, or a given one. */
-static int parse_ipv6(const char *value, size_t size, struct options *options)
-{
-    options->has_ipv6 = 1;
-    if (is_word(value, size, "random"))
-        return 0;
-    if (is_word(value, size, "eui64")) {
-        options->ipv6.flags |= MNET_IPV6_EUI64;
-        return 0;
-    }
-    return mnet_cidr_parse(value, size, &options->ipv6.address, &options->ipv6.prefix_len);
-}
-
-/* An address without a port. */
-static int parse_gateway(const char *value, size_t size, struct mnet_addr *gateway)
-{
-    return mnet_addr_parse(value, size, gateway) == 0 && gateway->port == 0 ? 0 : -1;
-}
-
-static int parse_word(const char *word, size_t length, struct options *options)
-{
-    const char *value;
-    size_t size;
-    uint64_t number;
-    if (is_option(word, length, "--ipv4=", &value, &size))
-        return mnet_cidr_parse(value, size, &options->address, &options->prefix_len);
-    if (is_option(word, length, "--ipv4-gateway=", &value, &size))
-        return parse_gateway(value, size, &options->gateway);
-    if (is_option(word, length, "--ipv6=", &value, &size))
-        return parse_ipv6(value, size, options);
-    if (is_option(word, length, "--ipv6-gateway=", &value, &size))
-        return parse_gateway(value, size, &options->ipv6.gateway);
-    if (is_option(word, length, "--port=", &value, &size)) {
-        if (parse_number(value, size, 1, 65535, &number) != 0)
-            return -1;
-        options->port = (uint16_t)number;
-        return 0;
-    }
-    if (is_option(word, length, "--stats-port=", &value, &size)) {
-        if (parse_number(value, size, 1, 65535, &number) != 0)
-            return -1;
-        options->stats_port = (uint16_t)number;
-        return 0;
-    }
-    if (is_option(word, length, "--busy-poll=", &value, &size)) {
-        if (parse_number(value, size, 0, 1000000, &number) != 0)
-            return -1;
-        options->busy_poll_ns = number * 1000;
-        return 0;
-    }
-    return -1;
-}
-
-/* Takes the command line apart. Anything unknown or wrong is reported, with the usage. */
-static int parse(const char *cmdline, struct options *options)
-{
-    while (*cmdline != '\0') {
-        size_t length = 0;
-        if (*cmdline == ' ') {
-            cmdline++;
-            continue;
-        }
-        while (cmdline[length] != '\0' && cmdline[length] != ' ')
-            length++;
-        if (parse_word(cmdline, length, options) != 0) {
-            add("echo: cannot make sense of ");
-            add_bytes(cmdline, length < 200 ? length : 200);
-            add("\n");
-            add(USAGE);
-            print();
-            return -1;
-        }
-        cmdline += length;
-    }
-    if (options->address.family == MNET_AF_NONE) {
-        add("echo: --ipv4 is missing\n");
-        add(USAGE);
-        print();
-        return -1;
-    }
-    return 0;
-}
-
 /* --------------------------------------------------------------------------------------------------------- TCP --- */
 
 /*
@@ -328,67 +189,83 @@ static int fail(const char *what, int64_t error)
     return SOLO5_EXIT_FAILURE;
 }
 
+/* Listens at an address of ours, on TCP and UDP. */
+static int listen_at(mnet_stack stack, const struct mnet_addr *local, mnet_fd *listener, mnet_fd *udp)
+{
+    char address[64];
+    *listener = mnet_listen(stack, local, BACKLOG);
+    if (*listener < 0)
+        return fail("cannot listen on TCP", *listener);
+    *udp = mnet_udp_bind(stack, local);
+    if (*udp < 0)
+        return fail("cannot open the UDP socket", *udp);
+    mnet_addr_format(local, address, sizeof address);
+    add("echo: listening on ");
+    add(address);
+    add(", TCP and UDP\n");
+    return SOLO5_EXIT_SUCCESS;
+}
+
 int solo5_app_main(const struct solo5_start_info *info)
 {
-    static struct options options = { .port = 7 };
+    uint64_t port = 7, stats_port = 0, busy_poll = 0;
+    struct mnet_option options[] = {
+        { .name = "port", .value_name = "PORT", .kind = MNET_OPTION_NUMBER, .value = &port, .min = 1, .max = 65535,
+          .help = "the port to listen on; default 7" },
+        { .name = "stats-port", .value_name = "PORT", .kind = MNET_OPTION_NUMBER, .value = &stats_port, .min = 1,
+          .max = 65535, .help = "answer datagrams to this UDP port with statistics" },
+        { .name = "busy-poll", .value_name = "MICROSECONDS", .kind = MNET_OPTION_NUMBER, .value = &busy_poll,
+          .max = 1000000, .help = "look for frames so long before going to sleep; default 0" },
+    };
+    struct mnet_args args;
     struct mnet_config config;
-    struct mnet_addr any6;
-    char address[64];
     mnet_stack stack;
-    mnet_fd listener, udp, listener6 = 0, udp6 = 0, stats = 0;
+    struct mnet_addr local, local6;
+    mnet_fd listener = 0, udp = 0, listener6 = 0, udp6 = 0, stats = 0;
 
     if (mnet_abi_version() != MNET_ABI_VERSION) {
         add("echo: header and library of mnet do not belong together\n");
         print();
         return SOLO5_EXIT_FAILURE;
     }
-    mnet_ipv6_default(&options.ipv6, sizeof options.ipv6);
-    if (parse(info->cmdline, &options) != 0)
-        return SOLO5_EXIT_FAILURE;
+    mnet_args_default(&args, sizeof args);
+    args.program = "echo";
+    args.summary = "The echo service (RFC 862) on TCP and UDP.";
+    args.options = options;
+    args.option_count = sizeof options / sizeof options[0];
+    args.option_size = sizeof options[0];
+    int begin = mnet_args_parse(&args, info->cmdline);
+    if (begin <= 0)
+        return begin == 0 ? SOLO5_EXIT_SUCCESS : SOLO5_EXIT_FAILURE;
 
     mnet_config_default(&config, sizeof config);
     config.arena = (void *)info->heap_start;
     config.arena_size = info->heap_size > STACK_RESERVE ? info->heap_size - STACK_RESERVE : 0;
     if (config.arena_size > ARENA_MAX)
         config.arena_size = ARENA_MAX;
-    config.address = options.address;
-    config.prefix_len = options.prefix_len;
-    config.gateway = options.gateway;
-    config.busy_poll_ns = options.busy_poll_ns;
+    config.busy_poll_ns = busy_poll * 1000;
     config.flags = MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY | MNET_CONFIG_ARENA_ZERO;
-    stack = mnet_open(&config);
+    stack = mnet_open_args(&config, &args);
     if (stack < 0)
         return fail("cannot open the network", stack);
 
-    options.address.port = options.port;
-    listener = mnet_listen(stack, &options.address, BACKLOG);
-    if (listener < 0)
-        return fail("cannot listen on TCP", listener);
-    udp = mnet_udp_bind(stack, &options.address);
-    if (udp < 0)
-        return fail("cannot open the UDP socket", udp);
-    mnet_addr_format(&options.address, address, sizeof address);
-    add("echo: listening on ");
-    add(address);
-    add(", TCP and UDP\n");
-    if (options.has_ipv6) {
-        int status = mnet_enable_ipv6(stack, &options.ipv6);
-        if (status < 0)
-            return fail("cannot speak IPv6", status);
-        mnet_addr_parse("::", 2, &any6);
-        any6.port = options.port;
-        listener6 = mnet_listen(stack, &any6, BACKLOG);
-        udp6 = mnet_udp_bind(stack, &any6);
-        if (listener6 < 0 || udp6 < 0)
-            return fail("cannot listen on IPv6", listener6 < 0 ? listener6 : udp6);
-        mnet_addr_format(&any6, address, sizeof address);
-        add("echo: listening on ");
-        add(address);
-        add(", TCP and UDP\n");
-    }
-    if (options.stats_port != 0) {
-        options.address.port = options.stats_port;
-        stats = mnet_udp_bind(stack, &options.address);
+    /* The address that was given, or all that the stack finds. */
+    local = args.device[0].ipv4_address;
+    if (args.device[0].ipv4 != MNET_ARGS_IPV4_STATIC)
+        mnet_addr_parse("0.0.0.0", 7, &local);
+    mnet_addr_parse("::", 2, &local6);
+    local.port = local6.port = (uint16_t)port;
+    if (args.device[0].ipv4 != MNET_ARGS_IPV4_NONE
+        && listen_at(stack, &local, &listener, &udp) != SOLO5_EXIT_SUCCESS)
+        return SOLO5_EXIT_FAILURE;
+    if (args.device[0].ipv6 != MNET_ARGS_IPV6_NONE
+        && listen_at(stack, &local6, &listener6, &udp6) != SOLO5_EXIT_SUCCESS)
+        return SOLO5_EXIT_FAILURE;
+    if (stats_port != 0) {
+        if (args.device[0].ipv4 == MNET_ARGS_IPV4_NONE)
+            local = local6;
+        local.port = (uint16_t)stats_port;
+        stats = mnet_udp_bind(stack, &local);
         if (stats < 0)
             return fail("cannot open the socket for statistics", stats);
     }

@@ -9,6 +9,7 @@
 //!   events; `info`: counters, usage, random numbers; `address`: text to addresses and back
 //! - `addresses`: the life of our addresses, and changes of the network
 //! - `resolvers`: DNS servers and search domains
+//! - `args`: the command line of a unikernel
 //! - `settings`: what a connection is to do; `tcp_info`: what it does, and which ones there are
 //! - `registry`: which stacks are open, and what a handle names; `pointer`: the checks on what
 //!   comes from C; `arena`: the memory that callers grant
@@ -33,6 +34,7 @@ extern crate solo5_mem as _;
 pub mod address;
 mod addresses;
 pub mod arena;
+mod args;
 pub mod error;
 pub mod info;
 mod ipv6;
@@ -52,6 +54,7 @@ mod resolvers;
 
 pub use address::*;
 pub use addresses::*;
+pub use args::*;
 pub use error::*;
 pub use info::*;
 pub use ipv6::*;

@@ -64,6 +64,12 @@ impl World {
         with(|state| state.peer = Some(Box::new(peer)));
     }
 
+    /// What was written to the console since the last call.
+    pub(crate) fn console(&self) -> String {
+        let bytes = with(|state| std::mem::take(&mut state.console));
+        String::from_utf8(bytes).unwrap()
+    }
+
     pub(crate) fn yields(&self) -> usize {
         with(|state| state.yields)
     }

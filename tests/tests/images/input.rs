@@ -193,33 +193,84 @@ fn manifests(fixture: &Fixture) -> Result<()> {
     Ok(())
 }
 
+/// What echo says of a line, and its status.
+fn echo_says(fixture: &Fixture, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+    let mut unikernel = fixture
+        .unikernel(&fixture.echo)
+        .option("--net:service=tap0")
+        .argument("--solo5:quiet");
+    for argument in arguments {
+        unikernel = unikernel.argument(*argument);
+    }
+    let finished = run(&mut unikernel.command(), SECONDS)?;
+    Ok((finished.status.code(), finished.text))
+}
+
 fn arguments_of_echo(fixture: &Fixture) -> Result<()> {
     let _tap = Tap::with_address("tap0", crate::fixture::HOST, 24)?;
-    let cases: &[&[&str]] = &[
-        &[],
-        &["--ipv4=10.0.0.2"],
-        &["--ipv4=10.0.0.2/33"],
-        &["--ipv4=10.0.0/24"],
-        &["--ipv4=10.0.0.2/24", "--port=65536"],
-        &["--ipv4=10.0.0.2/24", "--port=0"],
-        &["--ipv4=10.0.0.2/24", "--ipv4-gateway=nowhere"],
-        &["--ipv4=10.0.0.2/24", "--frobnicate"],
+    let usage = "usage: echo --ipv4=ADDRESS/PREFIX [OPTIONS]\n";
+    let ours = "--ipv4=10.0.0.2/24";
+    let address = "an address such as 10.0.0.2/24, or link-local";
+    let cases: &[(&[&str], &str)] = &[
+        (&[], "--ipv4 is missing"),
+        (
+            &["--ipv4=10.0.0.2"],
+            &format!("--ipv4 expected {address}, not 10.0.0.2"),
+        ),
+        (
+            &["--ipv4=10.0.0.2/33"],
+            &format!("--ipv4 expected {address}, not 10.0.0.2/33"),
+        ),
+        (
+            &["--ipv4", "10.0.0/24"],
+            &format!("--ipv4 expected {address}, not 10.0.0/24"),
+        ),
+        (
+            &[ours, "--port=65536"],
+            "--port expected a number from 1 to 65535, not 65536",
+        ),
+        (
+            &[ours, "--port=0"],
+            "--port expected a number from 1 to 65535, not 0",
+        ),
+        (
+            &[ours, "--ipv4-gateway=nowhere"],
+            "--ipv4-gateway expected an address such as 10.0.0.1, not nowhere",
+        ),
+        (
+            &[ours, "--prot=8"],
+            "unknown option --prot; did you mean --port?",
+        ),
+        (&[ours, "'--port=8"], "a quotation mark (') is not closed"),
+        (&[ours, "7"], "unexpected word 7"),
     ];
-    for arguments in cases {
-        let mut unikernel = fixture
-            .unikernel(&fixture.echo)
-            .option("--net:service=tap0")
-            .argument("--solo5:quiet");
-        for argument in *arguments {
-            unikernel = unikernel.argument(*argument);
-        }
-        let finished = run(&mut unikernel.command(), SECONDS)?;
+    for (arguments, expected) in cases {
+        let (status, text) = echo_says(fixture, arguments)?;
         ensure!(
-            finished.status.code().is_some_and(|code| code != 0) && finished.text.contains("usage"),
-            "{arguments:?}: {}\n{}",
-            finished.status,
-            finished.text
+            status == Some(1) && text == format!("echo: {expected}\n{usage}"),
+            "{arguments:?}: {status:?}\n{text}"
         );
     }
+    // What the stack refuses.
+    let (status, text) = echo_says(fixture, &["--ipv4=224.0.0.1/24"])?;
+    ensure!(
+        status == Some(1) && text.starts_with("echo: cannot open the network: "),
+        "{text}"
+    );
+    // Without a network, for nothing is opened.
+    let (status, text) = echo_says(fixture, &["--help"])?;
+    ensure!(status == Some(0), "{status:?}\n{text}");
+    let options = [
+        "port=PORT",
+        "busy-poll=MICROSECONDS",
+        "ipv6=random|eui64|ADDRESS/PREFIX",
+    ];
+    for option in options {
+        ensure!(text.contains(&format!("  --{option}")), "{option}: {text}");
+    }
+    ensure!(
+        text.starts_with(&format!("{usage}\nThe echo service")),
+        "{text}"
+    );
     Ok(())
 }

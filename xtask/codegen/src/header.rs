@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 /// The sources, in the order in which the header presents them.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "types",
     "error",
     "address",
@@ -16,6 +16,7 @@ const SOURCES: [&str; 13] = [
     "ipv6",
     "resolvers",
     "addresses",
+    "args",
     "tcp",
     "settings",
     "tcp_info",

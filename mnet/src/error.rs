@@ -4,8 +4,8 @@
 use core::fmt;
 
 use mnet_core::error::{
-    AcceptError, BadHandle, BindError, ConnectError, ListenError, RecvError, RecvFromError,
-    SendError, SendToError,
+    AcceptError, BadHandle, BindError, ConnectError, GroupError, ListenError, RecvError,
+    RecvFromError, SendError, SendToError,
 };
 
 use crate::net::ConnectFailure;
@@ -100,6 +100,14 @@ errors! {
         NotConnected: Caller, NotConnected => "the socket is not connected",
         /// The socket is connected to another destination.
         AlreadyConnected: Caller, InvalidInput => "the socket is connected to another address",
+        /// There is no interface for the group.
+        NoInterface: Caller, AddrNotAvailable => "no interface for the group",
+        /// The socket is a member of the group already.
+        AlreadyMember: Caller, AlreadyExists => "already a member",
+        /// The socket is no member of the group.
+        NotMember: Caller, NotFound => "not a member",
+        /// The membership is one of chosen sources, or of all but some.
+        OtherMode: Caller, InvalidInput => "the membership is of the other kind",
         /// There is no reservation to send, or it is shorter.
         NothingReserved: Caller, InvalidInput => "no room of this length was reserved",
         /// The datagram does not fit the MTU of the path.
@@ -116,8 +124,8 @@ errors! {
         TimeExceeded: Network, Other => "time to live exceeded",
         /// No route leads to the destination.
         NoRoute: Network, Other => "no route to host",
-        /// All sockets that the configuration allows exist.
-        LimitReached: Limit, OutOfMemory => "too many sockets",
+        /// As many sockets or groups as the configuration allows exist.
+        LimitReached: Limit, OutOfMemory => "too many sockets or groups",
         /// The time that was set for calls that block is over.
         TimeOver: Network, TimedOut => "the time is over",
     }
@@ -179,6 +187,16 @@ from! {
     BindError => UdpFailure {
         AddressNotLocal => AddressNotLocal,
         AddressInUse => AddressInUse,
+        LimitReached => LimitReached,
+    }
+
+    GroupError => UdpFailure {
+        BadHandle => Stale,
+        Invalid => Invalid,
+        NoInterface => NoInterface,
+        AlreadyMember => AlreadyMember,
+        NotMember => NotMember,
+        OtherMode => OtherMode,
         LimitReached => LimitReached,
     }
 

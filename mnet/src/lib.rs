@@ -36,7 +36,7 @@
 //! | `async` | yes | [`tasks`] and [`aio`] |
 //! | `embedded-io` | yes | the traits of `embedded-io` for blocking streams, of `embedded-io-async` for those of tasks |
 //! | `embedded-nal-async` | | `TcpConnect` and `UdpStack` for [`Net`] |
-//! | `edge-nal` | | `TcpBind`, `TcpConnect` for [`Net`], and what they give |
+//! | `edge-nal` | | `TcpBind`, `TcpConnect`, `UdpBind`, `UdpConnect` for [`Net`], and what they give |
 //! | `solo5` | | the platform of a unikernel |
 //! | `tap` | | the platform of a Linux process with a TAP device; needs `std` |
 //!

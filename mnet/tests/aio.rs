@@ -637,28 +637,68 @@ mod traits {
 
     #[test]
     fn edge_nal_exchanges_datagrams() {
-        use edge_nal::{Readable, UdpReceive, UdpSend, UdpSplit};
+        use edge_nal::{Readable, UdpBind, UdpConnect, UdpReceive, UdpSend, UdpSplit};
 
-        async fn serve<S: UdpSplit>(mut socket: S) {
-            let (mut receiver, mut sender) = socket.split();
+        async fn serve<N: UdpBind>(net: N) {
+            let mut udp = net.bind(socket(1, 7)).await.unwrap();
+            let (mut receiver, mut sender) = udp.split();
             let mut buffer = [0; 10];
             receiver.readable().await.unwrap();
             let (len, remote) = receiver.receive(&mut buffer).await.unwrap();
             sender.send(remote, &buffer[..len]).await.unwrap();
         }
 
-        async fn client<S: UdpSend + UdpReceive>(mut udp: S) {
-            udp.send(socket(1, 7), b"hello").await.unwrap();
+        async fn ask<N: UdpConnect>(net: &N) {
+            let any = "0.0.0.0:0".parse().unwrap();
+            let mut udp = net.connect(any, socket(1, 7)).await.unwrap();
+            // Of a connected socket, the destination is of no interest.
+            udp.send(socket(9, 9), b"hello").await.unwrap();
             let mut buffer = [0; 10];
             let received = udp.receive(&mut buffer).await.unwrap();
             assert_eq!((received, &buffer[..5]), ((5, socket(1, 7)), &b"hello"[..]));
         }
 
         let (_, here, there) = two_hosts();
-        there
-            .spawn(serve(UdpSocket::bind(&there, socket(1, 7)).unwrap()))
-            .detach();
-        here.block_on(client(UdpSocket::bind(&here, socket(0, 0)).unwrap()));
+        there.spawn(serve(there.clone())).detach();
+        here.block_on(ask(&here));
+    }
+
+    #[test]
+    fn edge_nal_joins_groups() {
+        use edge_nal::{MulticastV4, UdpBind, UdpReceive, UdpSend, UdpSplitMulticast};
+        use embedded_io_async::{Error, ErrorKind};
+        use std::net::{IpAddr, Ipv4Addr};
+
+        const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
+
+        async fn hear<N: UdpBind>(net: N) {
+            let mut udp = net.bind("0.0.0.0:7".parse().unwrap()).await.unwrap();
+            let IpAddr::V4(ours) = common::address(1) else {
+                panic!("no address of IPv4");
+            };
+            let (mut receiver, mut sender, mut groups, _) = udp.split_multicast();
+            let error = groups.join_v4(GROUP, GROUP).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+            groups.join_v4(GROUP, ours).await.unwrap();
+            let (len, remote) = receiver.receive(&mut [0; 10]).await.unwrap();
+            groups.leave_v4(GROUP, ours).await.unwrap();
+            sender.send(remote, &[b'!'; 10][..len]).await.unwrap();
+        }
+
+        async fn speak<N: UdpBind>(net: &N) {
+            let mut udp = net.bind(socket(0, 0)).await.unwrap();
+            udp.send((GROUP, 7).into(), b"hello").await.unwrap();
+            let mut buffer = [0; 10];
+            let received = udp.receive(&mut buffer).await.unwrap();
+            assert_eq!((received, &buffer[..5]), ((5, socket(1, 7)), &b"!!!!!"[..]));
+        }
+
+        let (_, here, there) = two_hosts();
+        there.spawn(hear(there.clone())).detach();
+        here.block_on(async {
+            here.sleep(MS).await;
+            speak(&here).await;
+        });
     }
 }
 

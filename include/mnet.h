@@ -41,7 +41,7 @@
  *   - Sizes are bytes, times are nanoseconds.
  *   - MNET_EBUSY is the answer to a call on a stack that is inside another call: from within a solo5_* function that
  *     the caller supplies, or from another thread.
- *   - There are no callbacks, and nothing allocates after mnet_open().
+ *   - There is one callback, mnet_dhcp.accept, and nothing allocates after mnet_open() and mnet_dhcp_start().
  *   - A defect of the library does not return: it prints the place on the console and calls solo5_abort().
  *
  * Usable from C99, C11 and later, and from C++.
@@ -414,6 +414,30 @@
 /* mnet_network_event.changes: DNS servers or search domains came or went. */
 #define MNET_CHANGE_DNS 16
 
+/* mnet_network_event.changes: a DHCP lease was obtained, says something else, or is over. */
+#define MNET_CHANGE_LEASE 32
+
+/*
+ * mnet_dhcp.flags: use the address at once, without asking the link whether somebody has it. By
+ * default it is asked for three times within 0.4 s, and declined if somebody answers.
+ */
+#define MNET_DHCP_NO_PROBE 1
+
+/* mnet_dhcp.flags: ask the link as slowly as RFC 5227 section 1.1 has it: 4 to 7 s. */
+#define MNET_DHCP_PROBE_FULL 2
+
+/*
+ * mnet_dhcp.flags: adopt the MTU that the server names, if it is at least 576 and no larger than the
+ * device's.
+ */
+#define MNET_DHCP_ADOPT_MTU 4
+
+/* mnet_dhcp.flags: have a link-local address (RFC 3927) while no server has answered for 10 s. */
+#define MNET_DHCP_LINK_LOCAL 8
+
+/* mnet_dhcp.flags: be known by the identifier of RFC 4361 instead of by the Ethernet address. */
+#define MNET_DHCP_NODE_ID 16
+
 /* mnet_option.kind: there or not. Its value is an int, which becomes 1. */
 #define MNET_OPTION_FLAG 1
 
@@ -695,6 +719,84 @@ struct mnet_network_event {
     uint32_t interface;
     /* MNET_CHANGE_* combined. */
     uint32_t changes;
+};
+
+/* What a DHCP server lends. */
+struct mnet_dhcp_lease {
+    /* The address, with port 0. */
+    struct mnet_addr address;
+    /* The server, with port 0. */
+    struct mnet_addr server;
+    /* The first router that the server names, with port 0; MNET_AF_NONE: none. */
+    struct mnet_addr gateway;
+    /* The length of the network's prefix in bits. */
+    uint32_t prefix_len;
+    /* The interface, counted from 1. */
+    uint32_t interface;
+    /* The MTU that the server names; 0: none. */
+    uint32_t mtu;
+    /* 0. */
+    uint32_t reserved;
+    /* How long it is lent, in nanoseconds; UINT64_MAX: for ever. */
+    uint64_t duration_ns;
+    /* From now on until the server is asked to renew it, in nanoseconds; UINT64_MAX: never. */
+    uint64_t renew_ns;
+    /* From now on until it ends, in nanoseconds; UINT64_MAX: never. */
+    uint64_t valid_ns;
+};
+
+/*
+ * Decides about a lease: 0: no, look for another; otherwise it is taken.
+ *
+ * - context: as given in struct mnet_dhcp.
+ * - offered: what is offered; for the call only.
+ * - previous: the lease that the interface has; NULL: none.
+ *
+ * It is called while the stack waits, polls or steps, by the thread that does so, and must not call
+ * functions on the same stack: they answer MNET_EBUSY.
+ */
+typedef int (*mnet_dhcp_accept)(void *context,
+                                const struct mnet_dhcp_lease *offered,
+                                const struct mnet_dhcp_lease *previous);
+
+/*
+ * How to ask a DHCP server. Fill it with mnet_dhcp_default(), change what is to be different, and
+ * pass it to mnet_dhcp_start(), which copies it, with what it points to.
+ */
+struct mnet_dhcp {
+    /* sizeof (struct mnet_dhcp) as the caller knows it. Set by mnet_dhcp_default(). */
+    size_t size;
+    /* The host's name, for the server to know. NULL (the default): none. */
+    const char *hostname;
+    /* Bytes of the name, at most 63; no NUL is needed. */
+    size_t hostname_len;
+    /*
+     * Who the client is: the bytes of the option (RFC 2132 section 9.14), the first a type. NULL (the
+     * default): the Ethernet address.
+     */
+    const uint8_t *client_id;
+    /* Bytes of the identifier: 2 to 64, or 0 with client_id NULL. */
+    size_t client_id_len;
+    /*
+     * Options to ask for, beside mask, routers, routes, DNS, domains, NTP, MTU and the times. NULL
+     * (the default): no others.
+     */
+    const uint8_t *requests;
+    /* How many there are, at most 32. */
+    size_t requests_len;
+    /*
+     * An address of an earlier run: the server is asked whether it still holds; the port is ignored.
+     * MNET_AF_NONE (the default): none.
+     */
+    struct mnet_addr previous;
+    /* MNET_DHCP_* combined. Default 0. */
+    uint32_t flags;
+    /* Must be 0. */
+    uint32_t reserved;
+    /* Asked about each new lease, but not about renewals. NULL (the default): each is taken. */
+    mnet_dhcp_accept accept;
+    /* Passed to it. */
+    void *context;
 };
 
 /*
@@ -1329,6 +1431,79 @@ int mnet_wait_address(mnet_stack stack,
                       uint16_t family,
                       int64_t timeout_ns,
                       struct mnet_addr *addr);
+
+/*
+ * Fills the structure with the defaults: the client is known by its Ethernet address, takes what the
+ * server lends, and makes sure that nobody on the link has it.
+ *
+ * - dhcp: the structure to fill.
+ * - size: sizeof (struct mnet_dhcp), so that the library knows how old the caller is.
+ *
+ * Returns 0, or MNET_EINVAL: dhcp is NULL, or size is not that of any version. Does not block.
+ */
+int mnet_dhcp_default(struct mnet_dhcp *dhcp, size_t size);
+
+/*
+ * Starts a DHCPv4 client on an interface (RFC 2131). The address that it is lent is ours as long as
+ * the lease is renewed, with the server's routes and DNS servers; mnet_wait_address() waits for it,
+ * and mnet_network_events() tells what changes. Sockets on "0.0.0.0" may be opened at once. Routes
+ * that the program gives go first. Takes a few KiB of the arena.
+ *
+ * - interface: counted from 1; 0: the first.
+ * - dhcp: see struct mnet_dhcp; NULL: the defaults. Copied.
+ *
+ * Returns 0, or
+ *   MNET_EINVAL         a member out of range, an unknown flag, no such interface, or it has a client
+ *                       already
+ *   MNET_ENOMEM         the arena has no 10 KiB left
+ *   MNET_EAFNOSUPPORT   the previous address is not IPv4
+ *   MNET_EBADF, MNET_EBUSY
+ * Does not block.
+ */
+int mnet_dhcp_start(mnet_stack stack, uint32_t interface, const struct mnet_dhcp *dhcp);
+
+/*
+ * Ends the DHCP client of an interface; its address goes, and connections of it end with
+ * MNET_EADDRGONE.
+ *
+ * - interface: counted from 1; 0: the first.
+ * - release: not 0: tell the server that it may lend the address to others. With 0 it stays set
+ *   aside, and the same client gets it again.
+ *
+ * Returns 0, or MNET_EINVAL (no such interface, or it has no client), MNET_EBADF, MNET_EBUSY. Sends
+ * the message at once, unless the stack is manual. Does not block.
+ */
+int mnet_dhcp_stop(mnet_stack stack, uint32_t interface, int release);
+
+/*
+ * The lease of an interface.
+ *
+ * - interface: counted from 1; 0: the first.
+ * - lease: receives it.
+ * - size: sizeof (struct mnet_dhcp_lease). A shorter structure of an older version is filled as far
+ *   as it goes; members that this version does not know become 0.
+ *
+ * Returns 1, or 0 if there is none (nothing is written), or MNET_EINVAL (lease is NULL, or no such
+ * interface), MNET_EBADF, MNET_EBUSY. Does not block.
+ */
+int mnet_dhcp_lease(mnet_stack stack, uint32_t interface, struct mnet_dhcp_lease *lease, size_t size);
+
+/*
+ * An option that the server has sent with the lease, as it lies in the message (RFC 2132); parts of a
+ * long one joined (RFC 3396).
+ *
+ * - interface: counted from 1; 0: the first.
+ * - tag: which option, 1 to 254.
+ * - buf, len: where its bytes go.
+ * - option_len: receives how many there are.
+ *
+ * Returns 1, or 0 if there is no lease, or no such option in it (nothing is written), or
+ *   MNET_EINVAL     NULL, or no such interface
+ *   MNET_EMSGSIZE   it does not fit; nothing was written
+ *   MNET_EBADF, MNET_EBUSY
+ * Does not block.
+ */
+int mnet_dhcp_option(mnet_stack stack, uint32_t interface, uint8_t tag, void *buf, size_t len, size_t *option_len);
 
 /*
  * Fills the structure with the defaults: a program "unikernel" without options of its own, and one

@@ -106,6 +106,10 @@ bitflags! {
         const DEFAULT_ROUTE = 1 << 3;
         /// DNS servers or search domains came or went.
         const DNS = 1 << 4;
+        /// A DHCP lease was obtained, says something else than before, or is over.
+        const LEASE = 1 << 5;
+        /// A DHCP server offers a lease, and its owner is to decide.
+        const DHCP_OFFER = 1 << 6;
     }
 }
 

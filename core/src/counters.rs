@@ -223,6 +223,26 @@ counters! {
     /// Errors not sent: about a packet that must not be answered with one (RFC 1122 §3.2.2).
     icmp_suppressed,
 
+    /// Datagrams to the DHCP client.
+    dhcp_received,
+    /// Dropped: no message of a DHCP server, or its options are out of bounds.
+    dhcp_malformed,
+    /// Dropped: a DHCP message for somebody else, or one that was not waited for.
+    dhcp_ignored,
+    /// Dropped: a DHCP server lends what cannot be used.
+    dhcp_refused,
+    /// DHCP messages sent.
+    dhcp_sent,
+    /// DHCP servers took back what they had lent or offered (DHCPNAK).
+    dhcp_naks,
+    /// Addresses that DHCP servers lent and somebody else has (DHCPDECLINE).
+    dhcp_declines,
+    /// Leases obtained and renewed.
+    dhcp_leases,
+    /// Leases that are over: expired, taken back, given back.
+    dhcp_leases_lost,
+    /// Routes of leases for which there was no room.
+    dhcp_routes_left_out,
     /// UDP datagrams that were looked at.
     udp_received,
     /// UDP datagrams handed down to be sent.

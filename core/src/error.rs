@@ -38,8 +38,10 @@ errors! {
         TooMany => "too many interfaces, addresses or routes",
         /// The interface does not speak IPv6: it was not enabled there.
         FamilyDisabled => "IPv6 is not enabled on this interface",
-        /// The interface speaks IPv6 already.
-        AlreadyEnabled => "IPv6 is enabled on this interface already",
+        /// It was enabled on this interface already: IPv6, DHCP, or a link-local address.
+        AlreadyEnabled => "enabled on this interface already",
+        /// It was not enabled on this interface: DHCP.
+        NotEnabled => "not enabled on this interface",
         /// The interface has no such address that its owner gave.
         NoSuchAddress => "no such address",
         /// There is no such route that the owner added.

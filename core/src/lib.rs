@@ -19,6 +19,7 @@ pub mod checksum;
 pub mod config;
 pub mod counters;
 pub mod device;
+pub mod dhcp;
 pub mod error;
 pub mod pool;
 pub mod route;

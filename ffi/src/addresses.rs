@@ -85,6 +85,9 @@ pub struct mnet_address_info {
     pub valid_ns: u64,
 }
 
+/// mnet_network_event.changes: a DHCP lease was obtained, says something else, or is over.
+pub const MNET_CHANGE_LEASE: u32 = 32;
+
 /// Something changed on an interface. Of each interface there is one at most that waits, so none gets
 /// lost, and what came and went again is told as both.
 #[repr(C)]
@@ -353,6 +356,7 @@ fn changes(changes: NetworkChanges) -> u32 {
         ),
         (NetworkChanges::DEFAULT_ROUTE, MNET_CHANGE_DEFAULT_ROUTE),
         (NetworkChanges::DNS, MNET_CHANGE_DNS),
+        (NetworkChanges::LEASE, MNET_CHANGE_LEASE),
     ]
     .into_iter()
     .filter_map(|(flag, bit)| changes.contains(flag).then_some(bit))

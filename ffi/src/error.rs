@@ -214,6 +214,7 @@ mapping! {
         TooMany => MNET_ELIMIT,
         FamilyDisabled => MNET_EAFNOSUPPORT,
         AlreadyEnabled => MNET_EINVAL,
+        NotEnabled => MNET_EINVAL,
         NoSuchAddress => MNET_EADDRNOTAVAIL,
         NoSuchInterface => MNET_EINVAL,
         BadVlan => MNET_EINVAL,

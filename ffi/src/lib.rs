@@ -8,6 +8,7 @@
 //! - `stack`: opening, closing and driving a stack; `tcp`, `udp`: sockets; `wait`: polling and
 //!   events; `info`: counters, usage, random numbers; `address`: text to addresses and back
 //! - `addresses`: the life of our addresses, and changes of the network
+//! - `dhcp`: addresses that servers lend
 //! - `resolvers`: DNS servers and search domains
 //! - `args`: the command line of a unikernel
 //! - `settings`: what a connection is to do; `tcp_info`: what it does, and which ones there are
@@ -35,6 +36,7 @@ pub mod address;
 mod addresses;
 pub mod arena;
 mod args;
+mod dhcp;
 pub mod error;
 pub mod info;
 mod ipv6;
@@ -55,6 +57,7 @@ mod resolvers;
 pub use address::*;
 pub use addresses::*;
 pub use args::*;
+pub use dhcp::*;
 pub use error::*;
 pub use info::*;
 pub use ipv6::*;

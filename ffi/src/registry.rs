@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
@@ -228,8 +229,13 @@ impl PerSocket<u64> {
 /// in the memory, then the claim on it.
 struct Entry {
     stack: Box<Opened>,
-    _claim: Claim,
+    claim: Claim,
 }
+
+// SAFETY: all of a stack can go to another thread but the boxed policies for leases. `dhcp` makes
+// them, of a function and a pointer of C, which are called under the lock of the slot by whichever
+// thread uses the stack: what the header says to C.
+unsafe impl Send for Entry {}
 
 static SLOTS: [Mutex<Option<Entry>>; MAX_STACKS] = [const { Mutex::new(None) }; MAX_STACKS];
 
@@ -294,10 +300,7 @@ pub(crate) fn insert(
     let place = Place { slot, number };
     let (stack, claim) = open(place)?;
     OPENED.store(number.wrapping_add(1), Ordering::Relaxed);
-    *free = Some(Entry {
-        stack,
-        _claim: claim,
-    });
+    *free = Some(Entry { stack, claim });
     Ok(place.stack_handle())
 }
 
@@ -333,6 +336,25 @@ pub(crate) fn with_stack<T>(
     let mut entry = stack_slot(handle)?.try_lock().ok_or(Error::BUSY)?;
     match &mut *entry {
         Some(open) if names(open, handle) => action(&mut open.stack),
+        _ => Err(Error::BAD_HANDLE),
+    }
+}
+
+/// The same for a call that makes something which needs memory of the arena: `most` bytes, or it is
+/// refused.
+pub(crate) fn with_arena<T>(
+    handle: i64,
+    most: usize,
+    action: impl FnOnce(&mut Opened) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut entry = stack_slot(handle)?.try_lock().ok_or(Error::BUSY)?;
+    match &mut *entry {
+        Some(open) if names(open, handle) => open.claim.provide(|| {
+            let mut room = Vec::<u8>::new();
+            room.try_reserve_exact(most).map_err(|_| Error::NO_MEMORY)?;
+            drop(room);
+            action(&mut open.stack)
+        }),
         _ => Err(Error::BAD_HANDLE),
     }
 }

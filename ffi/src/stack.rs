@@ -363,10 +363,8 @@ pub unsafe extern "C" fn mnet_step(stack: mnet_stack, now: u64, next_deadline: *
                 return Ok(stack.runtime.step(now));
             }
             stack.runtime.set_now(now);
-            let now = stack.runtime.now();
-            let core = stack.runtime.stack_mut();
-            core.handle_timeout(now);
-            Ok(core.next_timeout())
+            stack.runtime.handle_timeout();
+            Ok(stack.runtime.stack().next_timeout())
         })?;
         out.write(next.map_or(MNET_NEVER, Instant::as_nanos));
         Ok(())

@@ -78,7 +78,7 @@ fn in_arenas() -> [usize; 2] {
 
 /// How many entries of so many bytes an arena holds beside the least that a stack needs.
 fn most(size: usize, entry: usize) -> u32 {
-    u32::try_from(size.saturating_sub(480_000) / entry + 1).unwrap()
+    u32::try_from(size.saturating_sub(540_000) / entry + 1).unwrap()
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn every_accepted_configuration_fits_and_is_given_back() {
     let _world = start();
     let mut accepted = [0; 11];
     let sizes = (0..40).map(|step| 200_000 + step * 7_919 + (step * step) * 20_011);
-    let mut memory = Memory::new(32 << 20);
+    let (mut memory, mut with_dhcp) = (Memory::new(32 << 20), 0);
     for size in sizes {
         for (limits, accepted) in accepted.iter_mut().enumerate() {
             let mut config = manual_config(&mut memory, 1);
@@ -112,6 +112,10 @@ fn every_accepted_configuration_fits_and_is_given_back() {
                 continue;
             }
             *accepted += 1;
+            // What a client of DHCP takes is there, or it is refused.
+            let started = unsafe { mnet_dhcp_start(stack, 0, ptr::null()) };
+            assert!(started == 0 || started == MNET_ENOMEM, "{started}");
+            with_dhcp += usize::from(started == 0);
             assert_eq!(mnet_close_stack(stack), 0);
             let [allocated, freed] = in_arenas();
             assert!(allocated > before[0]);
@@ -125,6 +129,11 @@ fn every_accepted_configuration_fits_and_is_given_back() {
     assert!(
         accepted.iter().all(|count| *count > 10),
         "accepted of each variant: {accepted:?}"
+    );
+    let all: usize = accepted.iter().sum();
+    assert!(
+        with_dhcp > all / 2,
+        "{with_dhcp} of {all} have room for DHCP"
     );
 }
 

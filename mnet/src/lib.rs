@@ -68,7 +68,7 @@ pub mod tasks;
 pub use error::{Fault, TcpFailure, UdpFailure};
 pub use net::{ConnectFailure, Net, TcpEntries, TcpListener, TcpStream, UdpSocket};
 pub use platform::{Device, NoEntropy, Platform, TransmitError};
-pub use runtime::{Interest, Runtime, RuntimeCounters, StartError};
+pub use runtime::{Interest, LeasePolicy, Runtime, RuntimeCounters, StartError};
 
 pub use mnet_cli::{self as cli, address};
 pub use mnet_core;

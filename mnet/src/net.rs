@@ -5,6 +5,7 @@
 //! next turn. So tasks, once they exist, can wait side by side.
 
 mod addresses;
+mod dhcp;
 #[cfg(feature = "embedded-io")]
 mod embedded_io;
 mod interfaces;

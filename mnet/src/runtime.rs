@@ -8,6 +8,7 @@ use core::task::Poll;
 use core::time::Duration;
 
 use mnet_core::device::InterfaceId;
+use mnet_core::dhcp::Lease;
 use mnet_core::error::{BadHandle, ConfigError};
 use mnet_core::{Config, Instant, InterfaceConfig, Readiness, SocketId, Stack};
 
@@ -149,7 +150,13 @@ pub struct Runtime<P: Platform> {
     /// loop would wake for them again and again.
     scratch: Box<[u8]>,
     counters: RuntimeCounters,
+    /// Who decides about leases, for interfaces where somebody wants to.
+    policies: Vec<(InterfaceId, LeasePolicy)>,
 }
+
+/// Decides whether a lease that a DHCP server offers is taken: the time, what is offered, and what the
+/// interface has.
+pub type LeasePolicy = Box<dyn FnMut(Instant, &Lease, Option<&Lease>) -> bool>;
 
 impl<P: Platform> fmt::Debug for Runtime<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,6 +196,7 @@ impl<P: Platform> Runtime<P> {
             quiet: false,
             scratch: vec![0; config.max_mtu + ETHERNET_HEADER].into_boxed_slice(),
             counters: RuntimeCounters::default(),
+            policies: Vec::new(),
         })
     }
 
@@ -208,6 +216,34 @@ impl<P: Platform> Runtime<P> {
         self.devices.push(device);
         self.interfaces.push(interface);
         Ok(interface)
+    }
+
+    /// Lets `policy` decide about the leases that are offered to an interface whose client was started
+    /// with [`DhcpConfig::ask`](mnet_core::dhcp::DhcpConfig::ask). It takes the place of one that was
+    /// there, and is called by whatever turns the loop.
+    pub fn set_lease_policy(&mut self, interface: InterfaceId, policy: LeasePolicy) {
+        self.policies.retain(|(other, _)| *other != interface);
+        self.policies.push((interface, policy));
+    }
+
+    /// Does what time brings, and answers the offers of DHCP servers, at the time of the current turn:
+    /// for an owner that moves the frames itself. Every turn of the loop does it.
+    pub fn handle_timeout(&mut self) {
+        self.stack.handle_timeout(self.now);
+        if let Some(interface) = self.stack.dhcp_next_offer() {
+            self.decide(interface);
+        }
+    }
+
+    #[cold]
+    fn decide(&mut self, interface: InterfaceId) {
+        let policy = self.policies.iter_mut().find(|(id, _)| *id == interface);
+        let (Some((_, policy)), Some(offer)) = (policy, self.stack.dhcp_offer(interface)) else {
+            return;
+        };
+        let accept = policy(self.now, offer, self.stack.dhcp_lease(interface));
+        // It waited a moment ago.
+        let _ = self.stack.dhcp_answer(self.now, interface, accept);
     }
 
     /// How long the loop looks for frames before it goes to sleep. Default: not at all.
@@ -283,7 +319,7 @@ impl<P: Platform> Runtime<P> {
         self.set_now(now);
         self.flush();
         self.receive(false);
-        self.stack.handle_timeout(self.now);
+        self.handle_timeout();
         self.flush();
         self.stack.next_timeout()
     }
@@ -304,7 +340,7 @@ impl<P: Platform> Runtime<P> {
         if !look || self.receive(true) == 0 {
             self.idle(until, look);
         }
-        self.stack.handle_timeout(self.now);
+        self.handle_timeout();
         self.is_early(until)
     }
 
@@ -340,12 +376,12 @@ impl<P: Platform> Runtime<P> {
                     self.receive(false);
                 }
                 self.read_clock();
-                self.stack.handle_timeout(self.now);
+                self.handle_timeout();
                 return Poll::Ready(Some(result));
             }
             self.idle(until, look);
         }
-        self.stack.handle_timeout(self.now);
+        self.handle_timeout();
         match ready(self) {
             Some(result) => Poll::Ready(Some(result)),
             None if self.is_early(until) => Poll::Pending,

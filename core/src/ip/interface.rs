@@ -9,6 +9,7 @@ use crate::address::NetworkChanges;
 use crate::device::LinkCounters;
 use crate::dhcp6::Dhcp6;
 use crate::rng::Rng;
+use crate::stack::DhcpClient;
 use crate::time::{Instant, nanos};
 use crate::wire::ethernet::EthernetAddress;
 use alloc::boxed::Box;
@@ -22,6 +23,8 @@ pub(crate) struct Interface {
     /// Largest packet that it carries.
     pub(crate) mtu: usize,
     pub(crate) v4: Ipv4Addresses,
+    /// `None`: DHCP was not started.
+    pub(crate) dhcp: Option<Box<dyn DhcpClient>>,
     /// What has changed and was not told yet.
     pub(crate) changes: NetworkChanges,
     /// Where its default routes led when that was looked at last: IPv4's, IPv6's.
@@ -61,6 +64,7 @@ impl Interface {
             hardware,
             mtu,
             v4: Ipv4Addresses::default(),
+            dhcp: None,
             changes: NetworkChanges::empty(),
             default_gateways: [None; 2],
             groups: Groups::new(),

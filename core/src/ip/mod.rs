@@ -41,6 +41,12 @@ pub(crate) fn is_host(address: Ipv4Addr) -> bool {
     !matches!(address.octets()[0], 0 | 127 | 224..)
 }
 
+/// Whether a host can have this address on a network with such a prefix: also not one of its
+/// broadcasts.
+pub(crate) fn can_be_address(address: Ipv4Addr, prefix_len: u8) -> bool {
+    v4::LocalAddress::can_be(address, prefix_len)
+}
+
 /// The network mask of a prefix of 0 to 32 bits.
 pub(crate) fn mask(prefix_len: u8) -> u32 {
     u32::MAX

@@ -126,6 +126,14 @@ impl Ipv4Addresses {
         used.chain(others)
     }
 
+    /// An address gets another prefix, that it can have.
+    pub(crate) fn change_prefix(&mut self, address: Ipv4Addr, prefix_len: u8) {
+        if let Some(local) = self.addresses.iter_mut().find(|a| a.address == address) {
+            local.prefix_len = prefix_len;
+            local.broadcasts = LocalAddress::broadcasts(address, prefix_len);
+        }
+    }
+
     /// Whether there is room for no other one.
     pub(super) fn is_full(&self) -> bool {
         self.addresses.len() + self.tentative.len() >= MAX_ADDRESSES

@@ -1,6 +1,7 @@
 //! The life of our addresses: how they are added, probed, announced, defended, removed and lost, and
 //! what is told of that.
 
+use super::dhcp::Input;
 use super::{Stack, context};
 use crate::address::{AddressInfo, AddressOptions, AddressOrigin, NetworkChanges, NetworkEvent};
 use crate::device::InterfaceId;
@@ -174,11 +175,40 @@ impl Stack {
             .chain(v6.map(|(address, len)| (address.into(), len)))
     }
 
+    /// The prefix of an address of ours is another one; nothing else changes.
+    pub(super) fn change_prefix(
+        &mut self,
+        id: u8,
+        (address, old_len): (Ipv4Addr, u8),
+        prefix_len: u8,
+    ) {
+        let Some(entry) = self.interfaces.get_mut(usize::from(id)) else {
+            return;
+        };
+        entry.v4.change_prefix(address, prefix_len);
+        if let Some(prefix) = Prefix::new(address.into(), prefix_len) {
+            // If there is no room, the network is reached over a router, or not at all.
+            let _ = self.routes.add(Route::new(prefix, None, id));
+        }
+        self.address_gone(id, (address.into(), old_len), false);
+    }
+
     /// Every address of an interface with its state, where it comes from, and how long it holds: of
     /// IPv4 first. Also those that are not usable yet, and those that were not to be had.
     pub fn address_list(&self, interface: InterfaceId) -> impl Iterator<Item = AddressInfo> {
         let entry = self.interfaces.get(interface.index());
+        let ends_at = self.dhcp_lease(interface).map(|lease| lease.expires_at);
+        let left = ends_at.filter(|end| *end != Instant::FAR_FUTURE);
+        let left = left.map(|end| end - self.now);
         let v4 = entry.into_iter().flat_map(|entry| entry.v4.iter_all());
+        let v4 = v4.map(move |info| match info.origin {
+            AddressOrigin::Dhcp => AddressInfo {
+                preferred: left,
+                valid: left,
+                ..info
+            },
+            _ => info,
+        });
         let v6 = entry.and_then(|entry| entry.v6.as_ref());
         let v6 = v6
             .into_iter()
@@ -311,6 +341,9 @@ impl Stack {
             Conflict::Lost { origin, used } => {
                 self.counters.arp_given_up += 1;
                 self.address_gone(id, (address.into(), prefix_len), used);
+                if origin == AddressOrigin::Dhcp {
+                    self.run_dhcp(id, Input::Conflict(address));
+                }
                 if origin == AddressOrigin::LinkLocal {
                     // There is room: an address was just taken out.
                     let _ = self.try_link_local(id);
@@ -335,6 +368,9 @@ impl Stack {
                 return true;
             }
         }
+        if self.run_due_dhcp() {
+            return true;
+        }
         self.ipv4_due = self.next_ipv4_event().unwrap_or(Instant::FAR_FUTURE);
         false
     }
@@ -358,9 +394,10 @@ impl Stack {
                 let announcement = ArpPacket::new(Operation::Request, sender, target);
                 self.send_arp_request(id, None, &announcement);
             }
-            Ipv4Event::Assigned(_) => {
+            Ipv4Event::Assigned(address) => {
                 self.changed(id, NetworkChanges::ADDRESS_USABLE);
                 self.routes_changed();
+                self.run_dhcp(id, Input::Probed(address));
             }
         }
     }
@@ -375,7 +412,10 @@ impl Stack {
     }
 
     fn next_ipv4_event(&self) -> Option<Instant> {
-        let interfaces = self.interfaces.iter();
-        interfaces.filter_map(|i| i.v4.next_timeout()).min()
+        let timeouts = self.interfaces.iter().flat_map(|interface| {
+            let dhcp = interface.dhcp.as_ref().map(|client| client.next_timeout());
+            interface.v4.next_timeout().into_iter().chain(dhcp)
+        });
+        timeouts.min().filter(|at| *at != Instant::FAR_FUTURE)
     }
 }

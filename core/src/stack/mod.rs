@@ -2,6 +2,7 @@
 
 mod addresses;
 mod arp;
+mod dhcp;
 mod groups;
 mod icmp;
 mod ipv6;
@@ -14,6 +15,7 @@ mod udp;
 mod udp_user;
 mod user;
 
+pub(crate) use dhcp::DhcpClient;
 pub use udp_user::{UdpDatagram, UdpReceived};
 
 use crate::config::{Config, Limits, neighbours};
@@ -112,6 +114,8 @@ pub struct Stack {
     /// When an interface has something to do with its IPv4 addresses; not known if it is
     /// [`Instant::ZERO`].
     ipv4_due: Instant,
+    /// An offer of a DHCP server may wait for its owner's word.
+    offers_wait: bool,
     /// When an interface has something to do for IPv6, for its groups, or with what it knows of DNS;
     /// not known if it is [`Instant::ZERO`].
     ipv6_due: Instant,
@@ -169,6 +173,7 @@ impl Stack {
             destinations: Destinations::new(),
             neighbours: Neighbours::new(rng.key(), neighbours(config), max_pending),
             ipv4_due: Instant::FAR_FUTURE,
+            offers_wait: false,
             ipv6_due: Instant::FAR_FUTURE,
             icmp_limit: IcmpLimit::new(rng.key()),
             dhcp6_uuid: None,

@@ -90,7 +90,8 @@ impl Stack {
             interface.v4.is_broadcast(destination)
                 || destination.is_multicast() && interface.groups.listens_to(destination.into())
         };
-        if !to_us && !to_many() {
+        let for_us = to_us || to_many() || (link_unicast && self.is_for_dhcp(id, &frame));
+        if !for_us {
             return self.discard(frame, |c| &mut c.ip_bad_destination);
         }
         if to_us && !link_unicast {

@@ -8,11 +8,11 @@ use crate::error::SendToError;
 use crate::pool::{Frame, HEADROOM};
 use crate::socket::SocketId;
 use crate::udp::Arrival;
-use crate::wire::dhcp6;
 use crate::wire::icmpv4::unreachable_code;
 use crate::wire::ip_header_len;
 use crate::wire::ipv4::protocol;
 use crate::wire::udp::{self, UdpHeader};
+use crate::wire::{dhcp, dhcp6};
 use core::net::{IpAddr, SocketAddr};
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, IntoBytes};
@@ -69,6 +69,13 @@ impl Stack {
         if arrival.destination.1 == dhcp6::CLIENT_PORT && self.speaks_dhcp6(packet) {
             return self.receive_dhcp6(frame, packet);
         }
+        let frame = match arrival.destination.1 {
+            dhcp::CLIENT_PORT => match self.receive_dhcp(frame, packet) {
+                Ok(()) => return,
+                Err(frame) => frame,
+            },
+            _ => frame,
+        };
         let taken = self.udp.receive(&mut context!(self), frame, &arrival);
         self.tcp.set_datagrams(self.udp.queued());
         if let Err(frame) = taken {

@@ -7,6 +7,7 @@
 //! layer that owns the payload.
 
 pub mod arp;
+pub mod dhcp;
 pub mod dhcp6;
 pub mod ecn;
 pub mod ethernet;

@@ -149,6 +149,32 @@ LAYOUT(network_event_size, sizeof(struct mnet_network_event) == 8);
 LAYOUT(network_event_interface, offsetof(struct mnet_network_event, interface) == 0);
 LAYOUT(network_event_changes, offsetof(struct mnet_network_event, changes) == 4);
 
+LAYOUT(dhcp_size, sizeof(struct mnet_dhcp) == 104);
+LAYOUT(dhcp_size_, offsetof(struct mnet_dhcp, size) == 0);
+LAYOUT(dhcp_hostname, offsetof(struct mnet_dhcp, hostname) == 8);
+LAYOUT(dhcp_hostname_len, offsetof(struct mnet_dhcp, hostname_len) == 16);
+LAYOUT(dhcp_client_id, offsetof(struct mnet_dhcp, client_id) == 24);
+LAYOUT(dhcp_client_id_len, offsetof(struct mnet_dhcp, client_id_len) == 32);
+LAYOUT(dhcp_requests, offsetof(struct mnet_dhcp, requests) == 40);
+LAYOUT(dhcp_requests_len, offsetof(struct mnet_dhcp, requests_len) == 48);
+LAYOUT(dhcp_previous, offsetof(struct mnet_dhcp, previous) == 56);
+LAYOUT(dhcp_flags, offsetof(struct mnet_dhcp, flags) == 80);
+LAYOUT(dhcp_reserved, offsetof(struct mnet_dhcp, reserved) == 84);
+LAYOUT(dhcp_accept, offsetof(struct mnet_dhcp, accept) == 88);
+LAYOUT(dhcp_context, offsetof(struct mnet_dhcp, context) == 96);
+
+LAYOUT(dhcp_lease_size, sizeof(struct mnet_dhcp_lease) == 112);
+LAYOUT(dhcp_lease_address, offsetof(struct mnet_dhcp_lease, address) == 0);
+LAYOUT(dhcp_lease_server, offsetof(struct mnet_dhcp_lease, server) == 24);
+LAYOUT(dhcp_lease_gateway, offsetof(struct mnet_dhcp_lease, gateway) == 48);
+LAYOUT(dhcp_lease_prefix_len, offsetof(struct mnet_dhcp_lease, prefix_len) == 72);
+LAYOUT(dhcp_lease_interface, offsetof(struct mnet_dhcp_lease, interface) == 76);
+LAYOUT(dhcp_lease_mtu, offsetof(struct mnet_dhcp_lease, mtu) == 80);
+LAYOUT(dhcp_lease_reserved, offsetof(struct mnet_dhcp_lease, reserved) == 84);
+LAYOUT(dhcp_lease_duration_ns, offsetof(struct mnet_dhcp_lease, duration_ns) == 88);
+LAYOUT(dhcp_lease_renew_ns, offsetof(struct mnet_dhcp_lease, renew_ns) == 96);
+LAYOUT(dhcp_lease_valid_ns, offsetof(struct mnet_dhcp_lease, valid_ns) == 104);
+
 /* Error codes are never renumbered. */
 LAYOUT(einval, MNET_EINVAL == -1);
 LAYOUT(ebadf, MNET_EBADF == -2);

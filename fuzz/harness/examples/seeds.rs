@@ -4,6 +4,7 @@
 //! fuzzer need not guess magic numbers. What fuzzing finds is added beside them by hand.
 
 use mnet_core::wire::arp::{ArpPacket, Operation};
+use mnet_core::wire::dhcp::{MessageType, Writer as DhcpWriter};
 use mnet_core::wire::ethernet::EthernetAddress;
 use mnet_core::wire::ipv4::{Ipv4Header, protocol};
 use mnet_core::wire::tcp::{Flags, TcpHeader, TcpOptions};
@@ -757,10 +758,58 @@ fn stack() {
     write("stack_raw", "all", &[arp, udp, closed].concat());
 }
 
+/// Answers to a DHCP client: features, then kind, last byte of the address, time, length, options.
+fn dhcp() {
+    let usual = [
+        1, 4, 255, 255, 255, 0, 3, 4, 10, 0, 0, 1, 6, 4, 10, 0, 0, 1, 51, 4, 0, 0, 0, 120,
+    ];
+    let answer = |kind: u8, time: u8, options: &[u8]| {
+        let options = [options, &usual[..]].concat();
+        let len = u8::try_from(options.len()).expect("short");
+        [&[kind, 50, time, len], &options[..]].concat()
+    };
+    let (offer, ack) = (answer(2, 0, &[]), answer(5, 0, &[]));
+    let bound = [&[0][..], &offer, &ack].concat();
+    let renewed = [&bound[..], &answer(5, 17, &[]), &answer(5, 16, &[])].concat();
+    let nak = [&bound[..], &answer(6, 16, &[])].concat();
+    let refused = [&[1][..], &answer(0x82, 0, &[]), &answer(2, 14, &[])].concat();
+    let rebooted = [&[8][..], &ack].concat();
+    let times = [
+        &[0][..],
+        &offer,
+        &answer(5, 0, &[58, 4, 0, 0, 0, 1, 59, 4, 0, 0, 0, 2]),
+    ];
+    let names = b"\x77\x0c\x03lan\0\x01a\xc0\0\xc0\x05\0\x0f\x03lan";
+    let names = [&[0][..], &offer, &answer(5, 0, names)].concat();
+    let routes = [121, 13, 24, 192, 0, 2, 10, 0, 0, 7, 0, 10, 0, 0, 1];
+    let routes = [&[2][..], &offer, &answer(5, 0, &routes)].concat();
+    for (name, bytes) in [
+        ("bound", bound),
+        ("renewed", renewed),
+        ("nak", nak),
+        ("refused", refused),
+        ("rebooted", rebooted),
+        ("times", times.concat()),
+        ("names", names),
+        ("routes", routes),
+    ] {
+        write("dhcp", name, &bytes);
+    }
+    let ours = Ipv4Addr::UNSPECIFIED;
+    let writer = DhcpWriter::new(MessageType::Ack, HW_B, 7, 0, ours);
+    let mut message = writer.finish().to_vec();
+    message[0] = 2;
+    write("dhcp", "message", &message);
+    message[240..246].copy_from_slice(&[52, 1, 3, 53, 1, 5]);
+    message[44..50].copy_from_slice(&[12, 2, b's', b'n', 255, 0]);
+    write("dhcp", "overload", &message);
+}
+
 fn main() {
     wire();
     tcp();
     cmdline();
+    dhcp();
     dhcp6();
     ipv6();
     toolchain();

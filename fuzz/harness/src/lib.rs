@@ -5,6 +5,7 @@
 //! test `corpus` replays the committed corpora on stable Rust.
 
 mod cmdline;
+mod dhcp;
 mod dhcp6;
 mod hvt;
 mod image;
@@ -14,6 +15,7 @@ mod stack;
 mod wire;
 
 pub use cmdline::cmdline;
+pub use dhcp::dhcp;
 pub use dhcp6::dhcp6;
 pub use hvt::hvt_guest;
 pub use image::{elf_image, manifest_note, manifest_source};
@@ -25,9 +27,10 @@ pub use wire::{arp, ethernet, icmp, ipv4, tcp_header, tcp_options, udp};
 pub type Target = fn(&[u8]);
 
 /// All targets, under the names of their files and corpora.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("arp", arp),
     ("cmdline", cmdline),
+    ("dhcp", dhcp),
     ("dhcp6", dhcp6),
     ("elf_image", elf_image),
     ("ethernet", ethernet),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 /// The sources, in the order in which the header presents them.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     "types",
     "error",
     "address",
@@ -16,6 +16,7 @@ const SOURCES: [&str; 14] = [
     "ipv6",
     "resolvers",
     "addresses",
+    "dhcp",
     "args",
     "tcp",
     "settings",
@@ -69,7 +70,7 @@ const INTRODUCTION: &str = "\
  *   - Sizes are bytes, times are nanoseconds.
  *   - MNET_EBUSY is the answer to a call on a stack that is inside another call: from within a solo5_* function that
  *     the caller supplies, or from another thread.
- *   - There are no callbacks, and nothing allocates after mnet_open().
+ *   - There is one callback, mnet_dhcp.accept, and nothing allocates after mnet_open() and mnet_dhcp_start().
  *   - A defect of the library does not return: it prints the place on the console and calls solo5_abort().
  *
  * Usable from C99, C11 and later, and from C++.

@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use mnet_tests::clients::{ping, tcp_echo_checked, udp_echo};
+use mnet_tests::packet::PacketSocket;
 use mnet_tests::process::run;
+use mnet_tests::tap::Tap;
 
 use crate::Test;
-use crate::fixture::{Fixture, GUEST, Machine, SERVICE};
+use crate::fixture::{Fixture, GUEST, GUEST_MAC, Machine, SERVICE};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("hello_runs_in_a_virtual_machine", hello_runs),
     ("echo_serves_through_the_ring", serves_through_the_ring),
     ("echo_serves_by_hypercalls", serves_by_hypercalls),
+    ("frames_pass_whole_and_in_order", frames_pass),
 ];
 
 /// Whether there is KVM. If not, says so.
@@ -105,4 +108,72 @@ fn serves_by_hypercalls(fixture: &Fixture) -> Result<()> {
         Some(machine) => serve(&machine, 8 << 20),
         None => Ok(()),
     }
+}
+
+/// A guest that sends every frame back gets thousands of every length, some of them under way at once,
+/// under either tender, with the ring and without.
+fn frames_pass(fixture: &Fixture) -> Result<()> {
+    let targets: &[(&str, &[&str])] = match has_kvm() {
+        true => &[("spt", &[]), ("hvt", &[]), ("hvt", &["--no-net-ring"])],
+        false => &[("spt", &[])],
+    };
+    let directory = fixture.directory("raw-frames")?;
+    let guests = "solo5-toolchain/guest/tests/guests";
+    for (number, (target, options)) in targets.iter().enumerate() {
+        let image = fixture
+            .prefix
+            .build_image_for(target, guests, "ethernet", &directory)?;
+        let name = format!("raw{number}");
+        let tap = Tap::new(&name)?;
+        tap.up()?;
+        let unikernel = fixture
+            .unikernel(&image)
+            .option("--mem=8")
+            .option(format!("--net:service={name}"))
+            .option("--net-mac:service=02:00:00:00:00:02");
+        let unikernel = options
+            .iter()
+            .fold(unikernel, |unikernel, option| unikernel.option(*option));
+        let guest = unikernel.start()?;
+        guest.wait_for("echoing", Duration::from_secs(20))?;
+        exchange(&tap).with_context(|| format!("{target} {options:?}"))?;
+        drop(guest);
+    }
+    Ok(())
+}
+
+/// Sends frames to a guest that sends them back; each comes back whole, one after the other.
+fn exchange(tap: &Tap) -> Result<()> {
+    const FRAMES: u32 = 5000;
+    /// Fewer than anybody's queue has room for.
+    const UNDER_WAY: u32 = 100;
+    const OURS: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
+    const KIND: [u8; 2] = [0x88, 0xb5];
+    let frame = |number: u32, to: [u8; 6], from: [u8; 6]| {
+        let len = usize::try_from(46 + number * 7 % 1455).unwrap_or(46);
+        let word = number.wrapping_mul(0x9e37_79b1).to_be_bytes();
+        let payload = number.to_be_bytes().into_iter();
+        let payload = payload.chain(word.into_iter().cycle()).take(len);
+        to.into_iter()
+            .chain(from)
+            .chain(KIND)
+            .chain(payload)
+            .collect()
+    };
+    let socket = PacketSocket::open(tap)?;
+    let (mut sent, mut received) = (0, 0);
+    while received < FRAMES {
+        while sent < FRAMES && sent - received < UNDER_WAY {
+            let bytes: Vec<u8> = frame(sent, GUEST_MAC, OURS);
+            socket.send(&bytes)?;
+            sent += 1;
+        }
+        let ours = |bytes: &[u8]| (bytes.get(12..14) == Some(&KIND)).then(|| bytes.to_vec());
+        let came = socket.find(Duration::from_secs(20), ours)?;
+        let came = came.with_context(|| format!("frame {received} is lost"))?;
+        let want: Vec<u8> = frame(received, OURS, GUEST_MAC);
+        ensure!(came == want, "frame {received} is another: {came:02x?}");
+        received += 1;
+    }
+    Ok(())
 }

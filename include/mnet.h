@@ -498,6 +498,9 @@
 /* mnet_device_args.ipv4: it finds an address of 169.254/16 itself; see mnet_link_local(). */
 #define MNET_ARGS_IPV4_LINK_LOCAL 2
 
+/* mnet_device_args.ipv4: it has what a DHCP server lends it; see mnet_dhcp_start(). */
+#define MNET_ARGS_IPV4_DHCP 3
+
 /* mnet_device_args.ipv6: the device is not to speak IPv6. */
 #define MNET_ARGS_IPV6_NONE 0
 
@@ -892,6 +895,8 @@ struct mnet_args {
     struct mnet_addr nameservers[MNET_ARGS_NAMESERVERS];
     /* Set by mnet_args_parse(): what the command line says of each device. */
     struct mnet_device_args device[MNET_ARGS_DEVICES];
+    /* Set by mnet_args_parse(): --dhcp-hostname, with a NUL at its end; empty where none was given. */
+    char dhcp_hostname[64];
 };
 
 /*

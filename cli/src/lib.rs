@@ -29,7 +29,9 @@ mod words;
 
 #[cfg(feature = "solo5")]
 pub use console::ConsoleLines;
-pub use network::{InterfaceArgs, Ipv4Args, Ipv6Args, MAX_DEVICES, MAX_NAMESERVERS, NetworkArgs};
+pub use network::{
+    Hostname, InterfaceArgs, Ipv4Args, Ipv6Args, MAX_DEVICES, MAX_NAMESERVERS, NetworkArgs,
+};
 pub use options::Opt;
 pub use table::{NoOptions, Spec, Table};
 pub use value::{Kind, Value};
@@ -370,6 +372,13 @@ impl Reader<'_> {
             if self.table.spec(index).required && self.table.given(index) == 0 {
                 return self.complain(Named::Program(index), "is missing");
             }
+        }
+        let is_dhcp = |args: &InterfaceArgs| args.ipv4 == Some(Ipv4Args::Dhcp);
+        let useless = self.network.as_deref().is_some_and(|network| {
+            !network.dhcp_hostname.is_empty() && !network.interfaces.iter().any(is_dhcp)
+        });
+        if useless {
+            return self.refuse(&["--dhcp-hostname is of no use without --ipv4=dhcp"]);
         }
         let network = self.network.as_deref().into_iter();
         let interfaces = network.flat_map(|network| network.interfaces.iter().enumerate());

@@ -4,6 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use mnet_core::config::{InterfaceIdentifiers, Ipv6Config};
 use mnet_core::device::InterfaceId;
+use mnet_core::dhcp::DhcpConfig;
 use mnet_core::error::ConfigError;
 use mnet_core::{Instant, Stack};
 
@@ -21,6 +22,8 @@ pub enum Ipv4Args {
     Static(Ipv4Addr, u8),
     /// With an address of 169.254/16 that it finds itself (RFC 3927).
     LinkLocal,
+    /// With what a DHCP server lends it (RFC 2131).
+    Dhcp,
 }
 
 /// How an interface speaks IPv6. In each case it has a link-local address, and more of routers'
@@ -48,6 +51,9 @@ pub struct InterfaceArgs {
     pub ipv6_gateway: Option<Ipv6Addr>,
 }
 
+/// The name of a host: letters, digits, hyphens and dots.
+pub type Hostname = heapless::String<63>;
+
 /// What the line says of the network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkArgs {
@@ -55,6 +61,8 @@ pub struct NetworkArgs {
     pub interfaces: heapless::Vec<InterfaceArgs, MAX_DEVICES>,
     /// `--nameserver`, in the order given.
     pub nameservers: heapless::Vec<IpAddr, MAX_NAMESERVERS>,
+    /// `--dhcp-hostname`: what DHCP servers hear; empty: nothing.
+    pub dhcp_hostname: Hostname,
 }
 
 impl NetworkArgs {
@@ -78,6 +86,14 @@ impl NetworkArgs {
                 stack.add_address(now, interface, address.into(), len)?;
             }
             Some(Ipv4Args::LinkLocal) => stack.enable_link_local(now, interface)?,
+            Some(Ipv4Args::Dhcp) => {
+                let name = &self.dhcp_hostname;
+                let config = DhcpConfig {
+                    hostname: (!name.is_empty()).then(|| name.clone()),
+                    ..DhcpConfig::default()
+                };
+                stack.dhcp_start(now, interface, config)?;
+            }
             None => {}
         }
         if let Some(gateway) = args.ipv4_gateway {
@@ -113,6 +129,7 @@ pub(super) enum Builtin {
     Ipv6,
     Ipv6Gateway,
     Nameserver,
+    DhcpHostname,
     Help,
 }
 
@@ -132,14 +149,14 @@ pub(super) struct Known {
 }
 
 /// All of them, in the order of the help. The spelling is that of OCaml mnet's.
-pub(super) const KNOWN: [Known; 6] = [
+pub(super) const KNOWN: [Known; 7] = [
     Known {
         builtin: Builtin::Ipv4,
         name: "ipv4",
         short: None,
-        value_name: "ADDRESS/PREFIX|link-local",
-        help: "our address and the length of its network's prefix, or one of 169.254/16 that nobody has",
-        expected: "an address such as 10.0.0.2/24, or link-local",
+        value_name: "ADDRESS/PREFIX|dhcp|link-local",
+        help: "our address and the length of its network's prefix; or what a DHCP server lends; or one of 169.254/16",
+        expected: "an address such as 10.0.0.2/24, dhcp or link-local",
         for_device: true,
     },
     Known {
@@ -179,6 +196,15 @@ pub(super) const KNOWN: [Known; 6] = [
         for_device: false,
     },
     Known {
+        builtin: Builtin::DhcpHostname,
+        name: "dhcp-hostname",
+        short: None,
+        value_name: "NAME",
+        help: "what DHCP servers hear as our name",
+        expected: "a name of at most 63 letters, digits, hyphens and dots",
+        for_device: false,
+    },
+    Known {
         builtin: Builtin::Help,
         name: "help",
         short: Some('h'),
@@ -211,6 +237,17 @@ impl NetworkArgs {
                 Err(_) => Taken::Again,
             };
         }
+        if builtin == Builtin::DhcpHostname {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+            return match Hostname::try_from(text) {
+                Ok(name) if !name.is_empty() && name.bytes().all(fits) => {
+                    let again = !self.dhcp_hostname.is_empty();
+                    self.dhcp_hostname = name;
+                    if again { Taken::Again } else { Taken::Yes }
+                }
+                _ => Taken::Bad,
+            };
+        }
         let Some(args) = self.interfaces.get_mut(device) else {
             return Taken::Bad;
         };
@@ -218,6 +255,7 @@ impl NetworkArgs {
             Builtin::Ipv4 => {
                 let value = match (text, Kind::Prefix.parse(text)) {
                     ("link-local", _) => Some(Ipv4Args::LinkLocal),
+                    ("dhcp", _) => Some(Ipv4Args::Dhcp),
                     (_, Some(Value::Prefix(IpAddr::V4(address), len))) => {
                         Some(Ipv4Args::Static(address, len))
                     }
@@ -250,7 +288,7 @@ impl NetworkArgs {
                 };
                 fill(&mut args.ipv6_gateway, value)
             }
-            Builtin::Nameserver | Builtin::Help => Taken::Bad,
+            Builtin::Nameserver | Builtin::DhcpHostname | Builtin::Help => Taken::Bad,
         }
     }
 }

@@ -103,6 +103,9 @@ fn good_lines_give_their_values() {
     assert_eq!(network.interfaces[..], [first, second]);
     let servers: [IpAddr; 2] = [v4(10, 0, 0, 53).into(), "2001:db8::53".parse().unwrap()];
     assert_eq!(network.nameservers[..], servers);
+    let (_, _, network, _) = read("--ipv4=dhcp --dhcp-hostname=web-1.example");
+    assert_eq!(network.interfaces[0].ipv4, Some(Ipv4Args::Dhcp));
+    assert_eq!(network.dhcp_hostname, "web-1.example");
     let (_, _, network, _) = read("--ipv4=link-local");
     assert_eq!(network.interfaces[0].ipv4, Some(Ipv4Args::LinkLocal));
     // Without IPv4.
@@ -189,7 +192,7 @@ fn bad_lines_are_explained() {
         ),
         (
             "--ipv4:backend=10.0.0.3",
-            "--ipv4:backend expected an address such as 10.0.0.2/24, or link-local, not 10.0.0.3",
+            "--ipv4:backend expected an address such as 10.0.0.2/24, dhcp or link-local, not 10.0.0.3",
         ),
         (
             "--ipv4-gateway=2001:db8::1",
@@ -207,6 +210,18 @@ fn bad_lines_are_explained() {
         (
             "--ipv6=eui64 --ipv6-gateway=fe80::1%1",
             "--ipv6-gateway expected an address such as fe80::1, not fe80::1%1",
+        ),
+        (
+            "--dhcp-hostname=a",
+            "--dhcp-hostname is of no use without --ipv4=dhcp",
+        ),
+        (
+            "--dhcp-hostname=a_b",
+            "--dhcp-hostname expected a name of at most 63 letters, digits, hyphens and dots, not a_b",
+        ),
+        (
+            "--dhcp-hostname=a --dhcp-hostname=b",
+            "--dhcp-hostname was given too often",
         ),
         (
             "-n tls:10.0.0.53",
@@ -259,14 +274,15 @@ options:
   -h, --help                  print this text and end
 
 network:
-  --ipv4=ADDRESS/PREFIX|link-local
-                              our address and the length of its network's prefix, or one of 169.254/16 that nobody has
+  --ipv4=ADDRESS/PREFIX|dhcp|link-local
+                              our address and the length of its network's prefix; or what a DHCP server lends; or one of 169.254/16
   --ipv4-gateway=ADDRESS      the default gateway; without it only that network is reachable
   --ipv6=random|eui64|ADDRESS/PREFIX
                               speak IPv6: addresses with random ends, with the Ethernet address at their ends, or also this one
   --ipv6-gateway=ADDRESS      the default gateway of IPv6; without it, what routers tell
   -n, --nameserver=[udp:]ADDRESS
                               a DNS server, before those of DHCP and routers; up to 4 times
+  --dhcp-hostname=NAME        what DHCP servers hear as our name
 
 The network options are about the device service. About others: --ipv4:backend=...
 ";

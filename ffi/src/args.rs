@@ -12,6 +12,7 @@ use mnet::cli::{
     Spec, Table, Value,
 };
 
+use crate::dhcp::{self, mnet_dhcp, mnet_dhcp_start};
 use crate::error::{Error, status};
 use crate::pointer;
 use crate::registry;
@@ -95,6 +96,8 @@ pub const MNET_ARGS_IPV4_NONE: u32 = 0;
 pub const MNET_ARGS_IPV4_STATIC: u32 = 1;
 /// mnet_device_args.ipv4: it finds an address of 169.254/16 itself; see mnet_link_local().
 pub const MNET_ARGS_IPV4_LINK_LOCAL: u32 = 2;
+/// mnet_device_args.ipv4: it has what a DHCP server lends it; see mnet_dhcp_start().
+pub const MNET_ARGS_IPV4_DHCP: u32 = 3;
 
 /// mnet_device_args.ipv6: the device is not to speak IPv6.
 pub const MNET_ARGS_IPV6_NONE: u32 = 0;
@@ -160,6 +163,8 @@ pub struct mnet_args {
     pub nameservers: [mnet_addr; MNET_ARGS_NAMESERVERS],
     /// Set by mnet_args_parse(): what the command line says of each device.
     pub device: [mnet_device_args; MNET_ARGS_DEVICES],
+    /// Set by mnet_args_parse(): --dhcp-hostname, with a NUL at its end; empty where none was given.
+    pub dhcp_hostname: [c_char; 64],
 }
 
 /// Bytes of the first version of the structures.
@@ -187,6 +192,7 @@ fn defaults(size: usize) -> mnet_args {
         nameserver_count: 0,
         nameservers: Default::default(),
         device: Default::default(),
+        dhcp_hostname: [0; 64],
     }
 }
 
@@ -515,10 +521,19 @@ fn tell(args: &mut mnet_args, network: &NetworkArgs) {
         args.nameserver_count += 1;
     }
     args.device = Default::default();
+    args.dhcp_hostname = [0; 64];
+    for (place, byte) in args
+        .dhcp_hostname
+        .iter_mut()
+        .zip(network.dhcp_hostname.bytes())
+    {
+        *place = byte.cast_signed();
+    }
     for (out, said) in args.device.iter_mut().zip(&network.interfaces) {
         out.ipv4 = match said.ipv4 {
             None => MNET_ARGS_IPV4_NONE,
             Some(Ipv4Args::LinkLocal) => MNET_ARGS_IPV4_LINK_LOCAL,
+            Some(Ipv4Args::Dhcp) => MNET_ARGS_IPV4_DHCP,
             Some(Ipv4Args::Static(ours, len)) => {
                 out.ipv4_address = address(ours.into());
                 out.ipv4_prefix_len = len.into();
@@ -579,6 +594,7 @@ fn network(args: &mnet_args) -> Result<NetworkArgs, Error> {
                 Some(Ipv4Args::Static(ours, len(device.ipv4_prefix_len)?))
             }
             MNET_ARGS_IPV4_LINK_LOCAL => Some(Ipv4Args::LinkLocal),
+            MNET_ARGS_IPV4_DHCP => Some(Ipv4Args::Dhcp),
             _ => return Err(Error::INVALID),
         };
         interface.ipv6 = match device.ipv6 {
@@ -640,16 +656,40 @@ pub unsafe extern "C" fn mnet_open_args(
         if stack < 0 {
             return Ok(stack);
         }
+        let dhcp = network.interfaces.first().and_then(|args| args.ipv4) == Some(Ipv4Args::Dhcp);
+        let started = if dhcp { start_dhcp(stack, 1, &args) } else { 0 };
+        let network = without_dhcp(&network);
         let configured = registry::with_stack(stack, |opened| {
             let (now, interface) = (opened.runtime.now(), opened.interface);
             network.apply(opened.runtime.stack_mut(), now, 0, interface)?;
             Ok(())
         });
-        if let Err(error) = configured {
+        if started < 0 || configured.is_err() {
             mnet_close_stack(stack);
-            return Err(error);
+            return configured.map(|()| i64::from(started));
         }
         Ok(stack)
     };
     crate::error::value(open())
+}
+
+/// Starts the client of an interface: memory of the arena is for it.
+fn start_dhcp(stack: mnet_stack, interface: u32, args: &mnet_args) -> c_int {
+    let name = args.dhcp_hostname.iter().take_while(|byte| **byte != 0);
+    let mut dhcp = dhcp::defaults(size_of::<mnet_dhcp>());
+    dhcp.hostname_len = name.count();
+    if dhcp.hostname_len > 0 {
+        dhcp.hostname = args.dhcp_hostname.as_ptr();
+    }
+    // SAFETY: our own structure, whose name is there.
+    unsafe { mnet_dhcp_start(stack, interface, &raw const dhcp) }
+}
+
+/// What is left when the clients of DHCP run.
+fn without_dhcp(network: &NetworkArgs) -> NetworkArgs {
+    let mut network = network.clone();
+    for interface in &mut network.interfaces {
+        interface.ipv4 = interface.ipv4.filter(|ipv4| *ipv4 != Ipv4Args::Dhcp);
+    }
+    network
 }

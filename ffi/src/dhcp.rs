@@ -134,7 +134,7 @@ pub unsafe extern "C" fn mnet_dhcp_default(dhcp: *mut mnet_dhcp, size: usize) ->
 /// What a client takes of the arena, generously.
 const MEMORY: usize = 10 << 10;
 
-fn defaults(size: usize) -> mnet_dhcp {
+pub(crate) fn defaults(size: usize) -> mnet_dhcp {
     mnet_dhcp {
         size,
         hostname: core::ptr::null(),

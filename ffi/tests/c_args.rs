@@ -316,6 +316,27 @@ fn a_stack_opens_as_the_line_says() {
 }
 
 #[test]
+fn a_line_can_ask_for_dhcp() {
+    let _world = World::new();
+    let mut memory = Memory::new(2 << 20);
+    let mut args = defaults();
+    assert_eq!(parse(&mut args, "--ipv4=dhcp --dhcp-hostname=web"), 1);
+    assert_eq!(args.device[0].ipv4, MNET_ARGS_IPV4_DHCP);
+    assert_eq!(text(&args.dhcp_hostname), "web");
+    let config = config(&mut memory, 1);
+    let stack = unsafe { mnet_open_args(&raw const config, &raw const args) };
+    assert!(stack > 0, "{}", name(stack));
+    let again = unsafe { mnet_dhcp_start(stack, 0, ptr::null()) };
+    assert_eq!(again, MNET_EINVAL, "it has a client");
+    assert_eq!(mnet_close_stack(stack), 0);
+    assert_eq!(parse(&mut args, "--ipv4=10.0.0.2/24"), 1);
+    let stack = unsafe { mnet_open_args(&raw const config, &raw const args) };
+    let started = unsafe { mnet_dhcp_start(stack, 0, ptr::null()) };
+    assert_eq!(started, 0, "it had none");
+    assert_eq!(mnet_close_stack(stack), 0);
+}
+
+#[test]
 fn a_program_without_network_has_no_options_of_it() {
     let world = World::new();
     let mut values = Values::new();

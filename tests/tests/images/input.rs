@@ -210,7 +210,7 @@ fn arguments_of_echo(fixture: &Fixture) -> Result<()> {
     let _tap = Tap::with_address("tap0", crate::fixture::HOST, 24)?;
     let usage = "usage: echo --ipv4=ADDRESS/PREFIX [OPTIONS]\n";
     let ours = "--ipv4=10.0.0.2/24";
-    let address = "an address such as 10.0.0.2/24, or link-local";
+    let address = "an address such as 10.0.0.2/24, dhcp or link-local";
     let cases: &[(&[&str], &str)] = &[
         (&[], "--ipv4 is missing"),
         (

@@ -80,6 +80,16 @@ const NEEDS: &[Need] = &[
         suites: &[Suite::Units],
     },
     Need {
+        what: What::Program("traceroute"),
+        package: "traceroute",
+        suites: &[Suite::Images],
+    },
+    Need {
+        what: What::Program("ndisc6"),
+        package: "ndisc6",
+        suites: &[Suite::Images],
+    },
+    Need {
         what: What::Program("nc"),
         package: "netcat-openbsd",
         suites: &[Suite::Images],

@@ -23,7 +23,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 
 /// The address of the Linux end, and the image's.
 const HOST: &str = "2001:db8::1";
-const GUEST: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+pub(crate) const GUEST: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 /// What becomes of the image's Ethernet address, 02:00:00:00:00:02.
 const GUEST_EUI_64: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 2);
 /// Generous: a loaded machine is slow.
@@ -60,7 +60,7 @@ pub(crate) fn eventually(what: &str, mut attempt: impl FnMut() -> Result<()>) ->
 }
 
 /// One answered ping with so many bytes.
-fn ping(host: &str, size: usize) -> Result<()> {
+pub(crate) fn ping(host: &str, size: usize) -> Result<()> {
     let size = size.to_string();
     let output = Command::new("ping")
         .args(["-6", "-c", "1", "-W", "2", "-s", &size, host])

@@ -19,6 +19,7 @@ mod leaks;
 mod path_mtu;
 mod paths;
 mod readme;
+mod tools;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("path_mtu", path_mtu::TESTS),
     ("paths", paths::TESTS),
     ("readme", readme::TESTS),
+    ("tools", tools::TESTS),
 ];
 
 fn main() -> ExitCode {

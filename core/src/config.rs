@@ -31,7 +31,8 @@ pub struct Config {
     /// Most UDP sockets. Default 64.
     pub max_udp_sockets: usize,
     /// Bytes that wait at most in one UDP socket's receive queue. Default 212,992. All queues
-    /// together can always have an eighth of the frames, and never more than a quarter.
+    /// together can always have an eighth of the frames, and never more than a quarter. A datagram
+    /// that came in fragments takes as many frames as there were.
     pub udp_receive_buffer: usize,
     /// Most memberships of UDP sockets in groups. Default 32. Each interface listens to 64 groups at
     /// most, and tells the link of 64 sources at most.
@@ -408,16 +409,24 @@ const FRAME_TABLE_BYTES: usize = crate::pool::META_BYTES + crate::tcp::RANGE_BYT
 const NEIGHBOUR_BYTES: usize = 128;
 /// The same for the count of a peer's connections.
 const PEER_BYTES: usize = 64;
-/// Tables of a fixed size: destinations, path MTUs, rate limits, settings of connections.
-const FIXED_BYTES: usize = 62 << 10;
+/// Tables of a fixed size: destinations, path MTUs, rate limits, identifications,
+/// settings of connections.
+const FIXED_BYTES: usize = 65 << 10;
 /// Most interfaces that can be asked for.
 const MAX_INTERFACES: usize = 64;
+/// Bytes for a packet whose fragments wait for others.
+const REASSEMBLY_BYTES: usize = 112;
 /// Most entries of a kind: handles have 24 bits for them.
 const MAX_ENTRIES: usize = 1 << 20;
 
 /// Entries of the neighbour cache: one for each 16 KiB, 128 to 1,024.
 pub(crate) fn neighbours(config: &Config) -> usize {
     (config.memory >> 14).clamp(128, 1_024)
+}
+
+/// Packets whose fragments wait for others: one for each 128 KiB, 16 to 128.
+pub(crate) fn reassembled_packets(config: &Config) -> usize {
+    (config.memory >> 17).clamp(16, 128)
 }
 
 impl Limits {
@@ -462,6 +471,7 @@ impl Limits {
             + time_wait * TIME_WAIT_BYTES
             + config.max_listeners * LISTENER_BYTES
             + neighbours(config) * NEIGHBOUR_BYTES
+            + reassembled_packets(config) * REASSEMBLY_BYTES
             + config
                 .max_connections_per_peer
                 .map_or(0, |_| connections * PEER_BYTES)
@@ -500,12 +510,19 @@ impl Limits {
         self.shared_frames() / 4
     }
 
+    /// Most frames for fragments that wait for others. They and the receive queues of UDP share what
+    /// follows.
+    pub(crate) fn most_fragments(&self) -> usize {
+        self.shared_frames() / 8
+    }
+
     /// Frames that the receive queues of UDP can always have.
     pub(crate) fn least_datagrams(&self) -> usize {
         self.shared_frames() / 8
     }
 
-    /// Frames for the data of TCP while the receive queues of UDP hold `datagrams`.
+    /// Frames for the data of TCP while the receive queues of UDP, and fragments that wait for others,
+    /// hold `datagrams`.
     pub(crate) fn tcp_frames(&self, datagrams: usize) -> usize {
         let others = self.waiting_frames() + datagrams.max(self.least_datagrams());
         self.shared_frames().saturating_sub(others)

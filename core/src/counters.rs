@@ -178,8 +178,42 @@ counters! {
     ip_bad_option,
     /// Dropped: source routing is refused.
     ip_source_route_refused,
-    /// Dropped: a fragment.
-    ip_fragment_unsupported,
+    /// Packets put together from fragments.
+    ip_reassembled,
+    /// Fragments dropped: empty, or not the last and no multiple of 8 bytes.
+    ip_fragment_bad_length,
+    /// Fragments dropped: the packet would be longer than packets can be.
+    ip_fragment_too_long,
+    /// Fragments dropped: the first one has not all headers, that of the transport included (RFC
+    /// 1858, RFC 3128, RFC 7112).
+    ip_fragment_tiny,
+    /// Fragments dropped: a second time the same.
+    ip_fragment_duplicate,
+    /// Fragments dropped: one overlaps another one of its packet (RFC 5722).
+    ip_fragment_overlap,
+    /// Fragments dropped: they do not agree on where their packet ends.
+    ip_fragment_bad_end,
+    /// Fragments dropped: a packet has more than 128 of them.
+    ip_fragment_too_many,
+    /// Fragments dropped: the memory for them, or what one source may have of it, is used up, or the
+    /// frame pool runs low.
+    ip_fragment_no_room,
+    /// Fragments dropped: the others of their packet were, for one of the reasons before.
+    ip_fragment_condemned,
+    /// Fragments dropped: not marked as ECN-capable, unlike others of their packet, which carry a
+    /// mark of congestion (RFC 3168 §5.3).
+    ip_fragment_bad_ecn,
+    /// Fragments dropped: the packet gave way to those of others.
+    ip_fragment_evicted,
+    /// Fragments dropped: the others of their packet did not come in time.
+    ip_fragment_expired,
+    /// Dropped: put together from fragments, and larger than a frame, which only datagrams and
+    /// echo requests may be.
+    ip_reassembled_too_large,
+    /// Packets sent in fragments.
+    ip_fragmented,
+    /// Fragments sent.
+    ip_fragments_sent,
     /// Dropped: a source address that no host has, or our own.
     ip_bad_source,
     /// Dropped: not for us; hosts do not forward (RFC 1122 §3.3.1.1).

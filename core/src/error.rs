@@ -185,7 +185,8 @@ errors! {
         AlreadyConnected => "the socket is connected to another address",
         /// There is no reservation to send, or it is shorter.
         NothingReserved => "no room of this length was reserved",
-        /// The datagram does not fit the path's MTU.
+        /// Longer than a datagram can be, or than there are frames for; or than the path carries, where it
+        /// must leave in one packet.
         MessageTooLong => "message too long",
         /// No route leads to the destination.
         NoRoute => "no route to host",

@@ -42,7 +42,9 @@ pub struct Descriptor {
     pub sum: u16,
     /// For the owner's use: what became of the segment, in TCP's send queue.
     pub flags: u16,
-    /// For the owner's use: the sequence number of the first byte in TCP's queues.
+    /// For the owner's use: the sequence number of the first byte in TCP's queues; the offset of a
+    /// fragment that waits for others; elsewhere, how many frames behind this one in its queue are
+    /// of the same packet.
     pub seq: u32,
     /// For the owner's use: when it was sent last, in microseconds, in TCP's send queue.
     pub time: u32,
@@ -331,6 +333,17 @@ impl FrameQueue {
         }
         self.len -= 1;
         Some(Frame(index))
+    }
+
+    /// Takes the first `count` frames, or all if they are fewer.
+    pub(crate) fn split_front(&mut self, pool: &mut FramePool, count: usize) -> Self {
+        let mut front = Self::default();
+        while front.len() < count
+            && let Some(frame) = self.pop_front(pool)
+        {
+            front.push_back(pool, frame);
+        }
+        front
     }
 
     /// Moves all frames of `other` behind those of this queue.

@@ -4,7 +4,7 @@ mod common;
 
 use common::link::*;
 use mnet_core::Config;
-use mnet_core::error::{RecvFromError, SendToError};
+use mnet_core::error::RecvFromError;
 use mnet_core::wire::ethernet::ether_type;
 use mnet_core::wire::icmpv4::Message;
 use mnet_core::wire::ipv4::protocol;
@@ -301,13 +301,15 @@ fn datagrams_learn_the_path_mtu() {
         let result = host
             .stack
             .udp_send_to(host.now, id, &vec![0; len - 28], at(to, 53));
-        result.map(|()| host.transmit()[0][14..42].to_vec())
+        result.unwrap();
+        let frames = host.transmit();
+        (frames.len(), frames[0][14..42].to_vec())
     };
     let too_big = |mtu: u16, quoted: &[u8]| {
         let [high, low] = mtu.to_be_bytes();
         error(3, 4, [0, 0, high, low], quoted)
     };
-    let quoted = send(&mut host, REMOTE, 1_500).unwrap();
+    let (_, quoted) = send(&mut host, REMOTE, 1_500);
     let lowered = |host: &Host| host.stack.counters().udp_path_mtu_lowered;
     // Another port than any that it has sent to; less than any path has; no less than was sent.
     let mut forged = quoted.clone();
@@ -318,21 +320,24 @@ fn datagrams_learn_the_path_mtu() {
     assert_eq!(lowered(&host), 0);
     host.receive(&too_big(1_400, &quoted));
     assert_eq!(lowered(&host), 1);
-    let refused = Err(SendToError::MessageTooLong);
-    assert_eq!(send(&mut host, REMOTE, 1_401), refused);
-    assert!(send(&mut host, REMOTE, 1_400).is_ok());
-    assert!(send(&mut host, PEER, 1_500).is_ok(), "another destination");
+    assert_eq!(send(&mut host, REMOTE, 1_401).0, 2, "two fragments");
+    assert_eq!(send(&mut host, REMOTE, 1_400).0, 1);
+    assert_eq!(send(&mut host, PEER, 1_500).0, 1, "another destination");
     // A message that says more says nothing new.
     host.receive(&too_big(1_450, &quoted));
     assert_eq!(lowered(&host), 1);
-    assert_eq!(send(&mut host, REMOTE, 1_401), refused);
+    assert_eq!(send(&mut host, REMOTE, 1_401).0, 2);
     host.advance(600_000);
     host.meet(PEER_HW, PEER);
-    assert!(send(&mut host, REMOTE, 1_500).is_ok());
+    assert_eq!(send(&mut host, REMOTE, 1_500).0, 1);
     let connection = host.stack.tcp_connect(host.now, at(REMOTE, 80), None);
-    let quoted = send(&mut host, REMOTE, 1_500).unwrap();
+    let (_, quoted) = send(&mut host, REMOTE, 1_500);
     host.receive(&too_big(600, &quoted));
-    assert_eq!(send(&mut host, REMOTE, 601), refused);
+    assert_eq!(send(&mut host, REMOTE, 601).0, 2);
+    // The pieces become smaller as well, by what is said of the first one.
+    let (pieces, quoted) = send(&mut host, REMOTE, 6_000);
+    host.receive(&too_big(576, &quoted));
+    assert_eq!((pieces, send(&mut host, REMOTE, 6_000).0), (11, 11));
     let info = host.stack.tcp_info(connection.unwrap()).unwrap();
     assert_eq!(info.path_mtu, 1_500);
 }

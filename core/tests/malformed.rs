@@ -262,8 +262,13 @@ fn ipv4_cases() -> Vec<Case> {
             "ip_source_route_refused",
         ));
     }
-    for field in [0x2000, 0x2001, 0x0001, 0x1fff, 0x6000] {
-        cases.push(case("fragment", fragment(field), "ip_fragment_unsupported"));
+    for (field, counter) in [
+        (0x2000, "ip_fragment_bad_length"),
+        (0x2001, "ip_fragment_bad_length"),
+        (0x6000, "ip_fragment_bad_length"),
+        (0x1fff, "ip_fragment_too_long"),
+    ] {
+        cases.push(case("fragment", fragment(field), counter));
     }
     cases.extend([
         case(

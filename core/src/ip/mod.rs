@@ -1,16 +1,18 @@
 //! IP of both families: addresses of ours, groups, routes, and what ICMP may send.
 //!
-//! This module knows no frames: it answers questions about addresses. The stack's receive and
-//! transmit paths ask them.
+//! But for `reassembly`, which keeps fragments, this module knows no frames: it answers questions about
+//! addresses. The stack's receive and transmit paths ask them.
 
 mod acd;
 mod destinations;
 mod groups;
 mod icmp_limit;
+mod identification;
 pub(crate) mod identifier;
 mod interface;
 mod path_mtu;
 mod prefix;
+mod reassembly;
 mod resolvers;
 mod routes;
 mod selection;
@@ -24,9 +26,11 @@ pub(crate) use groups::{
     is_everybody,
 };
 pub(crate) use icmp_limit::IcmpLimit;
+pub(crate) use identification::Identifications;
 pub(crate) use interface::{INTERFACE_BYTES, Interface, Ipv6, Solicitation};
 pub(crate) use path_mtu::{PATH_MTU_LIFETIME, PathMtus, plateau};
 pub(crate) use prefix::Prefix;
+pub(crate) use reassembly::{Fragment, PacketId, Reassembly, Whole};
 pub use resolvers::{DnsServer, Origin, SearchDomain};
 pub(crate) use routes::{Route, Routes, Sender};
 

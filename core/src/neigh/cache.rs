@@ -35,7 +35,8 @@ use siphasher::sip::SipHasher13;
 
 /// Most neighbours that are asked for at a time without being known.
 const MAX_INCOMPLETE: usize = 64;
-/// Packets that wait for one neighbour (RFC 1122 §2.3.2.2 asks for at least one).
+/// Packets that wait for one neighbour (RFC 1122 §2.3.2.2 asks for at least one). Those in fragments
+/// take half of all frames that may wait, at most.
 const MAX_PENDING: usize = 8;
 /// Between requests to one destination: RFC 1122 §2.3.2.1 asks for at most one per second.
 const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
@@ -312,46 +313,84 @@ impl Neighbours {
         }
     }
 
-    /// Lets a packet wait for the neighbour of [`Resolution::Asking`]. The oldest one gives way.
+    /// Lets a packet wait for the neighbour of [`Resolution::Asking`], with the `rest` of its
+    /// fragments: all or none. The oldest ones give way.
     pub(crate) fn queue(
         &mut self,
         index: u32,
         frame: Frame,
+        mut rest: FrameQueue,
         pool: &mut FramePool,
         counters: &mut Counters,
     ) {
-        let own = self
+        let frames = 1 + rest.len();
+        let most = if rest.is_empty() {
+            self.max_pending
+        } else {
+            self.max_pending / 2
+        };
+        let asked = self
             .entries
             .get(index as usize)
-            .map_or(0, |entry| entry.pending.len());
-        if own >= MAX_PENDING {
-            self.drop_oldest(index, pool, counters);
-        } else if self.pending >= self.max_pending
-            && let Some(oldest) = self.incomplete.first()
-        {
-            self.drop_oldest(oldest, pool, counters);
-        }
-        match self.entries.get_mut(index as usize) {
-            Some(entry)
-                if matches!(entry.state, State::Incomplete { .. })
-                    && self.pending < self.max_pending =>
+            .is_some_and(|entry| matches!(entry.state, State::Incomplete { .. }));
+        if asked && frames <= most {
+            if self.packets(index, pool) >= MAX_PENDING {
+                self.drop_oldest(index, pool, counters);
+            }
+            while self.pending + frames > self.max_pending
+                && let Some(victim) = self.gives_way_to(index)
             {
-                entry.pending.push_back(pool, frame);
-                self.pending += 1;
-            }
-            _ => {
-                pool.free(frame);
-                counters.neighbour_pending_dropped += 1;
+                self.drop_oldest(victim, pool, counters);
             }
         }
+        if !asked || frames > most || self.pending + frames > self.max_pending {
+            pool.free(frame);
+            rest.clear(pool);
+            counters.neighbour_pending_dropped += frames as u64;
+            return;
+        }
+        pool.descriptor_mut(&frame).seq = u32::try_from(rest.len()).unwrap_or(0);
+        let pending = &mut self.entries[index as usize].pending;
+        pending.push_back(pool, frame);
+        pending.append(pool, &mut rest);
+        self.pending += frames;
     }
 
-    fn drop_oldest(&mut self, index: u32, pool: &mut FramePool, counters: &mut Counters) {
-        if let Some(frame) = self.entries[index as usize].pending.pop_front(pool) {
-            pool.free(frame);
-            self.pending -= 1;
-            counters.neighbour_pending_dropped += 1;
+    /// Whose oldest packet gives way to one for the neighbour of `index`.
+    fn gives_way_to(&self, index: u32) -> Option<u32> {
+        let candidates = self.incomplete.first().into_iter().chain([index]);
+        candidates
+            .into_iter()
+            .find(|index| !self.entries[*index as usize].pending.is_empty())
+    }
+
+    /// Packets that wait for a neighbour.
+    fn packets(&self, index: u32, pool: &FramePool) -> usize {
+        let mut packets = 0;
+        let mut at = self.entries[index as usize].pending.first();
+        while let Some(first) = at {
+            packets += 1;
+            at = pool.next_in_queue(first);
+            for _ in 0..pool.descriptor_at(first).seq {
+                at = at.and_then(|frame| pool.next_in_queue(frame));
+            }
         }
+        packets
+    }
+
+    /// Drops the packet that waits for a neighbour longest.
+    fn drop_oldest(&mut self, index: u32, pool: &mut FramePool, counters: &mut Counters) {
+        let pending = &mut self.entries[index as usize].pending;
+        let Some(frame) = pending.pop_front(pool) else {
+            return;
+        };
+        let fragments = pool.descriptor(&frame).seq as usize;
+        pool.free(frame);
+        let mut rest = pending.split_front(pool, fragments);
+        let frames = 1 + rest.len();
+        rest.clear(pool);
+        self.pending -= frames;
+        counters.neighbour_pending_dropped += frames as u64;
     }
 
     /// Takes in what a packet says about its sender, a station with a host's address that is on
@@ -638,8 +677,9 @@ mod tests {
             if let Resolution::Asking(index) = resolution {
                 let frame = self.pool.allocate().unwrap();
                 self.pool.buffer_mut(&frame)[0] = mark;
+                let (rest, pool) = (FrameQueue::default(), &mut self.pool);
                 self.neighbours
-                    .queue(index, frame, &mut self.pool, &mut self.counters);
+                    .queue(index, frame, rest, pool, &mut self.counters);
             }
             resolution
         }

@@ -7,14 +7,17 @@ use crate::context::IcmpError;
 use crate::ip::plateau;
 use crate::pool::Frame;
 use crate::wire::icmpv4::{self, Icmpv4Header, Message, message_type, unreachable_code};
+use crate::wire::icmpv6;
 use crate::wire::ipv4::{self, protocol};
-use crate::wire::ipv6::Ipv6Header;
+use crate::wire::ipv6;
 use core::net::{IpAddr, SocketAddr};
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// The largest packet that an ICMP error makes (RFC 1812 §4.3.2.3).
 const MAX_ERROR_LEN: usize = 576;
+/// The code of "time exceeded" for fragments (RFC 792, RFC 4443 §3.3).
+const REASSEMBLY_TIME_EXCEEDED: u8 = 1;
 /// The largest code of an unreachable message (RFC 1812 §5.2.7.1).
 const MAX_UNREACHABLE_CODE: u8 = 15;
 
@@ -172,9 +175,37 @@ impl Stack {
         self.send_icmp(frame, packet);
     }
 
-    /// Answers a packet with an unreachable message that quotes it, in the frame that it came in;
-    /// or frees the frame, where RFC 1122 §3.2.2 forbids an answer or the rate limit does.
+    /// Answers a packet with an unreachable message.
     pub(super) fn send_unreachable(&mut self, frame: Frame, packet: Packet, code: u8) {
+        self.send_icmp_error(frame, packet, Icmpv4Header::unreachable(code));
+    }
+
+    /// Tells the sender of a first fragment that the others did not come in time.
+    pub(super) fn send_reassembly_timeout(&mut self, frame: Frame, packet: Packet) {
+        match packet.source {
+            IpAddr::V4(_) => {
+                let header = Icmpv4Header {
+                    message_type: message_type::TIME_EXCEEDED,
+                    code: REASSEMBLY_TIME_EXCEEDED,
+                    ..Icmpv4Header::default()
+                };
+                self.send_icmp_error(frame, packet, header);
+            }
+            IpAddr::V6(_) if packet.to_us => {
+                let error = (
+                    icmpv6::message_type::TIME_EXCEEDED,
+                    REASSEMBLY_TIME_EXCEEDED,
+                    0,
+                );
+                self.send_icmpv6_error(frame, packet, error);
+            }
+            IpAddr::V6(_) => self.discard(frame, |c| &mut c.icmp_suppressed),
+        }
+    }
+
+    /// Answers a packet with an error that quotes it, in the frame that it came in; or frees the
+    /// frame, where RFC 1122 §3.2.2 forbids an answer or the rate limit does.
+    fn send_icmp_error(&mut self, frame: Frame, packet: Packet, header: Icmpv4Header) {
         if !packet.to_us {
             return self.discard(frame, |c| &mut c.icmp_suppressed);
         }
@@ -188,7 +219,7 @@ impl Stack {
         let descriptor = self.pool.descriptor_mut(&frame);
         descriptor.start = packet.start;
         descriptor.len = packet.len.min(room);
-        self.prepend(&frame, Icmpv4Header::unreachable(code).as_bytes());
+        self.prepend(&frame, header.as_bytes());
         self.finish_icmp(&frame);
         self.send_icmp(frame, packet);
     }
@@ -211,10 +242,14 @@ impl Stack {
     }
 }
 
-/// Protocol, addresses and ports of a packet of ours, and its first number if it is TCP's.
+/// Protocol, addresses and ports of a packet of ours, and its first number if it is TCP's. `None` of a
+/// fragment that is not the first.
 fn sender_of(packet: &[u8]) -> Option<(u8, SocketAddr, SocketAddr, u32)> {
     let (protocol, source, destination, transport) = if packet.first()? >> 4 == 4 {
         let (header, transport) = ipv4::parse_quoted(packet).ok()?;
+        if header.fragment_offset() != 0 {
+            return None;
+        }
         let (source, destination) = (header.source(), header.destination());
         (
             header.protocol,
@@ -223,16 +258,20 @@ fn sender_of(packet: &[u8]) -> Option<(u8, SocketAddr, SocketAddr, u32)> {
             transport.start,
         )
     } else {
-        let (header, _) = Ipv6Header::ref_from_prefix(packet).ok()?;
-        let (source, destination) = (
-            IpAddr::from(header.source),
-            IpAddr::from(header.destination),
-        );
+        let header = ipv6::parse_quoted(packet).ok()?;
+        let layer = ipv6::upper_layer(packet).ok()?;
+        if layer
+            .fragment
+            .is_some_and(|fragment| fragment.offset() != 0)
+        {
+            return None;
+        }
+        let (source, destination) = (header.source(), header.destination());
         (
-            header.next_header,
-            source,
-            destination,
-            size_of::<Ipv6Header>(),
+            layer.protocol,
+            source.into(),
+            destination.into(),
+            layer.start,
         )
     };
     let [a, b, c, d, e, f, g, h] = *packet.get(transport..)?.first_chunk()?;

@@ -3,10 +3,12 @@
 mod addresses;
 mod arp;
 mod dhcp;
+mod fragmentation;
 mod groups;
 mod icmp;
 mod ipv6;
 mod links;
+mod reassembly;
 mod receive;
 mod resolvers;
 mod routing;
@@ -18,11 +20,11 @@ mod user;
 pub(crate) use dhcp::DhcpClient;
 pub use udp_user::{UdpDatagram, UdpReceived};
 
-use crate::config::{Config, Limits, neighbours};
+use crate::config::{Config, Limits, neighbours, reassembled_packets};
 use crate::counters::Counters;
 use crate::device::{InterfaceId, RxChecksum, RxInfo};
 use crate::error::ConfigError;
-use crate::ip::{Destinations, IcmpLimit, Interface, Routes};
+use crate::ip::{Destinations, IcmpLimit, Identifications, Interface, Reassembly, Routes};
 use crate::neigh::Neighbours;
 use crate::pool::{Frame, FramePool, FrameQueue, HEADROOM};
 use crate::rng::Rng;
@@ -87,7 +89,7 @@ pub struct Usage {
 /// Time never goes back; an earlier `now` counts as the latest one seen.
 ///
 /// # What is not built
-/// Fragments are dropped and counted. Packets to our own addresses find no route.
+/// Packets to our own addresses find no route.
 #[derive(Debug)]
 pub struct Stack {
     now: Instant,
@@ -122,6 +124,8 @@ pub struct Stack {
     icmp_limit: IcmpLimit,
     /// What DHCPv6 servers know us by, on all interfaces (RFC 8415 §11).
     dhcp6_uuid: Option<[u8; 16]>,
+    reassembly: Reassembly,
+    identifications: Identifications,
     udp: Udp,
     tcp: Tcp,
 }
@@ -177,6 +181,13 @@ impl Stack {
             ipv6_due: Instant::FAR_FUTURE,
             icmp_limit: IcmpLimit::new(rng.key()),
             dhcp6_uuid: None,
+            reassembly: Reassembly::new(
+                rng.key(),
+                reassembled_packets(config),
+                limits.most_fragments(),
+                limits.reserved_frames,
+            ),
+            identifications: Identifications::new(rng.key()),
             udp: Udp::new(config, &limits, &mut rng),
             tcp: Tcp::new(
                 &config.tcp,
@@ -255,6 +266,9 @@ impl Stack {
         self.advance(now);
         // Whoever waits for a neighbour that does not answer must hear of it before the next sleep.
         while !self.links_are_quiet() && self.send_due_arp() {}
+        if self.reassembly.next_timeout() <= self.now {
+            self.expire_fragments();
+        }
         self.tcp.handle_timeout(&mut context!(self));
     }
 
@@ -267,6 +281,7 @@ impl Stack {
         }
         let addresses = self.next_ipv4_timeout();
         let addresses = addresses.into_iter().chain(self.next_ipv6_timeout());
+        let addresses = addresses.chain(self.next_fragment_timeout());
         let neighbours = self.neighbours.next_timeout();
         addresses
             .chain(neighbours)
@@ -287,6 +302,7 @@ impl Stack {
     fn links_are_idle(&self) -> bool {
         self.ipv6_due.min(self.ipv4_due) == Instant::FAR_FUTURE
             && self.routes.next_timeout().is_none()
+            && self.reassembly.next_timeout() == Instant::FAR_FUTURE
             && self.neighbours.are_quiet()
     }
 

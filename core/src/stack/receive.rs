@@ -5,7 +5,8 @@ use super::{Stack, context, within_frame};
 use crate::context::Incoming;
 use crate::device::InterfaceId;
 use crate::ip::is_host;
-use crate::pool::Frame;
+use crate::pool::{Frame, FrameQueue};
+use crate::wire::ecn::Ecn;
 use crate::wire::ethernet::{self, ether_type};
 use crate::wire::icmpv4::unreachable_code;
 use crate::wire::ipv4::{self, Ipv4Error, protocol};
@@ -97,10 +98,8 @@ impl Stack {
         if to_us && !link_unicast {
             return self.discard(frame, |c| &mut c.ip_link_broadcast);
         }
-        if header.is_fragment() {
-            return self.discard(frame, |c| &mut c.ip_fragment_unsupported);
-        }
         let mtu = interface.mtu;
+        let fragment = header.is_fragment().then_some(*header);
         let descriptor = self.pool.descriptor_mut(&frame);
         let start = descriptor.start;
         let (header_len, len) = (within_frame(payload.start), within_frame(payload.end));
@@ -116,19 +115,28 @@ impl Stack {
             len,
             verified,
         };
+        match fragment {
+            None => self.deliver_ipv4(frame, packet, protocol, mtu, ecn),
+            Some(header) => self.fragment_arrives_v4(frame, packet, header),
+        }
+    }
+
+    /// Hands a packet to its transport.
+    #[inline(always)]
+    fn deliver_ipv4(&mut self, frame: Frame, packet: Packet, protocol: u8, mtu: usize, ecn: Ecn) {
         match protocol {
-            protocol::TCP if to_us => {
+            protocol::TCP if packet.to_us => {
                 let incoming = Incoming {
                     frame,
-                    source,
-                    destination,
-                    checksum_verified: verified,
+                    source: packet.source,
+                    destination: packet.destination,
+                    checksum_verified: packet.verified,
                     mtu,
                     ecn,
                 };
                 self.tcp.receive(&mut context!(self), incoming);
             }
-            protocol::UDP => self.receive_udp(frame, packet),
+            protocol::UDP => self.receive_udp(frame, FrameQueue::default(), packet),
             protocol::ICMP => self.receive_icmp(frame, packet),
             protocol::IGMP => self.receive_igmp(frame, packet),
             // RFC 9293 §3.9.2.3 (MUST-57).
@@ -138,6 +146,20 @@ impl Stack {
                 self.send_unreachable(frame, packet, unreachable_code::PROTOCOL);
             }
         }
+    }
+
+    /// Hands up a packet that was put together from fragments and fits its first one's frame.
+    #[cold]
+    pub(super) fn deliver_reassembled_ipv4(
+        &mut self,
+        frame: Frame,
+        packet: Packet,
+        protocol: u8,
+        ecn: Ecn,
+    ) {
+        let interface = self.interfaces.get(usize::from(packet.interface));
+        let mtu = interface.map_or(0, |interface| interface.mtu);
+        self.deliver_ipv4(frame, packet, protocol, mtu, ecn);
     }
 
     #[cold]

@@ -6,7 +6,7 @@ use crate::demux::Address;
 use crate::device::{InterfaceId, TxChecksum, TxFrame};
 use crate::ip::{Destination, Interface, TIME_TO_LIVE, ethernet_group};
 use crate::neigh::Resolution;
-use crate::pool::{Frame, HEADROOM};
+use crate::pool::{Frame, FrameQueue, HEADROOM};
 use crate::time::Instant;
 use crate::wire::ethernet::{EthernetAddress, TAGGED_HEADER_LEN, ether_type};
 use crate::wire::ipv4::{self, Ipv4Header};
@@ -25,7 +25,7 @@ pub(super) struct IpFields {
 }
 
 /// How a packet to a destination leaves.
-enum Way {
+pub(super) enum Way {
     Direct(Destination),
     /// Its next hop's Ethernet address is being asked for: by this entry of the neighbour cache.
     Waits {
@@ -216,11 +216,7 @@ impl Stack {
     pub(super) fn send_with(&mut self, fields: IpFields, link: Option<u8>, frame: Frame) {
         let len = usize::from(self.pool.descriptor(&frame).len);
         let header_len = fields.destination.ip_header_len();
-        let way = match link {
-            None => self.way_to(fields.source, fields.destination),
-            Some(_) => self.find_way(fields.source, fields.destination, link),
-        };
-        match way {
+        match self.way_over(link, fields.source, fields.destination) {
             Way::Direct(to) if len + header_len <= to.mtu => {
                 self.prepend_ip(&frame, fields);
                 self.push_ready(to.interface, frame, &to.header);
@@ -232,7 +228,11 @@ impl Stack {
             } if len + header_len <= mtu => {
                 self.wait_for(entry, interface, frame, fields);
             }
-            Way::Direct(_) | Way::Waits { .. } => self.discard(frame, |c| &mut c.ip_too_large),
+            Way::Direct(_) | Way::Waits { .. } => {
+                let mut pieces = FrameQueue::default();
+                pieces.push_back(&mut self.pool, frame);
+                self.send_in_fragments(fields, link, pieces);
+            }
             Way::None => self.pool.free(frame),
         }
     }
@@ -246,8 +246,9 @@ impl Stack {
     /// Lets a packet wait for its neighbour.
     fn queue_for(&mut self, entry: u32, interface: u8, frame: Frame) {
         self.pool.descriptor_mut(&frame).flags = u16::from(interface);
+        let rest = FrameQueue::default();
         self.neighbours
-            .queue(entry, frame, &mut self.pool, &mut self.counters);
+            .queue(entry, frame, rest, &mut self.pool, &mut self.counters);
     }
 
     fn prepend_ip(&mut self, frame: &Frame, fields: IpFields) {
@@ -276,6 +277,21 @@ impl Stack {
             }
             Resolution::Asking(entry) => self.queue_for(entry, id, frame),
             Resolution::RateLimited => self.pool.free(frame),
+        }
+    }
+
+    /// Where a packet goes next that has to leave by a `link`, if the destination alone does not decide
+    /// it.
+    #[inline(always)]
+    pub(super) fn way_over(
+        &mut self,
+        link: Option<u8>,
+        source: Address,
+        destination: Address,
+    ) -> Way {
+        match link {
+            None => self.way_to(source, destination),
+            Some(_) => self.find_way(source, destination, link),
         }
     }
 
@@ -355,6 +371,16 @@ impl Stack {
             },
             Resolution::RateLimited => Way::None,
         }
+    }
+
+    /// The largest packet that the path to a destination carries, as far as routers have told, where
+    /// the link carries `mtu`.
+    pub(super) fn path_mtu(&mut self, destination: IpAddr, mtu: usize) -> usize {
+        let learned = [
+            self.tcp.path_mtu(self.now, destination),
+            self.udp.path_mtu(self.now, destination),
+        ];
+        learned.into_iter().flatten().fold(mtu, usize::min)
     }
 }
 

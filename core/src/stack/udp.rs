@@ -1,11 +1,12 @@
 //! Datagrams on their way up and down.
 
+use super::fragmentation::fragment_len;
 use super::receive::Packet;
 use super::transmit::{IpFields, write_ip_header};
 use super::{Stack, context, within_frame};
 use crate::checksum::{self, Sum, copy_and_sum, pseudo_header};
 use crate::error::SendToError;
-use crate::pool::{Frame, HEADROOM};
+use crate::pool::{Descriptor, Frame, FrameQueue, HEADROOM};
 use crate::socket::SocketId;
 use crate::udp::Arrival;
 use crate::wire::icmpv4::unreachable_code;
@@ -29,15 +30,22 @@ pub(super) struct Departure {
     link: Option<u8>,
     hop_limit: u8,
     traffic_class: u8,
-    /// Most bytes of payload.
+    /// Most bytes of payload in one packet.
     pub(super) room: usize,
+    /// Bytes of the datagram, header included, in a fragment that is not the last.
+    piece: usize,
+    /// It leaves in one packet or not at all.
+    dont_fragment: bool,
 }
 
 impl Stack {
-    pub(super) fn receive_udp(&mut self, frame: Frame, packet: Packet) {
+    /// A datagram, or its beginning and the `rest` of it.
+    pub(super) fn receive_udp(&mut self, frame: Frame, mut rest: FrameQueue, packet: Packet) {
         self.counters.udp_received += 1;
         let content = self.pool.content(&frame);
-        let Ok((header, payload)) = udp::parse(content) else {
+        let len = content.len() + self.len_of(&rest);
+        let Ok((header, payload)) = udp::parse_first(content, len) else {
+            rest.clear(&mut self.pool);
             return self.discard(frame, |c| &mut c.udp_malformed);
         };
         let arrival = Arrival {
@@ -49,35 +57,34 @@ impl Stack {
         };
         // Zero: the sender did not sum (RFC 1122 §4.1.3.4), which IPv6 forbids (RFC 8200 §8.1).
         let summed = header.checksum != U16::ZERO;
-        if !summed && packet.source.is_ipv6() {
+        self.truncate(&frame, &mut rest, payload.end);
+        let (source, protocol) = (packet.source, protocol::UDP);
+        let intact = if summed {
+            packet.verified || {
+                let pseudo = pseudo_header(source, packet.destination, protocol, payload.end);
+                (pseudo + self.sum_of(&frame, &rest)).is_valid()
+            }
+        } else {
+            source.is_ipv4()
+        };
+        if !intact {
+            rest.clear(&mut self.pool);
             return self.discard(frame, |c| &mut c.udp_bad_checksum);
         }
-        if summed && !packet.verified {
-            let datagram = content.get(..payload.end).unwrap_or_default();
-            let pseudo = pseudo_header(
-                packet.source,
-                packet.destination,
-                protocol::UDP,
-                payload.end,
-            );
-            if !(pseudo + checksum::sum(datagram)).is_valid() {
-                return self.discard(frame, |c| &mut c.udp_bad_checksum);
-            }
-        }
-        self.pool.descriptor_mut(&frame).len = within_frame(payload.end);
         self.strip(&frame, payload.start);
-        if arrival.destination.1 == dhcp6::CLIENT_PORT && self.speaks_dhcp6(packet) {
+        let for_dhcp6 = rest.is_empty() && arrival.destination.1 == dhcp6::CLIENT_PORT;
+        if for_dhcp6 && self.speaks_dhcp6(packet) {
             return self.receive_dhcp6(frame, packet);
         }
         let frame = match arrival.destination.1 {
-            dhcp::CLIENT_PORT => match self.receive_dhcp(frame, packet) {
+            dhcp::CLIENT_PORT if rest.is_empty() => match self.receive_dhcp(frame, packet) {
                 Ok(()) => return,
                 Err(frame) => frame,
             },
             _ => frame,
         };
-        let taken = self.udp.receive(&mut context!(self), frame, &arrival);
-        self.tcp.set_datagrams(self.udp.queued());
+        let taken = self.udp.receive(&mut context!(self), frame, rest, &arrival);
+        self.datagrams_changed();
         if let Err(frame) = taken {
             self.counters.udp_no_socket += 1;
             match packet.source {
@@ -136,11 +143,7 @@ impl Stack {
         if everybody && !settings.broadcast {
             return Err(SendToError::BroadcastNotAllowed);
         }
-        let learned = [
-            self.tcp.path_mtu(self.now, destination),
-            self.udp.path_mtu(self.now, destination),
-        ];
-        let mtu = learned.into_iter().flatten().fold(route.mtu, usize::min);
+        let mtu = self.path_mtu(destination, route.mtu);
         Ok(Departure {
             source: (source, local.port()),
             destination: (destination, to.port()),
@@ -151,6 +154,8 @@ impl Stack {
                 settings.time_to_live
             },
             traffic_class: settings.traffic_class,
+            piece: fragment_len(destination.is_ipv4(), mtu),
+            dont_fragment: settings.dont_fragment,
             room: mtu.saturating_sub(ip_header_len(destination) + udp::HEADER_LEN),
         })
     }
@@ -165,7 +170,7 @@ impl Stack {
             return Err(SendToError::MessageTooLong);
         }
         if self.pool.free_frames() <= self.limits.reserved_frames {
-            self.udp.block(id);
+            self.udp.block(id, 1);
             return Err(SendToError::WouldBlock);
         }
         let frame = self.pool.allocate().ok_or(SendToError::WouldBlock)?;
@@ -175,7 +180,7 @@ impl Stack {
         Ok(frame)
     }
 
-    /// Copies a payload into a frame and sends it.
+    /// Copies a payload into a frame and sends it; what is too large for one, in fragments.
     pub(super) fn send_copy(
         &mut self,
         id: SocketId,
@@ -183,11 +188,69 @@ impl Stack {
         departure: Departure,
     ) -> Result<(), SendToError> {
         if data.len() > departure.room {
-            return Err(SendToError::MessageTooLong);
+            return self.send_long(id, data, departure);
         }
         let frame = self.datagram_frame(id, data.len())?;
         let sum = copy_and_sum(self.pool.content_mut(&frame), data);
         self.send_datagram(id, frame, departure, sum);
+        Ok(())
+    }
+
+    /// Copies a payload into as many frames as it takes, and sends it in fragments.
+    #[cold]
+    fn send_long(
+        &mut self,
+        id: SocketId,
+        data: &[u8],
+        departure: Departure,
+    ) -> Result<(), SendToError> {
+        let Departure {
+            destination: (destination, _),
+            piece,
+            ..
+        } = departure;
+        let len = udp::HEADER_LEN + data.len();
+        // The length field of IPv4 counts the IP header, that of IPv6 does not.
+        let header = match destination {
+            IpAddr::V4(_) => ip_header_len(destination),
+            IpAddr::V6(_) => 0,
+        };
+        let frames = len.div_ceil(piece);
+        let fits_the_pool = frames + self.limits.reserved_frames <= self.limits.frames;
+        if departure.dont_fragment || header + len > usize::from(u16::MAX) || !fits_the_pool {
+            return Err(SendToError::MessageTooLong);
+        }
+        if self.pool.free_frames() < self.limits.reserved_frames + frames {
+            self.udp.block(id, frames);
+            return Err(SendToError::WouldBlock);
+        }
+        let (first, mut others) = data.split_at(piece - udp::HEADER_LEN);
+        let frame = self.datagram_frame(id, first.len())?;
+        let mut sum = copy_and_sum(self.pool.content_mut(&frame), first);
+        let mut rest = FrameQueue::default();
+        while !others.is_empty() {
+            let (next, later) = others.split_at(others.len().min(piece));
+            let Ok(next_frame) = self.datagram_frame(id, next.len()) else {
+                self.pool.free(frame);
+                rest.clear(&mut self.pool);
+                return Err(SendToError::WouldBlock);
+            };
+            // Each piece but the last has an even length.
+            sum = sum + copy_and_sum(self.pool.content_mut(&next_frame), next);
+            rest.push_back(&mut self.pool, next_frame);
+            others = later;
+        }
+        let fields = self.finish_datagram(id, &frame, departure, (len, sum));
+        if let Some(link) = departure.link
+            && destination.is_multicast()
+            && self.stays_here(id, (fields, link), &frame, &rest)
+        {
+            rest.clear(&mut self.pool);
+            self.pool.free(frame);
+            return Ok(());
+        }
+        rest.push_front(&mut self.pool, frame);
+        self.send_in_fragments(fields, departure.link, rest);
         Ok(())
     }
 
@@ -199,9 +262,29 @@ impl Stack {
         departure: Departure,
         payload: Sum,
     ) {
+        let len = udp::HEADER_LEN + usize::from(self.pool.descriptor(&frame).len);
+        let fields = self.finish_datagram(id, &frame, departure, (len, payload));
+        if let Some(link) = departure.link
+            && fields.destination.ip().is_multicast()
+            && self.stays_here(id, (fields, link), &frame, &FrameQueue::default())
+        {
+            return self.pool.free(frame);
+        }
+        self.send_with(fields, departure.link, frame);
+    }
+
+    /// Puts the header in front of a datagram's payload, or of its beginning: `len` are all bytes with
+    /// the header, and `payload` is the sum of those without.
+    #[inline(always)]
+    fn finish_datagram(
+        &mut self,
+        id: SocketId,
+        frame: &Frame,
+        departure: Departure,
+        (len, payload): (usize, Sum),
+    ) -> IpFields {
         let ((source, source_port), (destination, port)) =
             (departure.source, departure.destination);
-        let len = udp::HEADER_LEN + usize::from(self.pool.descriptor(&frame).len);
         let mut header = UdpHeader {
             source_port: U16::new(source_port),
             destination_port: U16::new(port),
@@ -211,28 +294,34 @@ impl Stack {
         let pseudo = pseudo_header(source, destination, protocol::UDP, len);
         let sum = pseudo + checksum::sum(header.as_bytes()) + payload;
         header.checksum = U16::new(udp::stored(sum));
-        self.prepend(&frame, header.as_bytes());
+        self.prepend(frame, header.as_bytes());
         self.counters.udp_sent += 1;
         self.udp.sent(id, destination, port);
-        let fields = IpFields {
+        IpFields {
             source: source.into(),
             destination: destination.into(),
             protocol: protocol::UDP,
             hop_limit: departure.hop_limit,
             traffic_class: departure.traffic_class,
-        };
-        if let Some(link) = departure.link
-            && destination.is_multicast()
-            && self.stays_here(id, fields, link, &frame)
-        {
-            return self.pool.free(frame);
         }
-        self.send_with(fields, departure.link, frame);
+    }
+
+    /// Notes that the receive queues of UDP, or the fragments that wait for others, hold more or fewer
+    /// frames than before.
+    pub(super) fn datagrams_changed(&mut self) {
+        self.tcp
+            .set_datagrams(self.udp.queued() + self.reassembly.held());
     }
 
     /// Gives members on this host their copy of a datagram to a group, if its socket wants that.
     /// Whether that is all: it is not to leave the host.
-    fn stays_here(&mut self, id: SocketId, fields: IpFields, link: u8, frame: &Frame) -> bool {
+    fn stays_here(
+        &mut self,
+        id: SocketId,
+        (fields, link): (IpFields, u8),
+        frame: &Frame,
+        rest: &FrameQueue,
+    ) -> bool {
         let destination = fields.destination.ip();
         let loops = self
             .udp
@@ -240,26 +329,28 @@ impl Stack {
             .is_ok_and(|settings| settings.multicast_loop);
         let interface = self.interfaces.get(usize::from(link));
         if loops && interface.is_some_and(|i| i.groups.listens_to(destination)) {
-            self.loop_back(fields, link, frame);
+            self.loop_back((fields, link), frame, rest);
         }
         // Groups of less than a link's scope (RFC 4291 §2.7).
         let of_host = matches!(destination, IpAddr::V6(v6) if v6.octets()[1] & 0xf <= 1);
         of_host || fields.hop_limit == 0
     }
 
-    fn loop_back(&mut self, fields: IpFields, link: u8, frame: &Frame) {
-        if self.pool_is_low() {
-            self.counters.udp_pool_low += 1;
-            return;
-        }
-        let Some(copy) = self.pool.allocate() else {
+    fn loop_back(&mut self, (fields, link): (IpFields, u8), frame: &Frame, rest: &FrameQueue) {
+        let len = usize::from(self.pool.descriptor(frame).len) + self.len_of(rest);
+        let Some(copy) = self.copy_to_loop(frame.index()) else {
             return;
         };
-        let len = usize::from(self.pool.descriptor(frame).len);
-        self.pool.copy_between(frame, copy.index(), PAYLOAD_AT);
-        let descriptor = self.pool.descriptor_mut(&copy);
-        descriptor.start = within_frame(PAYLOAD_AT);
-        descriptor.len = within_frame(len);
+        let mut copies = FrameQueue::default();
+        let mut at = rest.first();
+        while let Some(index) = at {
+            let Some(next) = self.copy_to_loop(index) else {
+                copies.clear(&mut self.pool);
+                return self.pool.free(copy);
+            };
+            copies.push_back(&mut self.pool, next);
+            at = self.pool.next_in_queue(index);
+        }
         let ip_len = fields.destination.ip_header_len();
         let place = self.make_room(&copy, ip_len);
         write_ip_header(place, fields, len);
@@ -277,10 +368,31 @@ impl Stack {
             destination: (fields.destination.ip(), port),
             to_us: false,
         };
-        let taken = self.udp.receive(&mut context!(self), copy, &arrival);
-        self.tcp.set_datagrams(self.udp.queued());
+        let taken = self
+            .udp
+            .receive(&mut context!(self), copy, copies, &arrival);
+        self.datagrams_changed();
         if let Err(copy) = taken {
             self.pool.free(copy);
         }
+    }
+
+    /// A copy of a frame's content, unless the pool runs low.
+    fn copy_to_loop(&mut self, index: u32) -> Option<Frame> {
+        if self.pool_is_low() {
+            self.counters.udp_pool_low += 1;
+            return None;
+        }
+        let copy = self.pool.allocate()?;
+        let Descriptor { start, len, .. } = *self.pool.descriptor_at(index);
+        let from = usize::from(start);
+        let range = from..from + usize::from(len);
+        self.pool.copy_range(index, range, &copy, PAYLOAD_AT);
+        let descriptor = self.pool.descriptor_mut(&copy);
+        descriptor.start = within_frame(PAYLOAD_AT);
+        descriptor.len = len;
+        // A frame that is not the first has no header in front of it.
+        descriptor.sum = descriptor.start;
+        Some(copy)
     }
 }

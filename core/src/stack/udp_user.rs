@@ -34,7 +34,8 @@ pub struct UdpReceived {
 pub struct UdpDatagram<'a> {
     /// What is known of it; `len` is that of `data`.
     pub info: UdpReceived,
-    /// Its bytes: the first ones, if there are less than `info.datagram_len`.
+    /// Its bytes: the first ones, if there are less than `info.datagram_len`, for it came in fragments.
+    /// [`Stack::udp_recv_from`] copies all of it.
     pub data: &'a [u8],
 }
 
@@ -117,7 +118,7 @@ impl Stack {
             }
         };
         let connected = self.udp.connect(&mut context!(self), id, peer);
-        self.tcp.set_datagrams(self.udp.queued());
+        self.datagrams_changed();
         connected
     }
 
@@ -149,7 +150,9 @@ impl Stack {
         self.udp.settings(id)
     }
 
-    /// Queues a datagram for sending. The payload is copied, and summed, once.
+    /// Queues a datagram for sending. The payload is copied, and summed, once. It has at most 65,507
+    /// bytes over IPv4 and 65,527 over IPv6; what the path does not carry in one packet leaves in
+    /// fragments, all of them or none, unless [`UdpSetting::DontFragment`] forbids it.
     ///
     /// Broadcasts, if [`UdpSetting::Broadcast`] allows them, go to the broadcast address of a network
     /// of ours, or to 255.255.255.255 over the default route's interface, or the first one. What is
@@ -320,15 +323,17 @@ impl Stack {
         id: SocketId,
         buffer: &mut [u8],
     ) -> Result<UdpReceived, RecvFromError> {
-        let datagram = self.udp_peek(now, id)?;
-        let len = datagram.data.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&datagram.data[..len]);
-        let info = UdpReceived {
-            len,
-            ..datagram.info
-        };
-        self.udp_consume(now, id)?;
-        Ok(info)
+        let UdpDatagram { info, data } = self.udp_peek(now, id)?;
+        if data.len() == info.datagram_len {
+            let len = data.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&data[..len]);
+            self.udp_consume(now, id)?;
+            return Ok(UdpReceived { len, ..info });
+        }
+        let (frame, rest) = self.udp.take(id, &mut self.pool)?;
+        let len = self.copy_out(frame, rest, buffer);
+        self.datagrams_changed();
+        Ok(UdpReceived { len, ..info })
     }
 
     /// Shows the oldest datagram that waits without taking it: [`Stack::udp_consume`] does that. Until
@@ -344,6 +349,7 @@ impl Stack {
         self.advance(now);
         let (index, received) = self.udp.peek(id, &self.pool)?;
         let Received {
+            len,
             remote,
             interface,
             destination,
@@ -354,7 +360,7 @@ impl Stack {
         Ok(UdpDatagram {
             info: UdpReceived {
                 len: data.len(),
-                datagram_len: data.len(),
+                datagram_len: len,
                 remote: with_scope(remote, u32::from(interface) + 1),
                 destination,
                 interface: InterfaceId(interface),
@@ -371,9 +377,10 @@ impl Stack {
     /// [`RecvFromError::BadHandle`] and [`RecvFromError::WouldBlock`].
     pub fn udp_consume(&mut self, now: Instant, id: SocketId) -> Result<(), RecvFromError> {
         self.advance(now);
-        let frame = self.udp.take(id, &mut self.pool)?;
+        let (frame, mut rest) = self.udp.take(id, &mut self.pool)?;
         self.pool.free(frame);
-        self.tcp.set_datagrams(self.udp.queued());
+        rest.clear(&mut self.pool);
+        self.datagrams_changed();
         Ok(())
     }
 

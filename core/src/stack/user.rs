@@ -259,7 +259,7 @@ impl Stack {
             SocketKind::Udp => {
                 self.leave_groups(id);
                 let closed = self.udp.close(id, &mut self.pool);
-                self.tcp.set_datagrams(self.udp.queued());
+                self.datagrams_changed();
                 closed
             }
         }

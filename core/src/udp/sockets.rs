@@ -66,7 +66,8 @@ pub(super) struct Socket {
     /// When it was bound: the larger, the later.
     serial: u32,
     /// Datagrams, oldest first: the descriptor delimits the payload, `flags` is the sender's port,
-    /// `sum` the place of the IP header, which has its address, and `link` the interface.
+    /// `sum` the place of the IP header, which has its address, `link` the interface, and `seq` how
+    /// many frames behind it go on with the datagram.
     queue: FrameQueue,
     /// The ICMP error that was heard of last, and whether reading has still to report it.
     error: Option<UdpError>,
@@ -74,8 +75,8 @@ pub(super) struct Socket {
     /// The latest destinations, and which of them is replaced next.
     sent_to: [(IpAddr, u16); REMEMBERED],
     next_sent_to: usize,
-    /// A send was refused for want of a frame.
-    blocked: bool,
+    /// The frames for want of which a send was refused; 0: none was.
+    blocked: usize,
     settings: UdpSettings,
     /// A frame that the user writes a datagram into.
     reserved: Option<Frame>,
@@ -96,6 +97,8 @@ pub(crate) const SOCKET_BYTES: usize =
 /// A datagram that waits in a queue, or was taken from one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
+    /// Bytes of it, in all its frames.
+    pub(crate) len: usize,
     pub(crate) remote: SocketAddr,
     /// The interface that it came by.
     pub(crate) interface: u8,
@@ -139,8 +142,9 @@ pub(crate) struct Udp {
     events: Box<[u32]>,
     first_event: usize,
     event_count: usize,
-    /// Sockets whose last send was refused.
+    /// Sockets whose last send was refused, and the fewest frames that one of them needs.
     blocked: usize,
+    needed: usize,
     defaults: UdpSettings,
     frame_size: usize,
     /// Frames in all queues together.
@@ -176,6 +180,7 @@ impl Udp {
             first_event: 0,
             event_count: 0,
             blocked: 0,
+            needed: usize::MAX,
             defaults: UdpSettings::new(config),
             frame_size: limits.frame_size,
             max_queued: limits.most_datagrams(),
@@ -364,7 +369,7 @@ impl Udp {
             error_is_new: false,
             sent_to: [(unspecified_like(address), 0); REMEMBERED],
             next_sent_to: 0,
-            blocked: false,
+            blocked: 0,
             settings: self.defaults,
             reserved: None,
         });
@@ -438,16 +443,17 @@ impl Udp {
         if let Some(peer) = socket.peer {
             // Errors about what it sent to others are not the peer's.
             socket.sent_to = [(unspecified_like(bound), 0); REMEMBERED];
-            for _ in 0..socket.queue.len() {
-                let Some(frame) = socket.queue.pop_front(cx.pool) else {
-                    break;
-                };
+            let mut waiting = core::mem::take(&mut socket.queue);
+            while let Some(frame) = waiting.pop_front(cx.pool) {
+                let mut rest = rest_of(cx.pool, &frame, &mut waiting);
                 if peer.is(sender_of(cx.pool, frame.index())) {
                     socket.queue.push_back(cx.pool, frame);
+                    socket.queue.append(cx.pool, &mut rest);
                 } else {
                     cx.counters.udp_not_from_peer += 1;
-                    self.queued -= 1;
+                    self.queued -= 1 + rest.len();
                     cx.pool.free(frame);
+                    rest.clear(cx.pool);
                 }
             }
         }
@@ -475,7 +481,7 @@ impl Udp {
         let mut socket = place.socket.take().ok_or(BadHandle)?;
         place.generation = place.generation.wrapping_add(1);
         self.queued -= socket.queue.len();
-        self.blocked -= usize::from(socket.blocked);
+        self.blocked -= usize::from(socket.blocked > 0);
         socket.queue.clear(pool);
         if let Some(frame) = socket.reserved {
             pool.free(frame);
@@ -553,13 +559,14 @@ impl Udp {
         self.socket_mut(id).map(|socket| &mut socket.reserved)
     }
 
-    /// Takes in a datagram: `frame`'s descriptor delimits the payload, and the packet's IP header
-    /// starts at `header` in its buffer. Says whether a socket wants it; if not, the frame comes
-    /// back.
+    /// Takes in a datagram: `frame`'s descriptor delimits the payload, or its beginning if there is a
+    /// `rest`, and the packet's IP header starts at `header` in its buffer. Says whether a socket
+    /// wants it; if not, the frame comes back, without the rest.
     pub(crate) fn receive(
         &mut self,
         cx: &mut Context<'_>,
         frame: Frame,
+        mut rest: FrameQueue,
         arrival: &Arrival,
     ) -> Result<(), Frame> {
         let descriptor = cx.pool.descriptor_mut(&frame);
@@ -569,43 +576,62 @@ impl Udp {
         if arrival.to_us {
             return match self.receiver(arrival) {
                 Some(index) => {
-                    self.enqueue(cx, index, frame);
+                    self.enqueue(cx, index, frame, rest);
                     Ok(())
                 }
-                None => Err(frame),
+                None => {
+                    rest.clear(cx.pool);
+                    Err(frame)
+                }
             };
         }
         let receivers = self.receivers(arrival);
         let Some((last, others)) = receivers.split_last() else {
+            rest.clear(cx.pool);
             return Err(frame);
         };
         for index in others {
-            match copy_of(cx.pool, &frame, self.reserved) {
-                Some(copy) => self.enqueue(cx, *index, copy),
+            match copy_of_all(cx.pool, &frame, &rest, self.reserved) {
+                Some((copy, rest)) => self.enqueue(cx, *index, copy, rest),
                 None => cx.counters.udp_pool_low += 1,
             }
         }
-        self.enqueue(cx, *last, frame);
+        self.enqueue(cx, *last, frame, rest);
         Ok(())
     }
 
-    /// Puts a datagram into a socket's queue, if there is room.
-    fn enqueue(&mut self, cx: &mut Context<'_>, index: u32, frame: Frame) {
-        let Some(socket) = &mut self.places[index as usize].socket else {
-            return cx.pool.free(frame);
+    /// Puts a datagram into a socket's queue, if there is room for all of its frames.
+    fn enqueue(&mut self, cx: &mut Context<'_>, index: u32, frame: Frame, mut rest: FrameQueue) {
+        let frames = 1 + rest.len();
+        let reason = match &self.places[index as usize].socket {
+            Some(socket) => {
+                let waiting = socket.queue.len() * self.frame_size;
+                let all = waiting + frames * self.frame_size;
+                if waiting > 0 && all > socket.settings.receive_buffer {
+                    Some(&mut cx.counters.udp_queue_full)
+                } else if self.queued + frames > self.max_queued
+                    || cx.pool.free_frames() < self.reserved
+                {
+                    Some(&mut cx.counters.udp_pool_low)
+                } else {
+                    None
+                }
+            }
+            None => Some(&mut cx.counters.udp_no_socket),
         };
-        let waiting = socket.queue.len() * self.frame_size;
-        if waiting > 0 && waiting + self.frame_size > socket.settings.receive_buffer {
-            cx.counters.udp_queue_full += 1;
-            return cx.pool.free(frame);
-        }
-        if self.queued >= self.max_queued || cx.pool.free_frames() < self.reserved {
-            cx.counters.udp_pool_low += 1;
-            return cx.pool.free(frame);
-        }
+        let (None, Some(socket)) = (&reason, &mut self.places[index as usize].socket) else {
+            if let Some(reason) = reason {
+                *reason += 1;
+            }
+            cx.pool.free(frame);
+            return rest.clear(cx.pool);
+        };
+        cx.pool.descriptor_mut(&frame).seq = u32::try_from(rest.len()).unwrap_or(0);
+        let was_empty = socket.queue.is_empty();
         socket.queue.push_back(cx.pool, frame);
-        self.queued += 1;
-        if socket.queue.len() == 1 {
+        socket.queue.append(cx.pool, &mut rest);
+        self.queued += frames;
+        if was_empty {
             self.raise(index);
         }
     }
@@ -627,12 +653,13 @@ impl Udp {
         Ok((index, received(pool, index)))
     }
 
-    /// Takes the next datagram out of the queue. The caller frees the frame.
+    /// Takes the next datagram out of the queue: its first frame, and those that go on with it, if it
+    /// came in fragments. The caller frees them.
     pub(crate) fn take(
         &mut self,
         id: SocketId,
         pool: &mut FramePool,
-    ) -> Result<Frame, RecvFromError> {
+    ) -> Result<(Frame, FrameQueue), RecvFromError> {
         let socket = self
             .socket_mut(id)
             .map_err(|BadHandle| RecvFromError::BadHandle)?;
@@ -640,8 +667,9 @@ impl Udp {
             .queue
             .pop_front(pool)
             .ok_or(RecvFromError::WouldBlock)?;
-        self.queued -= 1;
-        Ok(frame)
+        let rest = rest_of(pool, &frame, &mut socket.queue);
+        self.queued -= 1 + rest.len();
+        Ok((frame, rest))
     }
 
     /// The ICMP error that a socket has heard of last.
@@ -660,13 +688,14 @@ impl Udp {
         }
     }
 
-    /// Notes that a send was refused for want of a frame: an event follows when there is one.
-    pub(crate) fn block(&mut self, id: SocketId) {
-        if let Ok(socket) = self.socket_mut(id)
-            && !socket.blocked
-        {
-            socket.blocked = true;
-            self.blocked += 1;
+    /// Notes that a send was refused for want of so many frames: an event follows when there are as
+    /// many.
+    pub(crate) fn block(&mut self, id: SocketId, frames: usize) {
+        if let Ok(socket) = self.socket_mut(id) {
+            let frames = frames.max(1);
+            let new = core::mem::replace(&mut socket.blocked, frames) == 0;
+            self.blocked += usize::from(new);
+            self.needed = self.needed.min(frames);
         }
     }
 
@@ -742,8 +771,9 @@ impl Udp {
     }
 
     pub(crate) fn poll_event(&mut self, pool: &FramePool) -> Option<Event> {
-        if self.blocked > 0 && pool.free_frames() > self.reserved {
-            self.unblock();
+        let free = pool.free_frames().saturating_sub(self.reserved);
+        if self.blocked > 0 && free >= self.needed {
+            self.unblock(free);
         }
         while self.event_count > 0 {
             let index = self.events[self.first_event];
@@ -762,14 +792,19 @@ impl Udp {
         None
     }
 
-    /// Raises an event for every socket whose last send was refused.
-    fn unblock(&mut self) {
-        self.blocked = 0;
+    /// Raises an event for every socket whose last send was refused for want of at most `free` frames.
+    fn unblock(&mut self, free: usize) {
+        self.needed = usize::MAX;
         for index in 0..self.places.len() {
-            if let Some(socket) = &mut self.places[index].socket
-                && core::mem::take(&mut socket.blocked)
+            let Some(socket) = &mut self.places[index].socket else {
+                continue;
+            };
+            if socket.blocked > free {
+                self.needed = self.needed.min(socket.blocked);
+            } else if core::mem::take(&mut socket.blocked) > 0
                 && let Ok(index) = u32::try_from(index)
             {
+                self.blocked -= 1;
                 self.raise(index);
             }
         }
@@ -782,9 +817,18 @@ impl Udp {
             Readiness::READABLE,
             !socket.queue.is_empty() || socket.error_is_new,
         );
-        readiness.set(Readiness::WRITABLE, pool.free_frames() > self.reserved);
+        let needed = self.reserved + socket.blocked.max(1);
+        readiness.set(Readiness::WRITABLE, pool.free_frames() >= needed);
         readiness.set(Readiness::ERROR, socket.error_is_new);
         Ok(readiness)
+    }
+}
+
+/// Takes the frames that go on with a datagram from the front of its queue.
+fn rest_of(pool: &mut FramePool, frame: &Frame, queue: &mut FrameQueue) -> FrameQueue {
+    match pool.descriptor(frame).seq {
+        0 => FrameQueue::default(),
+        frames => queue.split_front(pool, frames as usize),
     }
 }
 
@@ -793,8 +837,8 @@ fn received(pool: &FramePool, index: u32) -> Received {
     let descriptor = pool.descriptor_at(index);
     let packet = pool.buffer_at(index).get(usize::from(descriptor.sum)..);
     let packet = packet.unwrap_or_default();
-    let (source, destination, hop_limit, traffic_class) = match ipv6::parse(packet) {
-        Ok((header, _)) => (
+    let (source, destination, hop_limit, traffic_class) = match ipv6::parse_quoted(packet) {
+        Ok(header) => (
             header.source().into(),
             header.destination().into(),
             header.hop_limit,
@@ -810,7 +854,14 @@ fn received(pool: &FramePool, index: u32) -> Received {
             Err(_) => (NOBODY, NOBODY, 0, 0),
         },
     };
+    let mut len = usize::from(descriptor.len);
+    let mut at = index;
+    for _ in 0..descriptor.seq {
+        at = pool.next_in_queue(at).unwrap_or(at);
+        len += usize::from(pool.descriptor_at(at).len);
+    }
     Received {
+        len,
         remote: SocketAddr::new(source, descriptor.flags),
         interface: u8::try_from(descriptor.link).unwrap_or(u8::MAX),
         destination,
@@ -829,21 +880,43 @@ fn sender_of(pool: &FramePool, index: u32) -> (IpAddr, u16) {
 }
 
 /// A copy of a datagram with its headers, unless the pool runs low.
-fn copy_of(pool: &mut FramePool, frame: &Frame, reserved: usize) -> Option<Frame> {
+fn copy_of(pool: &mut FramePool, index: u32, reserved: usize) -> Option<Frame> {
     if pool.free_frames() <= reserved {
         return None;
     }
     let copy = pool.allocate()?;
-    let descriptor = *pool.descriptor(frame);
+    let descriptor = *pool.descriptor_at(index);
     let (from, to) = (descriptor.sum, descriptor.start + descriptor.len);
     pool.copy_range(
-        frame.index(),
+        index,
         usize::from(from)..usize::from(to),
         &copy,
         usize::from(from),
     );
     *pool.descriptor_mut(&copy) = descriptor;
     Some(copy)
+}
+
+/// The same for a datagram with the frames that go on with it.
+fn copy_of_all(
+    pool: &mut FramePool,
+    frame: &Frame,
+    rest: &FrameQueue,
+    reserved: usize,
+) -> Option<(Frame, FrameQueue)> {
+    let first = copy_of(pool, frame.index(), reserved)?;
+    let mut copies = FrameQueue::default();
+    let mut at = rest.first();
+    while let Some(index) = at {
+        let Some(copy) = copy_of(pool, index, reserved) else {
+            pool.free(first);
+            copies.clear(pool);
+            return None;
+        };
+        copies.push_back(pool, copy);
+        at = pool.next_in_queue(index);
+    }
+    Some((first, copies))
 }
 
 #[cfg(test)]
@@ -921,7 +994,8 @@ mod tests {
                 destination: to,
                 to_us: to.0 == OURS,
             };
-            match self.udp.receive(&mut cx, frame, &arrival) {
+            let rest = FrameQueue::default();
+            match self.udp.receive(&mut cx, frame, rest, &arrival) {
                 Ok(()) => true,
                 Err(frame) => {
                     self.pool.free(frame);
@@ -944,7 +1018,7 @@ mod tests {
         fn read(&mut self, id: SocketId) -> Result<(u8, SocketAddr), RecvFromError> {
             let (index, received) = self.udp.peek(id, &self.pool)?;
             let mark = self.pool.content_at(index)[0];
-            let frame = self.udp.take(id, &mut self.pool)?;
+            let (frame, _) = self.udp.take(id, &mut self.pool)?;
             self.pool.free(frame);
             Ok((mark, received.remote))
         }
@@ -1113,7 +1187,7 @@ mod tests {
         let id = bench.bind(ANY, 53).unwrap();
         let others: std::vec::Vec<_> = (0..32).map(|_| bench.pool.allocate().unwrap()).collect();
         assert_eq!(bench.udp.readiness(id, &bench.pool), Ok(Readiness::empty()));
-        bench.udp.block(id);
+        bench.udp.block(id, 1);
         assert_eq!(bench.events(), []);
         for frame in others {
             bench.pool.free(frame);

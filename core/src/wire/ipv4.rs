@@ -178,6 +178,17 @@ impl Ipv4Header {
         bytes
     }
 
+    /// Makes it the header of a fragment (RFC 791 §3.2): of the packet with this identification, the
+    /// piece `offset` bytes, a multiple of 8, into its payload. All zero: of a whole packet.
+    pub fn set_fragment(&mut self, identification: u16, offset: usize, more: bool) {
+        let units = u16::try_from(offset / 8).unwrap_or(OFFSET) & OFFSET;
+        let flag = if more { MORE_FRAGMENTS } else { 0 };
+        self.identification = U16::new(identification);
+        self.flags_and_offset = U16::new(units | flag);
+        self.checksum = U16::ZERO;
+        self.checksum = U16::new(self.sum().finish());
+    }
+
     /// The sum of the 20 bytes.
     fn sum(&self) -> Sum {
         let bytes: &[u8; HEADER_LEN] = zerocopy::transmute_ref!(self);
@@ -212,6 +223,12 @@ impl Ipv4Header {
     #[must_use]
     pub fn is_fragment(&self) -> bool {
         self.flags_and_offset.get() & (MORE_FRAGMENTS | OFFSET) != 0
+    }
+
+    /// Whether another fragment follows.
+    #[must_use]
+    pub fn more_fragments(&self) -> bool {
+        self.flags_and_offset.get() & MORE_FRAGMENTS != 0
     }
 
     /// Where in the packet this fragment's payload belongs, in bytes: 0 to 65,528.

@@ -146,15 +146,25 @@ impl Ipv6Header {
 /// # Errors
 /// The first field that is wrong.
 pub fn parse(packet: &[u8]) -> Result<(&Ipv6Header, Range<usize>), Ipv6Error> {
-    let (header, rest) = Ipv6Header::ref_from_prefix(packet).map_err(|_| Ipv6Error::Truncated)?;
-    if header.version_class_flow.get() >> 28 != 6 {
-        return Err(Ipv6Error::Version);
-    }
+    let header = parse_quoted(packet)?;
     let len = usize::from(header.payload_len.get());
-    if len > rest.len() {
+    if len > packet.len() - HEADER_LEN {
         return Err(Ipv6Error::PayloadLength);
     }
     Ok((header, HEADER_LEN..HEADER_LEN + len))
+}
+
+/// The header of a packet of which only the beginning is there: an ICMP error quotes it, or the rest
+/// is in other frames.
+///
+/// # Errors
+/// [`Ipv6Error::Truncated`] and [`Ipv6Error::Version`].
+pub fn parse_quoted(packet: &[u8]) -> Result<&Ipv6Header, Ipv6Error> {
+    let (header, _) = Ipv6Header::ref_from_prefix(packet).map_err(|_| Ipv6Error::Truncated)?;
+    if header.version_class_flow.get() >> 28 != 6 {
+        return Err(Ipv6Error::Version);
+    }
+    Ok(header)
 }
 
 /// A fragment header (RFC 8200 §4.5), as it lies on the wire.
@@ -263,6 +273,29 @@ impl fmt::Display for ExtensionError {
 
 impl core::error::Error for ExtensionError {}
 
+impl ExtensionError {
+    /// A packet whose payload length is no multiple of 8, though more fragments follow (RFC 8200
+    /// §4.5).
+    pub const FRAGMENT_LENGTH: Self = Self::Problem {
+        code: ERRONEOUS_FIELD,
+        pointer: 4,
+        even_multicast: false,
+    };
+
+    /// A first fragment without all headers.
+    pub const INCOMPLETE_CHAIN: Self = Self::Problem {
+        code: INCOMPLETE_CHAIN,
+        pointer: 0,
+        even_multicast: false,
+    };
+
+    /// A fragment that ends beyond what a packet can have; its header starts at `start`.
+    #[must_use]
+    pub fn fragment_offset(start: usize) -> Self {
+        problem(ERRONEOUS_FIELD, start + 2)
+    }
+}
+
 fn problem(code: u8, pointer: usize) -> ExtensionError {
     ExtensionError::Problem {
         code,
@@ -277,6 +310,8 @@ const ERRONEOUS_FIELD: u8 = 0;
 pub const UNKNOWN_NEXT_HEADER: u8 = 1;
 /// Unrecognized IPv6 option encountered.
 const UNKNOWN_OPTION: u8 = 2;
+/// The first fragment has not all headers (RFC 7112 §5).
+const INCOMPLETE_CHAIN: u8 = 3;
 
 /// Walks along the extension headers of a packet that [`parse`] has accepted, up to what is none,
 /// or to a fragment header of a packet that is not whole: what follows that is the business of
@@ -353,28 +388,64 @@ pub fn upper_layer(packet: &[u8]) -> Result<UpperLayer, ExtensionError> {
 /// be answered with an error (RFC 4443 §2.4 (e)). Options are not looked at.
 #[must_use]
 pub fn carries_icmp_error(packet: &[u8]) -> bool {
-    let Some(mut protocol) = packet.get(NEXT_HEADER_OFFSET).copied() else {
-        return false;
-    };
+    behind_extensions(packet).is_some_and(|(protocol, start)| {
+        let message_type = packet.get(start);
+        protocol == next_header::ICMPV6
+            && message_type.is_some_and(|message_type| {
+                *message_type < 128 || *message_type == super::icmpv6::message_type::REDIRECT
+            })
+    })
+}
+
+/// Whether a first fragment has all headers of its packet, that of the transport included
+/// (RFC 7112 §5, RFC 8200 §4.5).
+#[must_use]
+pub fn has_whole_chain(packet: &[u8]) -> bool {
+    behind_extensions(packet).is_some_and(|(protocol, start)| {
+        packet.get(start..).is_some_and(|transport| {
+            transport.len() >= super::transport_header_len(protocol, transport)
+        })
+    })
+}
+
+/// What follows the extension headers of a packet, and where. Neither their order nor their options
+/// are looked at, and the place may lie beyond the end of `packet`.
+fn behind_extensions(packet: &[u8]) -> Option<(u8, usize)> {
+    let mut protocol = *packet.get(NEXT_HEADER_OFFSET)?;
     let mut start = HEADER_LEN;
     for _ in 0..=MAX_EXTENSION_HEADERS {
         let header = packet.get(start..).unwrap_or_default();
         let units = match protocol {
-            next_header::ICMPV6 => {
-                return header.first().is_some_and(|message_type| {
-                    *message_type < 128 || *message_type == super::icmpv6::message_type::REDIRECT
-                });
-            }
             next_header::FRAGMENT => 0,
             next_header::HOP_BY_HOP | next_header::ROUTING | next_header::DESTINATION_OPTIONS => {
                 header.get(1).copied().unwrap_or(0)
             }
-            _ => return false,
+            _ => return Some((protocol, start)),
         };
         protocol = header.first().copied().unwrap_or(next_header::NONE);
         start += (usize::from(units) + 1) * 8;
     }
-    false
+    None
+}
+
+/// Makes the first fragment of a packet, whose headers [`upper_layer`] has walked along, the
+/// beginning of the whole packet: the fragment header goes, and with `len` bytes behind it the length
+/// is the whole packet's. The packet then starts 8 bytes later, with its payload where it was.
+///
+/// `None`: the packet would be too long, or there is no fragment header.
+pub fn remove_fragment_header(packet: &mut [u8], len: usize) -> Option<()> {
+    let (mut named_at, mut start) = (NEXT_HEADER_OFFSET, HEADER_LEN);
+    while *packet.get(named_at)? != next_header::FRAGMENT {
+        named_at = start;
+        start += (usize::from(*packet.get(start + 1)?) + 1) * 8;
+    }
+    let payload_len = u16::try_from(start - HEADER_LEN + len).ok()?;
+    let next = *packet.get(start..start + FRAGMENT_HEADER_LEN)?.first()?;
+    packet[named_at] = next;
+    packet.copy_within(..start, FRAGMENT_HEADER_LEN);
+    let (header, _) = Ipv6Header::mut_from_prefix(&mut packet[FRAGMENT_HEADER_LEN..]).ok()?;
+    header.payload_len = U16::new(payload_len);
+    Some(())
 }
 
 /// The options of a hop-by-hop or destination options header that starts `at` in its packet

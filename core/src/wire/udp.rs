@@ -74,9 +74,19 @@ pub fn stored(sum: Sum) -> u16 {
 /// # Errors
 /// [`UdpError`].
 pub fn parse(datagram: &[u8]) -> Result<(&UdpHeader, Range<usize>), UdpError> {
-    let (header, _) = UdpHeader::ref_from_prefix(datagram).map_err(|_| UdpError::Truncated)?;
+    parse_first(datagram, datagram.len())
+}
+
+/// [`parse`] for the beginning of a datagram of which `available` bytes are there, not all of them in
+/// the same place.
+///
+/// # Errors
+/// [`UdpError`].
+#[inline]
+pub fn parse_first(first: &[u8], available: usize) -> Result<(&UdpHeader, Range<usize>), UdpError> {
+    let (header, _) = UdpHeader::ref_from_prefix(first).map_err(|_| UdpError::Truncated)?;
     let len = usize::from(header.len.get());
-    if len < HEADER_LEN || len > datagram.len() {
+    if len < HEADER_LEN || len > available {
         return Err(UdpError::Length);
     }
     if header.destination_port.get() == 0 {

@@ -111,7 +111,7 @@ impl Stack {
 
     /// Answers a packet with an error (type, code, value) that quotes it, in the frame that it came
     /// in; or frees the frame, where RFC 4443 §2.4 (e) forbids an answer or the rate limit does.
-    pub(super) fn send_icmpv6_error(
+    pub(in crate::stack) fn send_icmpv6_error(
         &mut self,
         frame: Frame,
         packet: Packet,

@@ -18,7 +18,7 @@ use crate::device::InterfaceId;
 use crate::dhcp6::Dhcp6;
 use crate::error::ConfigError;
 use crate::ip::{Interface, Ipv6, Prefix, Route, Solicitation, identifier, v6};
-use crate::pool::{Frame, HEADROOM};
+use crate::pool::{Frame, FrameQueue, HEADROOM};
 use crate::rng::Rng;
 use crate::time::Instant;
 use crate::wire::ecn::Ecn;
@@ -196,38 +196,51 @@ impl Stack {
             Ok(layer) => layer,
             Err(error) => return self.extension_refused(frame, packet, error),
         };
-        let whole = layer.fragment.is_none_or(|fragment| fragment.is_atomic());
-        if !whole {
-            return self.discard(frame, |c| &mut c.ip_fragment_unsupported);
+        if let Some(fragment) = layer.fragment
+            && !fragment.is_atomic()
+        {
+            return self.fragment_arrives_v6(frame, packet, (layer.start, fragment, ecn));
         }
-        if source.is_unspecified() && layer.protocol != next_header::ICMPV6 {
+        let arrival = Arrival {
+            hop_limit,
+            fragmented: layer.fragment.is_some(),
+            router_alert: layer.router_alert,
+        };
+        self.deliver_ipv6(frame, packet, layer, arrival, (mtu, ecn));
+    }
+
+    /// Hands a packet to its transport. `mtu` is the interface's.
+    #[inline(always)]
+    fn deliver_ipv6(
+        &mut self,
+        frame: Frame,
+        packet: Packet,
+        layer: UpperLayer,
+        arrival: Arrival,
+        (mtu, ecn): (usize, Ecn),
+    ) {
+        let from_nobody = packet.source.is_unspecified();
+        if from_nobody && layer.protocol != next_header::ICMPV6 {
             return self.discard(frame, |c| &mut c.ip_bad_source);
         }
         let descriptor = self.pool.descriptor_mut(&frame);
         let upper = within_frame(layer.start);
-        descriptor.start = start + upper;
+        descriptor.start = packet.start + upper;
         descriptor.len = packet.len - upper;
         match layer.protocol {
-            next_header::TCP if to_us => {
+            next_header::TCP if packet.to_us => {
                 let incoming = Incoming {
                     frame,
                     source: packet.source,
                     destination: packet.destination,
-                    checksum_verified: verified,
+                    checksum_verified: packet.verified,
                     mtu,
                     ecn,
                 };
                 self.tcp.receive(&mut context!(self), incoming);
             }
-            next_header::UDP => self.receive_udp(frame, packet),
-            next_header::ICMPV6 => {
-                let arrival = Arrival {
-                    hop_limit,
-                    fragmented: layer.fragment.is_some(),
-                    router_alert: layer.router_alert,
-                };
-                self.receive_icmpv6(frame, packet, arrival);
-            }
+            next_header::UDP => self.receive_udp(frame, FrameQueue::default(), packet),
+            next_header::ICMPV6 => self.receive_icmpv6(frame, packet, arrival),
             next_header::TCP => self.discard(frame, |c| &mut c.ip_broadcast_refused),
             next_header::NONE => self.discard(frame, |c| &mut c.ip_no_payload),
             _ => {
@@ -242,6 +255,43 @@ impl Stack {
         }
     }
 
+    /// Hands up a packet that was put together from fragments, whose headers are in `frame`: if there
+    /// is a `rest`, as far as packets of more than a frame are taken.
+    #[cold]
+    pub(super) fn deliver_reassembled_ipv6(
+        &mut self,
+        frame: Frame,
+        mut rest: FrameQueue,
+        packet: Packet,
+        ecn: Ecn,
+    ) {
+        let content = self.pool.content(&frame);
+        let hop_limit = ipv6::parse_quoted(content).map_or(0, |header| header.hop_limit);
+        let layer = match ipv6::upper_layer(content) {
+            // RFC 8200 §4.1: once at most.
+            Ok(layer) if layer.fragment.is_some() => Err(ExtensionError::TooMany),
+            other => other,
+        };
+        let layer = match layer {
+            Ok(layer) => layer,
+            Err(error) => {
+                rest.clear(&mut self.pool);
+                return self.extension_refused(frame, packet, error);
+            }
+        };
+        if !rest.is_empty() {
+            self.strip(&frame, layer.start);
+            return self.deliver_long(frame, rest, packet, layer.protocol);
+        }
+        let arrival = Arrival {
+            hop_limit,
+            fragmented: true,
+            router_alert: layer.router_alert,
+        };
+        let mtu = self.ipv6(packet.interface).map_or(0, |v6| v6.mtu);
+        self.deliver_ipv6(frame, packet, layer, arrival, (mtu, ecn));
+    }
+
     #[cold]
     fn discard_ipv6(&mut self, frame: Frame, error: Ipv6Error) {
         self.discard(frame, |c| match error {
@@ -253,13 +303,18 @@ impl Stack {
 
     /// An extension header that ends the packet's way (RFC 8200 §4).
     #[cold]
-    fn extension_refused(&mut self, frame: Frame, packet: Packet, error: ExtensionError) {
+    pub(super) fn extension_refused(
+        &mut self,
+        frame: Frame,
+        packet: Packet,
+        error: ExtensionError,
+    ) {
         self.counters.ip_bad_extension += 1;
         self.report_problem(frame, packet, error);
     }
 
     /// Tells the sender of a problem, where it is to be told.
-    fn report_problem(&mut self, frame: Frame, packet: Packet, error: ExtensionError) {
+    pub(super) fn report_problem(&mut self, frame: Frame, packet: Packet, error: ExtensionError) {
         match error {
             ExtensionError::Problem {
                 code,

@@ -11,7 +11,6 @@ use mnet_core::wire::tcp::Flags;
 use mnet_core::{Config, Readiness, SocketId};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use zerocopy::byteorder::network_endian::U16;
 
 fn at(address: Ipv4Addr, port: u16) -> SocketAddr {
     SocketAddr::from((address, port))
@@ -72,35 +71,6 @@ fn established(host: &mut Host) -> (SocketId, Vec<u8>) {
 fn icmp_error(message_type: u8, code: u8, rest: [u8; 4], quoted: &[u8]) -> Vec<u8> {
     let message = icmp(message_type, code, rest, &quoted[..quoted.len().min(28)]);
     from_peer(&ipv4(PEER, OURS, protocol::ICMP, &message, |_| {}))
-}
-
-/// Row 1: Ripple20, CVE-2020-11896 and CVE-2020-11898. Tunnelled packets are not unpacked, whatever
-/// their inner lengths claim.
-#[test]
-fn row_01_tunnelled_fragments_with_lying_lengths_go_nowhere() {
-    for outer in [4, 41] {
-        for inner_len in [0u16, 19, 20, 100, 1_400, 65_535] {
-            for fragment in [0x2000u16, 0x2001, 0x0003, 0x0000] {
-                let mut host = Host::with_peer();
-                let inner = ipv4(PEER, OURS, protocol::UDP, &[0x41; 64], |ip| {
-                    ip.total_len = U16::new(inner_len);
-                });
-                let packet = ipv4(PEER, OURS, outer, &inner, |ip| {
-                    ip.flags_and_offset = U16::new(fragment);
-                });
-                let answers = host.receive(&from_peer(&packet));
-                if fragment == 0 {
-                    // A whole packet of an unknown protocol: RFC 1122 §3.2.2.1.
-                    assert_eq!(parse_sent(&answers[0]).icmp().0.code, 2);
-                } else {
-                    assert_eq!(answers.len(), 0);
-                    assert_eq!(host.counted(), [("ip_fragment_unsupported", 1)]);
-                }
-                assert_eq!(host.stack.counters().udp_received, 0);
-                host.assert_no_frame_lost();
-            }
-        }
-    }
 }
 
 /// Row 3: CVE-2020-11897 and others. Every length of every option kind, at every place.
@@ -167,32 +137,6 @@ fn row_10_source_routes_and_reverse_arp_are_dropped_silently() {
         assert_eq!(host.receive(&frame).len(), 0);
     }
     assert_eq!(host.counted(), [("arp_bad_operation", 4)]);
-}
-
-/// Row 14: teardrop, ping of death, jolt2, rose. No fragment is kept or answered.
-#[test]
-fn row_14_fragments_of_every_shape_leave_no_trace() {
-    let mut host = Host::with_peer();
-    let before = host.stack.pool_frames();
-    let mut sent = 0;
-    for offset in [0u16, 1, 2, 3, 0xb0, 0x1ffe, 0x1fff] {
-        for more in [0u16, 0x2000] {
-            for len in [0usize, 1, 7, 8, 24, 1_480] {
-                if offset | more == 0 {
-                    continue;
-                }
-                for protocol in [protocol::ICMP, protocol::TCP, protocol::UDP, 200] {
-                    let packet = ipv4(PEER, OURS, protocol, &vec![8; len], |ip| {
-                        ip.flags_and_offset = U16::new(offset | more);
-                    });
-                    assert_eq!(host.receive(&from_peer(&packet)).len(), 0);
-                    sent += 1;
-                }
-            }
-        }
-    }
-    assert_eq!(host.counted(), [("ip_fragment_unsupported", sent)]);
-    assert_eq!(host.stack.pool_frames().free, before.free);
 }
 
 /// Row 16: land, blat. Packets that claim to come from us, or from nobody.

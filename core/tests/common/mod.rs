@@ -10,6 +10,7 @@
 
 pub mod adversary;
 pub mod bulk;
+pub mod fragments;
 pub mod link;
 pub mod middlebox;
 pub mod packet;

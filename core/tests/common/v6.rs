@@ -38,11 +38,15 @@ pub struct Host {
 impl Host {
     /// Nothing has happened yet: not even the first probe.
     pub fn fresh(config: Ipv6Config) -> Self {
+        Self::fresh_on(&Config::default(), config)
+    }
+
+    fn fresh_on(limits: &Config, config: Ipv6Config) -> Self {
         let now = Instant::from_millis(1_000);
-        let mut stack = Stack::new(&Config::default(), [42; 32], now).unwrap();
+        let mut stack = Stack::new(limits, [42; 32], now).unwrap();
         let interface = InterfaceConfig {
             hardware_address: OUR_HW.0,
-            mtu: 1500,
+            mtu: limits.max_mtu,
         };
         let interface = stack.add_interface(now, interface).unwrap();
         stack.enable_ipv6(now, interface, config).unwrap();
@@ -60,7 +64,12 @@ impl Host {
     }
 
     pub fn with(config: Ipv6Config) -> Self {
-        let mut host = Self::fresh(config);
+        Self::on(&Config::default(), config)
+    }
+
+    /// The same in a stack of this configuration.
+    pub fn on(limits: &Config, config: Ipv6Config) -> Self {
+        let mut host = Self::fresh_on(limits, config);
         let (now, interface) = (host.now, host.interface);
         host.stack
             .add_address(now, interface, OURS.into(), 64)

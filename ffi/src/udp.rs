@@ -31,14 +31,16 @@ pub unsafe extern "C" fn mnet_udp_bind(stack: mnet_stack, local: *const mnet_add
     value(bind())
 }
 
-/// Sends one datagram. It is copied before the call returns.
+/// Sends one datagram. It is copied before the call returns. It may have up to 65,507 bytes to an IPv4
+/// address and 65,527 to an IPv6 address. What the path does not carry in one packet leaves in fragments
+/// (RFC 791, RFC 8200 section 4.5), all of them or none; one lost fragment loses the datagram.
 ///
 /// - buf, len: the payload; 0 bytes make an empty datagram. Must not lie in an arena.
 /// - remote: where to.
 ///
 /// Returns len, or
-///   MNET_EAGAIN        no buffer is free (non-blocking)
-///   MNET_EMSGSIZE      it does not fit the MTU of the path
+///   MNET_EAGAIN        not as many buffers are free as it takes (non-blocking)
+///   MNET_EMSGSIZE      it is longer than a datagram can be, or than the arena has buffers for
 ///   MNET_ENETUNREACH   no route
 ///   MNET_EINVAL        NULL, or an address that cannot be sent to
 ///   MNET_EBADF         not a UDP socket
@@ -69,7 +71,8 @@ pub unsafe extern "C" fn mnet_sendto(
     value(send())
 }
 
-/// Receives one datagram.
+/// Receives one datagram, of up to 65,507 bytes over IPv4 and 65,527 over IPv6; one that came in
+/// fragments is whole.
 ///
 /// - buf, len: where the payload goes; what does not fit is cut off. Must not lie in an arena.
 /// - remote: receives the sender's address; may be NULL.

@@ -351,7 +351,7 @@ impl EchoServer {
     }
 
     fn datagrams(&self) {
-        let mut buffer = [0_u8; 2_000];
+        let mut buffer = [0_u8; 65_536];
         loop {
             let mut remote = mnet_addr::default();
             let start = buffer.as_mut_ptr().cast();

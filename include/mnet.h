@@ -296,7 +296,7 @@
  */
 #define MNET_EADDRGONE (-20)
 
-/* The socket is not set to send broadcasts: mnet_set_broadcast(). */
+/* The socket is not set to send broadcasts: MNET_UDP_BROADCAST of mnet_udp_set(). */
 #define MNET_EACCES (-21)
 
 /* The socket is connected to another peer. */
@@ -512,6 +512,63 @@
 
 /* mnet_device_args.ipv6: as MNET_ARGS_IPV6_RANDOM, and the address that was given. */
 #define MNET_ARGS_IPV6_STATIC 3
+
+/* mnet_udp_set(): hops that a datagram to one host may take, 1 to 255. Default 64. */
+#define MNET_UDP_TTL 1
+
+/*
+ * mnet_udp_set(): differentiated services code point in the upper six bits, ECN field in the lower
+ * two; 0 to 255. Default 0.
+ */
+#define MNET_UDP_TRAFFIC_CLASS 2
+
+/*
+ * mnet_udp_set(): hops that a datagram to a group may take, 0 (it stays on this host) to 255. Default
+ * 1: it stays on the link.
+ */
+#define MNET_UDP_MULTICAST_TTL 3
+
+/*
+ * mnet_udp_set(): the interface that datagrams to groups leave by, counted from 1. 0, the default: that
+ * of the socket's address, or of a route, or the first one.
+ */
+#define MNET_UDP_MULTICAST_INTERFACE 4
+
+/* mnet_udp_set(): whether members on this host hear what the socket sends to a group. Default 1. */
+#define MNET_UDP_MULTICAST_LOOP 5
+
+/* mnet_udp_set(): whether broadcasts may be sent. Default 0. */
+#define MNET_UDP_BROADCAST 6
+
+/*
+ * mnet_udp_set(): memory for datagrams that wait, in bytes, 1 to 1 GiB. Default
+ * mnet_config.udp_receive_buffer.
+ */
+#define MNET_UDP_RECEIVE_BUFFER 7
+
+/*
+ * mnet_udp_set(): whether datagrams leave whole or not at all, and reading tells when the path was too
+ * narrow for one (MNET_EMSGSIZE). Default 0.
+ */
+#define MNET_UDP_DONT_FRAGMENT 8
+
+/* mnet_group(): hear what anybody sends to the group. */
+#define MNET_GROUP_JOIN 1
+
+/* mnet_group(): hear nothing more of it. */
+#define MNET_GROUP_LEAVE 2
+
+/* mnet_group(): after MNET_GROUP_JOIN, do not hear this source. */
+#define MNET_GROUP_BLOCK 3
+
+/* mnet_group(): hear a source again that was blocked. */
+#define MNET_GROUP_UNBLOCK 4
+
+/* mnet_group(): hear only this source, and others that are named so. */
+#define MNET_GROUP_JOIN_SOURCE 5
+
+/* mnet_group(): do not hear a source any more that was named so. With the last one the group is left. */
+#define MNET_GROUP_LEAVE_SOURCE 6
 
 /* An IP address and a port. */
 struct mnet_addr {
@@ -1000,6 +1057,37 @@ struct mnet_tcp_entry {
     uint32_t state;
     /* 0. */
     uint32_t reserved;
+};
+
+/* What is known of a datagram. Set size to sizeof(struct mnet_datagram) first. */
+struct mnet_datagram {
+    /* Size of the structure as the caller knows it. */
+    size_t size;
+    /* Received: who sent it. To send: where to; MNET_AF_NONE: the peer. */
+    struct mnet_addr remote;
+    /*
+     * Received: what it was sent to (one of our addresses, a broadcast, a group), with the port of the
+     * socket. To send: the address of ours to send from; MNET_AF_NONE: as the route says.
+     */
+    struct mnet_addr local;
+    /* Received: the interface that it came by, counted from 1. To send: 0. */
+    uint32_t interface;
+    /* Received: hops that it could still have taken. To send: 0. */
+    uint16_t hop_limit;
+    /* Received: code point (upper six bits) and ECN field (lower two). To send: 0. */
+    uint16_t traffic_class;
+};
+
+/* What the network has said of a datagram. Set size to sizeof(struct mnet_udp_error) first. */
+struct mnet_udp_error {
+    /* Size of the structure as the caller knows it. */
+    size_t size;
+    /* Where the datagram was sent to; MNET_AF_NONE: there was no error. */
+    struct mnet_addr remote;
+    /* The error, one of MNET_ECONNREFUSED, MNET_EHOSTUNREACH, MNET_EMSGSIZE, MNET_EHOPLIMIT; or 0. */
+    int error;
+    /* With MNET_EMSGSIZE: the largest packet that the path carries, in bytes, IP header included. */
+    uint32_t mtu;
 };
 
 /* One entry of mnet_poll(). */
@@ -2014,6 +2102,8 @@ mnet_fd mnet_udp_bind(mnet_stack stack, const struct mnet_addr *local);
  *   MNET_EAGAIN        not as many buffers are free as it takes (non-blocking)
  *   MNET_EMSGSIZE      it is longer than a datagram can be, or than the arena has buffers for
  *   MNET_ENETUNREACH   no route
+ *   MNET_EACCES        to a broadcast address: MNET_UDP_BROADCAST of mnet_udp_set() allows that
+ *   MNET_EISCONN       not the peer that the socket is connected to
  *   MNET_EINVAL        NULL, or an address that cannot be sent to
  *   MNET_EBADF         not a UDP socket
  *   MNET_EAFNOSUPPORT, MNET_EBUSY
@@ -2035,11 +2125,156 @@ int64_t mnet_sendto(mnet_fd fd, const void *buf, size_t len, const struct mnet_a
  *   MNET_ECONNREFUSED   an earlier datagram was answered by "port unreachable" (RFC 1122
  *                       section 4.1.3.3)
  *   MNET_EHOSTUNREACH   an earlier datagram was answered by "host" or "net unreachable"
+ *   MNET_EHOPLIMIT      an earlier datagram ran out of hops
+ *   MNET_EMSGSIZE       an earlier datagram was too large for its path (MNET_UDP_DONT_FRAGMENT)
  *   MNET_EBADF          not a UDP socket
  *   MNET_EINVAL, MNET_EBUSY
  * A blocking socket waits for a datagram.
  */
 int64_t mnet_recvfrom(mnet_fd fd, void *buf, size_t len, struct mnet_addr *remote);
+
+/*
+ * As mnet_udp_bind(), and other sockets that were opened so may have the same address and port: at
+ * most 16, and any number that are connected (mnet_udp_connect()). A datagram to a broadcast or a group
+ * reaches each of them that wants it; any other the one that is connected to its sender, or else the
+ * one that was opened last.
+ *
+ * Returns and errors as mnet_udp_bind(). Does not block.
+ */
+mnet_fd mnet_udp_bind_shared(mnet_stack stack, const struct mnet_addr *local);
+
+/*
+ * Connects a UDP socket to a peer: it hears only that peer and errors about what it sends there, and
+ * mnet_sendmsg() and mnet_send_commit() without an address go to it. Nothing is sent. What waits from others is dropped.
+ *
+ * - remote: the peer; NULL: none any more, the socket is as it was bound.
+ *
+ * Returns 0, or
+ *   MNET_ENETUNREACH     no route
+ *   MNET_EADDRNOTAVAIL   the socket's address is not ours any more
+ *   MNET_EADDRINUSE      another socket has the same addresses and ports
+ *   MNET_ELIMIT          too many sockets without a peer share the port
+ *   MNET_EINVAL, MNET_EBADF, MNET_EAFNOSUPPORT, MNET_EBUSY
+ * Does not block.
+ */
+int mnet_udp_connect(mnet_fd fd, const struct mnet_addr *remote);
+
+/*
+ * Changes a setting of a UDP socket.
+ *
+ * - setting: one of MNET_UDP_*, where the values are explained.
+ *
+ * Returns 0, or MNET_EINVAL (no such setting, or out of range), MNET_EBADF, MNET_EBUSY. Does not
+ * block.
+ */
+int mnet_udp_set(mnet_fd fd, uint32_t setting, uint64_t value);
+
+/*
+ * Changes what a UDP socket hears of a group (RFC 3678), and tells the routers and switches of the
+ * link: IGMP (RFC 3376) or multicast listener discovery (RFC 3810). Only sockets that are bound to all
+ * addresses hear groups. Closing a socket ends its memberships.
+ *
+ * - change: one of MNET_GROUP_*.
+ * - group: the group; its port is ignored.
+ * - source: for the changes that name one, a host of the group's family; NULL for the others.
+ * - interface: counted from 1. 0: to join, the one that datagrams to the group leave by; otherwise the
+ *   one on which the socket is a member.
+ *
+ * Returns 0, or
+ *   MNET_EADDRINUSE      a member, or the source named, already
+ *   MNET_EADDRNOTAVAIL   not a member, or the source not named
+ *   MNET_ELIMIT          too many memberships, sources (16) or groups of the interface (32)
+ *   MNET_ENODEV          no interface for the group
+ *   MNET_EINVAL          no group, no such change or interface, a source of the other kind of membership
+ *   MNET_EBADF, MNET_EAFNOSUPPORT, MNET_EBUSY
+ * Does not block.
+ */
+int mnet_group(mnet_fd fd,
+               uint32_t change,
+               const struct mnet_addr *group,
+               const struct mnet_addr *source,
+               uint32_t interface);
+
+/*
+ * As mnet_recvfrom(), and says more of the datagram.
+ *
+ * - info: receives what is known of it.
+ *
+ * Returns, errors and waiting as mnet_recvfrom(); MNET_EINVAL also if info is NULL or its size is not
+ * set.
+ */
+int64_t mnet_recvmsg(mnet_fd fd, void *buf, size_t len, struct mnet_datagram *info);
+
+/*
+ * As mnet_sendto(), from a chosen address of ours.
+ *
+ * - info: remote and local say where to and from where; the members behind them are 0.
+ *
+ * Returns, errors and waiting as mnet_sendto(); MNET_EADDRNOTAVAIL if local is not one of our
+ * addresses.
+ */
+int64_t mnet_sendmsg(mnet_fd fd, const void *buf, size_t len, const struct mnet_datagram *info);
+
+/*
+ * Room for a datagram, to be written in place and sent by mnet_send_commit(). The memory belongs to the
+ * stack: it may be written until mnet_send_commit() succeeds, mnet_send_cancel() or mnet_close(), and
+ * its content is arbitrary at first. A socket has one such room: asking again gives the same, with its
+ * content.
+ *
+ * - len: most bytes of the datagram.
+ * - data: receives the address of the room.
+ *
+ * Returns 0, or
+ *   MNET_EAGAIN     no buffer is free (non-blocking)
+ *   MNET_EMSGSIZE   more than one packet holds
+ *   MNET_EINVAL, MNET_EBADF, MNET_EBUSY
+ * A blocking socket waits for a buffer.
+ */
+int mnet_send_reserve(mnet_fd fd, size_t len, void **data);
+
+/*
+ * Sends what was written into the room of mnet_send_reserve().
+ *
+ * - len: bytes of the datagram, at most as many as were reserved.
+ * - remote: where to; NULL: the peer.
+ *
+ * Returns 0, or MNET_EINVAL (nothing was reserved, or less), or an error as mnet_sendto() does; the
+ * room is still reserved then. Does not wait. A blocking socket sends before it returns.
+ */
+int mnet_send_commit(mnet_fd fd, size_t len, const struct mnet_addr *remote);
+
+/*
+ * Gives the room of mnet_send_reserve() back; without one nothing happens.
+ *
+ * Returns 0, MNET_EBADF or MNET_EBUSY. Does not block.
+ */
+int mnet_send_cancel(mnet_fd fd);
+
+/*
+ * Shows the next datagram without copying it, and without taking it: mnet_datagram_consume() does that.
+ *
+ * - data: receives the address of the datagram. It may be read until the next call on this stack.
+ * - info: receives what is known of it; may be NULL.
+ *
+ * Returns how many bytes lie together: all of the datagram, unless it came in fragments, which
+ * mnet_recvfrom() puts together; or an error as that does. Waits as that does.
+ */
+int64_t mnet_datagram_peek(mnet_fd fd, const void **data, struct mnet_datagram *info);
+
+/*
+ * Takes the datagram that mnet_datagram_peek() has shown.
+ *
+ * Returns 0, MNET_EAGAIN (none waits), MNET_EBADF or MNET_EBUSY. Does not block.
+ */
+int mnet_datagram_consume(mnet_fd fd);
+
+/*
+ * The error that a UDP socket has heard of last, and which datagram it is about. It stays until another
+ * one comes or the socket is connected; reading reports it once.
+ *
+ * Returns 0, MNET_EINVAL (NULL, or the size is not set), MNET_EBADF or MNET_EBUSY. Does not block.
+ */
+int mnet_udp_last_error(mnet_fd fd, struct mnet_udp_error *info);
 
 /*
  * Waits until one of several sockets is ready, as poll() of POSIX does: an entry is reported for

@@ -34,8 +34,8 @@ pub struct Config {
     /// together can always have an eighth of the frames, and never more than a quarter. A datagram
     /// that came in fragments takes as many frames as there were.
     pub udp_receive_buffer: usize,
-    /// Most memberships of UDP sockets in groups. Default 32. Each interface listens to 64 groups at
-    /// most, and tells the link of 64 sources at most.
+    /// Most memberships of UDP sockets in groups. Default 16. Each interface listens to 32 groups at
+    /// most, and tells the link of 32 sources at most.
     pub max_group_memberships: usize,
     /// Most TCP connections that one peer may have open to all listeners together: an IPv4 address,
     /// or all addresses of an IPv6 network of 64 bits, which are one host's to choose.
@@ -61,7 +61,7 @@ impl Default for Config {
             max_listeners: 32,
             max_udp_sockets: 64,
             udp_receive_buffer: 212_992,
-            max_group_memberships: 32,
+            max_group_memberships: 16,
             max_connections_per_peer: None,
             min_path_mtu: 576,
             tcp: TcpConfig::default(),
@@ -411,7 +411,7 @@ const NEIGHBOUR_BYTES: usize = 128;
 const PEER_BYTES: usize = 64;
 /// Tables of a fixed size: destinations, path MTUs, rate limits, identifications,
 /// settings of connections.
-const FIXED_BYTES: usize = 65 << 10;
+const FIXED_BYTES: usize = 60 << 10;
 /// Most interfaces that can be asked for.
 const MAX_INTERFACES: usize = 64;
 /// Bytes for a packet whose fragments wait for others.

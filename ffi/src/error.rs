@@ -5,8 +5,8 @@ use core::ffi::{CStr, c_char, c_int};
 
 use mnet::StartError;
 use mnet::mnet_core::error::{
-    AcceptError, BadHandle, BindError, ConfigError, ConnectError, ListenError, RecvError,
-    RecvFromError, SendError, SendToError, SettingError,
+    AcceptError, BadHandle, BindError, ConfigError, ConnectError, GroupError, ListenError,
+    RecvError, RecvFromError, SendError, SendToError, SettingError,
 };
 
 /// An argument is wrong: NULL where it must not be, a size or a number out of range, text that
@@ -55,7 +55,7 @@ pub const MNET_EGATEWAY: c_int = -19;
 /// or somebody else has it.
 pub const MNET_EADDRGONE: c_int = -20;
 
-/// The socket is not set to send broadcasts: mnet_set_broadcast().
+/// The socket is not set to send broadcasts: MNET_UDP_BROADCAST of mnet_udp_set().
 pub const MNET_EACCES: c_int = -21;
 /// The socket is connected to another peer.
 pub const MNET_EISCONN: c_int = -22;
@@ -268,6 +268,15 @@ mapping! {
     BindError {
         AddressNotLocal => MNET_EADDRNOTAVAIL,
         AddressInUse => MNET_EADDRINUSE,
+        LimitReached => MNET_ELIMIT,
+    }
+    GroupError {
+        BadHandle => MNET_EBADF,
+        Invalid => MNET_EINVAL,
+        NoInterface => MNET_ENODEV,
+        AlreadyMember => MNET_EADDRINUSE,
+        NotMember => MNET_EADDRNOTAVAIL,
+        OtherMode => MNET_EINVAL,
         LimitReached => MNET_ELIMIT,
     }
     SendToError {

@@ -42,6 +42,8 @@ pub unsafe extern "C" fn mnet_udp_bind(stack: mnet_stack, local: *const mnet_add
 ///   MNET_EAGAIN        not as many buffers are free as it takes (non-blocking)
 ///   MNET_EMSGSIZE      it is longer than a datagram can be, or than the arena has buffers for
 ///   MNET_ENETUNREACH   no route
+///   MNET_EACCES        to a broadcast address: MNET_UDP_BROADCAST of mnet_udp_set() allows that
+///   MNET_EISCONN       not the peer that the socket is connected to
 ///   MNET_EINVAL        NULL, or an address that cannot be sent to
 ///   MNET_EBADF         not a UDP socket
 ///   MNET_EAFNOSUPPORT, MNET_EBUSY
@@ -83,6 +85,8 @@ pub unsafe extern "C" fn mnet_sendto(
 ///   MNET_ECONNREFUSED   an earlier datagram was answered by "port unreachable" (RFC 1122
 ///                       section 4.1.3.3)
 ///   MNET_EHOSTUNREACH   an earlier datagram was answered by "host" or "net unreachable"
+///   MNET_EHOPLIMIT      an earlier datagram ran out of hops
+///   MNET_EMSGSIZE       an earlier datagram was too large for its path (MNET_UDP_DONT_FRAGMENT)
 ///   MNET_EBADF          not a UDP socket
 ///   MNET_EINVAL, MNET_EBUSY
 /// A blocking socket waits for a datagram.

@@ -15,10 +15,10 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 /// Most groups of an interface, of both families: one for each IPv6 address, and those of sockets.
-pub(crate) const MAX_GROUPS: usize = 64;
+pub(crate) const MAX_GROUPS: usize = 32;
 /// Most sources that are remembered on an interface. A group that needs more listens to everybody:
 /// sockets still get what they want only.
-const MAX_SOURCES: usize = 64;
+const MAX_SOURCES: usize = 32;
 /// Most sources of one group, so that a record always fits a message.
 pub(crate) const MAX_FILTER: usize = 32;
 /// Most sources of one query that are looked at; one for more is answered for the whole group.

@@ -105,6 +105,18 @@ LAYOUT(tcp_settings_dscp, offsetof(struct mnet_tcp_settings, dscp) == 76);
 LAYOUT(tcp_settings_nodelay, offsetof(struct mnet_tcp_settings, nodelay) == 80);
 LAYOUT(tcp_settings_cork, offsetof(struct mnet_tcp_settings, cork) == 84);
 
+LAYOUT(datagram_size, sizeof(struct mnet_datagram) == 64);
+LAYOUT(datagram_remote, offsetof(struct mnet_datagram, remote) == 8);
+LAYOUT(datagram_local, offsetof(struct mnet_datagram, local) == 32);
+LAYOUT(datagram_interface, offsetof(struct mnet_datagram, interface) == 56);
+LAYOUT(datagram_hop_limit, offsetof(struct mnet_datagram, hop_limit) == 60);
+LAYOUT(datagram_traffic_class, offsetof(struct mnet_datagram, traffic_class) == 62);
+
+LAYOUT(udp_error_size, sizeof(struct mnet_udp_error) == 40);
+LAYOUT(udp_error_remote, offsetof(struct mnet_udp_error, remote) == 8);
+LAYOUT(udp_error_error, offsetof(struct mnet_udp_error, error) == 32);
+LAYOUT(udp_error_mtu, offsetof(struct mnet_udp_error, mtu) == 36);
+
 LAYOUT(tcp_info_size, sizeof(struct mnet_tcp_info) == 112);
 LAYOUT(tcp_info_srtt_ns, offsetof(struct mnet_tcp_info, srtt_ns) == 0);
 LAYOUT(tcp_info_rttvar_ns, offsetof(struct mnet_tcp_info, rttvar_ns) == 8);

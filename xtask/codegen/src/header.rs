@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 /// The sources, in the order in which the header presents them.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "types",
     "error",
     "address",
@@ -22,6 +22,7 @@ const SOURCES: [&str; 15] = [
     "settings",
     "tcp_info",
     "udp",
+    "datagrams",
     "wait",
     "info",
 ];

@@ -1,0 +1,225 @@
+//! UDP sockets of a C program: peers, settings, groups, and datagrams in place.
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "every block calls a function of the header with pointers that are valid, or with \
+              ones whose refusal is the point of the test"
+)]
+
+mod common;
+
+use std::ffi::c_void;
+use std::ptr;
+use std::slice;
+
+use common::{EchoServer, Memory, World, address, config, manual_config, name, open};
+use mnet_ffi::*;
+
+/// A stack on the device, and an echo server at 10.0.0.2, port 7, on the other end of the cable.
+struct Pair {
+    world: World,
+    stack: mnet_stack,
+    server: mnet_stack,
+    _memory: [Memory; 2],
+}
+
+impl Pair {
+    fn new() -> Self {
+        let world = World::new();
+        let mut memory = [Memory::new(2 << 20), Memory::new(2 << 20)];
+        let server = open(&manual_config(&mut memory[1], 2));
+        let mut echo = EchoServer::new(server, 2);
+        world.peer(move |now| echo.turn(now));
+        Self {
+            stack: open(&config(&mut memory[0], 1)),
+            world,
+            server,
+            _memory: memory,
+        }
+    }
+
+    fn udp(&self, local: &str) -> mnet_fd {
+        let local = address(local);
+        let fd = unsafe { mnet_udp_bind(self.stack, &raw const local) };
+        assert!(fd > 0, "{}", name(fd));
+        fd
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        self.world.peer(|_| u64::MAX);
+        let closed = [self.stack, self.server].map(|stack| mnet_close_stack(stack));
+        assert_eq!(closed, [0, 0]);
+    }
+}
+
+fn error(code: i32) -> &'static str {
+    name(code.into())
+}
+
+fn info() -> mnet_datagram {
+    mnet_datagram {
+        size: size_of::<mnet_datagram>(),
+        ..mnet_datagram::default()
+    }
+}
+
+#[test]
+fn a_connected_socket_sends_in_place_and_reads_in_place() {
+    let pair = Pair::new();
+    let fd = pair.udp("0.0.0.0:5000");
+    let remote = address("10.0.0.2:7");
+    let mut room: *mut c_void = ptr::null_mut();
+    let reserve = |len, room: &mut *mut c_void| unsafe { mnet_send_reserve(fd, len, room) };
+    let commit = |len, to: *const mnet_addr| unsafe { mnet_send_commit(fd, len, to) };
+    assert_eq!(error(commit(1, &raw const remote)), "MNET_EINVAL");
+    assert_eq!(error(reserve(70_000, &mut room)), "MNET_EMSGSIZE");
+    assert_eq!(reserve(100, &mut room), 0);
+    unsafe { slice::from_raw_parts_mut(room.cast::<u8>(), 100) }.fill(b'x');
+    assert_eq!(error(commit(5, ptr::null())), "MNET_ENOTCONN");
+    assert_eq!(unsafe { mnet_udp_connect(fd, &raw const remote) }, 0);
+    assert_eq!(commit(5, ptr::null()), 0);
+    let mut data: *const c_void = ptr::null();
+    let mut known = info();
+    let len = unsafe { mnet_datagram_peek(fd, &raw mut data, &raw mut known) };
+    assert_eq!(len, 5, "{}", name(len));
+    let bytes = unsafe { slice::from_raw_parts(data.cast::<u8>(), 5) };
+    assert_eq!(bytes, b"xxxxx");
+    assert_eq!(
+        (known.remote, known.local),
+        (remote, address("10.0.0.1:5000"))
+    );
+    assert_eq!(
+        (known.interface, known.hop_limit, known.traffic_class),
+        (1, 64, 0)
+    );
+    assert_eq!(mnet_datagram_consume(fd), 0);
+    assert_eq!(error(mnet_datagram_consume(fd)), "MNET_EAGAIN");
+    // What is reserved goes with the socket.
+    assert_eq!(reserve(100, &mut room), 0);
+    assert_eq!((mnet_send_cancel(fd), mnet_send_cancel(fd)), (0, 0));
+    assert_eq!(reserve(100, &mut room), 0);
+    let other = address("10.0.0.3:7");
+    assert_eq!(error(commit(1, &raw const other)), "MNET_EISCONN");
+    assert_eq!(unsafe { mnet_udp_connect(fd, ptr::null()) }, 0);
+    assert_eq!(mnet_close(fd), 0);
+    assert_eq!(error(mnet_send_cancel(fd)), "MNET_EBADF");
+    let nothing = unsafe { mnet_datagram_peek(fd, ptr::null_mut(), ptr::null_mut()) };
+    assert_eq!(name(nothing), "MNET_EINVAL");
+}
+
+#[test]
+fn messages_carry_what_is_known_and_choose_their_source() {
+    let pair = Pair::new();
+    let fd = pair.udp("0.0.0.0:5000");
+    let mut message = info();
+    message.remote = address("10.0.0.2:7");
+    message.local = address("10.0.0.1");
+    let send =
+        |message: &mnet_datagram| unsafe { mnet_sendmsg(fd, b"hello".as_ptr().cast(), 5, message) };
+    assert_eq!(send(&message), 5);
+    let mut buffer = [0_u8; 3];
+    let mut known = info();
+    let receive = |buffer: &mut [u8], known: &mut mnet_datagram| unsafe {
+        mnet_recvmsg(fd, buffer.as_mut_ptr().cast(), buffer.len(), known)
+    };
+    assert_eq!(receive(&mut buffer, &mut known), 5);
+    assert_eq!((&buffer, known.remote.port), (b"hel", 7));
+    message.local = address("10.0.0.9");
+    assert_eq!(name(send(&message)), "MNET_EADDRNOTAVAIL");
+    message.interface = 1;
+    assert_eq!(name(send(&message)), "MNET_EINVAL");
+    known.size = 0;
+    assert_eq!(name(receive(&mut buffer, &mut known)), "MNET_EINVAL");
+    let none = unsafe { mnet_recvmsg(fd, ptr::null_mut(), 0, ptr::null_mut()) };
+    assert_eq!(name(none), "MNET_EINVAL");
+    let mut last = mnet_udp_error {
+        size: size_of::<mnet_udp_error>(),
+        error: 7,
+        ..mnet_udp_error::default()
+    };
+    assert_eq!(unsafe { mnet_udp_last_error(fd, &raw mut last) }, 0);
+    assert_eq!((last.error, last.remote.family), (0, MNET_AF_NONE));
+}
+
+#[test]
+fn settings_and_groups_are_checked_and_used() {
+    let pair = Pair::new();
+    let fd = pair.udp("0.0.0.0:5000");
+    let broadcast = address("10.0.0.255:9");
+    let send = || unsafe { mnet_sendto(fd, b"x".as_ptr().cast(), 1, &raw const broadcast) };
+    assert_eq!(name(send()), "MNET_EACCES");
+    assert_eq!(mnet_udp_set(fd, MNET_UDP_BROADCAST, 1), 0);
+    assert_eq!(send(), 1);
+    for (setting, value) in [
+        (MNET_UDP_TTL, 9),
+        (MNET_UDP_TRAFFIC_CLASS, 255),
+        (MNET_UDP_MULTICAST_TTL, 0),
+        (MNET_UDP_MULTICAST_INTERFACE, 1),
+        (MNET_UDP_MULTICAST_INTERFACE, 0),
+        (MNET_UDP_MULTICAST_LOOP, 1),
+        (MNET_UDP_RECEIVE_BUFFER, 10_000),
+        (MNET_UDP_DONT_FRAGMENT, 1),
+    ] {
+        assert_eq!(mnet_udp_set(fd, setting, value), 0, "{setting}");
+    }
+    for (setting, value) in [
+        (MNET_UDP_TTL, 0),
+        (MNET_UDP_TTL, 256),
+        (MNET_UDP_TRAFFIC_CLASS, 256),
+        (MNET_UDP_MULTICAST_INTERFACE, 2),
+        (MNET_UDP_MULTICAST_LOOP, 2),
+        (MNET_UDP_RECEIVE_BUFFER, 0),
+        (99, 0),
+    ] {
+        let status = mnet_udp_set(fd, setting, value);
+        assert_eq!(error(status), "MNET_EINVAL", "{setting}");
+    }
+    let group = address("239.1.2.3");
+    let source = address("10.0.0.2");
+    let change = |change, with_source: bool, interface| unsafe {
+        let source = if with_source {
+            &raw const source
+        } else {
+            ptr::null()
+        };
+        error(mnet_group(fd, change, &raw const group, source, interface))
+    };
+    assert_eq!(change(MNET_GROUP_LEAVE, false, 0), "MNET_EADDRNOTAVAIL");
+    assert_eq!(change(MNET_GROUP_JOIN, true, 0), "MNET_EINVAL");
+    assert_eq!(change(MNET_GROUP_BLOCK, false, 0), "MNET_EINVAL");
+    assert_eq!(change(MNET_GROUP_JOIN, false, 9), "MNET_EINVAL");
+    assert_eq!(change(MNET_GROUP_JOIN, false, 0), "0");
+    assert_eq!(change(MNET_GROUP_JOIN, false, 1), "MNET_EADDRINUSE");
+    assert_eq!(change(MNET_GROUP_BLOCK, true, 1), "0");
+    assert_eq!(change(MNET_GROUP_UNBLOCK, true, 0), "0");
+    assert_eq!(change(MNET_GROUP_JOIN_SOURCE, true, 0), "MNET_EINVAL");
+    // What it sends to the group, it hears as a member.
+    let to = address("239.1.2.3:5000");
+    let sent = unsafe { mnet_sendto(fd, b"loop".as_ptr().cast(), 4, &raw const to) };
+    assert_eq!(sent, 4);
+    let mut buffer = [0_u8; 9];
+    let mut known = info();
+    let got = unsafe { mnet_recvmsg(fd, buffer.as_mut_ptr().cast(), 9, &raw mut known) };
+    assert_eq!((got, known.local), (4, to));
+    assert_eq!(change(MNET_GROUP_LEAVE, false, 0), "0");
+    assert_eq!(change(MNET_GROUP_JOIN_SOURCE, true, 0), "0");
+    assert_eq!(change(MNET_GROUP_LEAVE_SOURCE, true, 0), "0");
+    assert_eq!(change(MNET_GROUP_LEAVE, false, 0), "MNET_EADDRNOTAVAIL");
+}
+
+#[test]
+fn a_port_is_shared_where_all_agree() {
+    let pair = Pair::new();
+    let local = address("0.0.0.0:6000");
+    let shared = || unsafe { mnet_udp_bind_shared(pair.stack, &raw const local) };
+    let (first, second) = (shared(), shared());
+    assert!(first > 0 && second > 0);
+    let alone = unsafe { mnet_udp_bind(pair.stack, &raw const local) };
+    assert_eq!(name(alone), "MNET_EADDRINUSE");
+    let remote = address("10.0.0.2:7");
+    for (fd, expected) in [(first, "0"), (second, "MNET_EADDRINUSE")] {
+        let status = unsafe { mnet_udp_connect(fd, &raw const remote) };
+        assert_eq!(error(status), expected);
+    }
+}

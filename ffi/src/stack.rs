@@ -248,6 +248,8 @@ fn core_config(config: &mnet_config, mtu: usize) -> Result<Config, Error> {
         max_half_open: limit(config.max_half_open),
         max_time_wait: limit(config.max_time_wait),
         max_connections_per_peer: limit(config.max_connections_per_peer),
+        // As many as a C program can add.
+        max_interfaces: 1,
         ..Config::default()
     };
     let set = |to: &mut usize, number: u32| *to = limit(number).unwrap_or(*to);

@@ -4,8 +4,8 @@
 //! can see, against the Linux kernel's own TCP/IP. This library is what they share with
 //! `cargo xtask demo`:
 //!
-//! - [`namespace`]: a network of one's own, as root or in a user namespace;
-//! - [`tap`]: TAP devices with an address, [`bridge`]: several as one network;
+//! - [`namespace`]: a network of one's own, as root or in a user namespace; [`tap`]: TAP devices with
+//!   an address (both are the crate `solo5-network`); [`bridge`]: several as one network;
 //! - [`impair`]: a path that loses, delays and reorders, and [`path`]: two networks with one
 //!   between them;
 //! - [`process`]: children that are watched, awaited with a deadline, and never left behind;
@@ -28,12 +28,12 @@ pub mod clients;
 pub mod flood;
 pub mod frame;
 pub mod impair;
-pub mod namespace;
 pub mod packet;
 pub mod path;
 pub mod prefix;
 pub mod process;
 pub mod soak;
 pub mod statistics;
-pub mod tap;
 pub mod transcript;
+
+pub use solo5_network::{namespace, tap};

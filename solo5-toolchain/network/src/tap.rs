@@ -20,7 +20,7 @@ impl Tap {
     ///
     /// When the name is longer than 15 bytes, or the kernel refuses.
     pub fn new(name: &str) -> Result<Self> {
-        let tun = open_queue(name)?;
+        let (tun, _) = open_queue(name)?;
         // SAFETY: the request takes an integer and touches no memory of ours.
         let result = unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETPERSIST, 1) };
         check(result).with_context(|| format!("cannot keep {name}"))?;
@@ -38,6 +38,18 @@ impl Tap {
         let tap = Self::new(name)?;
         tap.set_address(address, prefix_len)?;
         Ok(tap)
+    }
+
+    /// Makes a device with a name that is free, `tap` and a number, which lasts as long as the
+    /// descriptor. Whoever has that, this process or one that inherits it, is attached. It is down
+    /// and has no address.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn temporary() -> Result<(Self, OwnedFd)> {
+        let (tun, name) = open_queue("tap%d")?;
+        Ok((Self { name }, tun))
     }
 
     /// An interface that is there already, of whatever kind.
@@ -102,7 +114,7 @@ impl Tap {
     ///
     /// When somebody is attached already.
     pub fn occupy(&self) -> Result<OwnedFd> {
-        open_queue(&self.name)
+        Ok(open_queue(&self.name)?.0)
     }
 
     /// Its index, for packet sockets.
@@ -136,7 +148,11 @@ impl Tap {
 }
 
 /// Brings an interface up.
-pub(crate) fn set_up(name: &str) -> Result<()> {
+///
+/// # Errors
+///
+/// When there is none of that name, or the kernel refuses.
+pub fn set_up(name: &str) -> Result<()> {
     let mut request = request(name)?;
     ioctl(libc::SIOCGIFFLAGS, &mut request)?;
     // SAFETY: the kernel filled in this member of the union. `IFF_UP` is 1.
@@ -144,8 +160,9 @@ pub(crate) fn set_up(name: &str) -> Result<()> {
     ioctl(libc::SIOCSIFFLAGS, &mut request)
 }
 
-/// Opens the TAP device of that name, and makes it if it is not there.
-fn open_queue(name: &str) -> Result<OwnedFd> {
+/// Opens the TAP device of that name, and makes it if it is not there. `%d` in the name stands for
+/// the first free number. The name that it has in the end.
+fn open_queue(name: &str) -> Result<(OwnedFd, String)> {
     const PATH: &str = "/dev/net/tun";
     let tun = fs::OpenOptions::new()
         .read(true)
@@ -158,7 +175,9 @@ fn open_queue(name: &str) -> Result<OwnedFd> {
     // SAFETY: the request reads and writes one `ifreq`, which outlives the call.
     let result = unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
     check(result).with_context(|| format!("cannot attach to {name}"))?;
-    Ok(tun.into())
+    let name = request.ifr_name.iter().take_while(|byte| **byte != 0);
+    let name = name.map(|byte| byte.cast_unsigned()).collect();
+    Ok((tun.into(), String::from_utf8(name)?))
 }
 
 fn set_address(name: &str, what: libc::Ioctl, address: Ipv4Addr) -> Result<()> {
@@ -176,7 +195,11 @@ fn set_address(name: &str, what: libc::Ioctl, address: Ipv4Addr) -> Result<()> {
 }
 
 /// A request about the interface `name`, otherwise zero.
-pub(crate) fn request(name: &str) -> Result<libc::ifreq> {
+///
+/// # Errors
+///
+/// When the name is longer than 15 bytes.
+pub fn request(name: &str) -> Result<libc::ifreq> {
     // SAFETY: zero is a value of every member.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     let room = request.ifr_name.len() - 1;
@@ -190,7 +213,11 @@ pub(crate) fn request(name: &str) -> Result<libc::ifreq> {
 }
 
 /// Asks the kernel about an interface in this thread's network.
-pub(crate) fn ioctl(what: libc::Ioctl, request: &mut libc::ifreq) -> Result<()> {
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn ioctl(what: libc::Ioctl, request: &mut libc::ifreq) -> Result<()> {
     // SAFETY: `socket` takes no pointer.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     check(socket)?;
@@ -202,7 +229,11 @@ pub(crate) fn ioctl(what: libc::Ioctl, request: &mut libc::ifreq) -> Result<()> 
 }
 
 /// Turns the C convention into a result.
-pub(crate) fn check(result: RawFd) -> io::Result<RawFd> {
+///
+/// # Errors
+///
+/// The last error of this thread, if the result is negative.
+pub fn check(result: RawFd) -> io::Result<RawFd> {
     if result < 0 {
         Err(io::Error::last_os_error())
     } else {

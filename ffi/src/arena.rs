@@ -9,120 +9,20 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ops::Range;
-use core::ptr::{self, NonNull};
+use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use solo5::heap::Heap;
 use spin::Mutex;
-use talc::base::Talc;
-use talc::base::binning::DefaultBinning;
-use talc::source::Manual;
 
 use crate::error::Error;
 use crate::registry::MAX_STACKS;
 
-/// The memory of one stack: a heap that grows from the low end, and large blocks of zeroes that are
-/// cut off at the high end.
-///
-/// The latter are apart because a stack consists of little else, and memory that the caller says is
-/// zero need not be touched for them: clearing takes longer than all the rest of a start.
+/// The memory of one stack.
 struct Arena {
-    heap: Talc<Manual, DefaultBinning>,
-    /// Where the heap ends.
-    heap_end: NonNull<u8>,
-    /// Where the blocks of zeroes begin. What lies between the two is free.
-    top: *mut u8,
-    /// Free memory below this address is still as the caller gave it.
-    untouched: usize,
-    /// The caller gave memory that is zero.
-    zeroed: bool,
+    heap: Heap,
     /// The addresses that it covers.
     range: Range<usize>,
-}
-
-// SAFETY: the pointers lead into memory that belongs to the arena alone.
-unsafe impl Send for Arena {}
-
-/// How much the heap has at first and grows by at least.
-const GRANULE: usize = 16 << 10;
-/// Blocks of zeroes of this size and more are cut off at the high end.
-const LARGE: usize = 64 << 10;
-
-impl Arena {
-    /// # Safety
-    /// The memory is readable and writable, and belongs to the arena for as long as it exists. It
-    /// is zero if `zeroed` says so.
-    unsafe fn new(base: *mut u8, len: usize, zeroed: bool) -> Option<Self> {
-        let mut heap = Talc::new(Manual);
-        // SAFETY: the caller grants the memory.
-        let heap_end = unsafe { heap.claim(base, len.min(GRANULE)) }?;
-        let top = base.wrapping_add(len);
-        let range = base.addr()..top.addr();
-        Some(Self {
-            heap,
-            heap_end,
-            top,
-            untouched: top.addr(),
-            zeroed,
-            range,
-        })
-    }
-
-    /// # Safety
-    /// The layout's size is not 0.
-    unsafe fn allocate(&mut self, layout: Layout) -> *mut u8 {
-        loop {
-            // SAFETY: the caller says that the layout has a size.
-            if let Some(block) = unsafe { self.heap.allocate(layout) } {
-                return block.as_ptr();
-            }
-            let wanted = layout.size().saturating_add(layout.align()).max(GRANULE);
-            let free = self.top.addr() - self.heap_end.addr().get();
-            let end = self
-                .heap_end
-                .as_ptr()
-                .wrapping_add(wanted.saturating_add(64).min(free));
-            // SAFETY: the heap's end is the one that it gave last; behind it, up to `top`, the
-            // memory is the arena's and free.
-            let grown = unsafe { self.heap.extend(self.heap_end, end) };
-            if grown == self.heap_end {
-                return ptr::null_mut();
-            }
-            self.heap_end = grown;
-        }
-    }
-
-    /// # Safety
-    /// The layout's size is not 0.
-    unsafe fn allocate_zeroed(&mut self, layout: Layout) -> *mut u8 {
-        let size = layout.size();
-        let start = self.top.addr().saturating_sub(size) & !(layout.align() - 1);
-        let (block, clear) = if size >= LARGE && start >= self.heap_end.addr().get() {
-            let is_zero = self.zeroed && start + size <= self.untouched;
-            self.top = self.top.with_addr(start);
-            self.untouched = self.untouched.min(start);
-            (self.top, !is_zero)
-        } else {
-            // SAFETY: the caller says that the layout has a size.
-            (unsafe { self.allocate(layout) }, true)
-        };
-        if clear && !block.is_null() {
-            // SAFETY: the block has this size and belongs to nobody else.
-            unsafe { block.write_bytes(0, size) };
-        }
-        block
-    }
-
-    /// # Safety
-    /// The block was allocated here with this layout, and nobody uses it any more.
-    unsafe fn free(&mut self, block: *mut u8, layout: Layout) {
-        if block.addr() < self.heap_end.addr().get() {
-            // SAFETY: below its end the heap has all memory, so the block is one of its own.
-            unsafe { self.heap.deallocate(block, layout) };
-        } else if block == self.top {
-            self.top = self.top.wrapping_add(layout.size());
-        }
-        // Other blocks of zeroes come back with the arena.
-    }
 }
 
 /// All arenas, by the slot of their stack.
@@ -174,8 +74,9 @@ impl Claim {
         let place = arenas.slots.get_mut(slot).ok_or(Error::LIMIT)?;
         // SAFETY: the caller grants the memory for as long as the claim lives, and the arena is
         // forgotten when the claim is dropped.
-        let arena = unsafe { Arena::new(base, len, zeroed) }.ok_or(Error::NO_MEMORY)?;
-        *place = Some(arena);
+        let heap = unsafe { Heap::new(base, len, zeroed) }.ok_or(Error::NO_MEMORY)?;
+        let range = start..end;
+        *place = Some(Arena { heap, range });
         LOWEST.fetch_min(start, Ordering::Relaxed);
         HIGHEST.fetch_max(end, Ordering::Relaxed);
         Ok(Self { slot })
@@ -250,14 +151,14 @@ unsafe impl GlobalAlloc for ArenaAllocator {
         // SAFETY: a global allocator is never asked for a block of size 0.
         ARENAS
             .lock()
-            .current(|arena| unsafe { arena.allocate(layout) })
+            .current(|arena| unsafe { arena.heap.allocate(layout) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: a global allocator is never asked for a block of size 0.
         ARENAS
             .lock()
-            .current(|arena| unsafe { arena.allocate_zeroed(layout) })
+            .current(|arena| unsafe { arena.heap.allocate_zeroed(layout) })
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -270,7 +171,7 @@ unsafe impl GlobalAlloc for ArenaAllocator {
         if let Some(arena) = owner {
             // SAFETY: the block lies in this arena, so it was allocated there, and the caller says
             // that it has this layout.
-            unsafe { arena.free(block, layout) };
+            unsafe { arena.heap.free(block, layout) };
         }
     }
 }

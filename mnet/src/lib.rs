@@ -65,10 +65,16 @@ pub mod tap;
 #[cfg(feature = "async")]
 pub mod tasks;
 
+#[cfg(feature = "image")]
+#[doc(hidden)]
+pub use ::solo5::__rt;
 pub use error::{Fault, TcpFailure, UdpFailure};
 pub use net::{ConnectFailure, Net, TcpEntries, TcpListener, TcpStream, UdpSocket};
 pub use platform::{Device, NoEntropy, Platform, TransmitError};
 pub use runtime::{Interest, LeasePolicy, Runtime, RuntimeCounters, StartError};
+
+#[cfg(feature = "image")]
+pub use solo5_macros::mnet_main as main;
 
 pub use mnet_cli::{self as cli, address};
 pub use mnet_core;

@@ -20,7 +20,7 @@ const BLOCK_SIZE: usize = 512;
 #[derive(Default)]
 struct State {
     now: u64,
-    console: Vec<u8>,
+    console: Vec<Vec<u8>>,
     sent: Vec<Vec<u8>>,
     arriving: VecDeque<Vec<u8>>,
     disk: Vec<u8>,
@@ -57,6 +57,11 @@ impl World {
 
     /// Everything written to the console so far.
     pub(crate) fn console(&self) -> Vec<u8> {
+        self.requests().concat()
+    }
+
+    /// The same, by the requests that it took.
+    pub(crate) fn requests(&self) -> Vec<Vec<u8>> {
         with(|state| state.console.clone())
     }
 
@@ -115,7 +120,7 @@ extern "C" fn solo5_yield(deadline: solo5_time_t, ready: &mut solo5_handle_set_t
 unsafe extern "C" fn solo5_console_write(buf: *const c_char, size: usize) {
     // SAFETY: this is what the caller promises.
     let bytes = unsafe { slice::from_raw_parts(buf.cast::<u8>(), size) };
-    with(|state| state.console.extend_from_slice(bytes));
+    with(|state| state.console.push(bytes.to_vec()));
 }
 
 #[unsafe(no_mangle)]

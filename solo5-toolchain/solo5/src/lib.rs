@@ -13,24 +13,55 @@
 //! What the C interface leaves to the caller's care is checked here before the call, so that no
 //! use of this crate can reach outside a buffer or offer a host what it does not expect.
 //!
+//! A unikernel in Rust has the feature `image`, and starts in the function marked with `main`:
+//!
+//! ```ignore
+//! #![no_std]
+//! #![no_main]
+//!
+//! #[solo5::main]
+//! fn main(start: solo5::StartInfo) {
+//!     solo5::println!("Hello! My command line is: {:?}", start.cmdline());
+//! }
+//! ```
+//!
+//! The feature brings a panic handler and a global allocator. A program that has its own names the
+//! features that it wants instead: `panic-handler`, `allocator`, and `rt` for the rest. With
+//! `allocator` the memory of [`StartInfo::heap`] is taken. `cargo solo5 new` writes such a program
+//! and `cargo solo5 build` makes an image of it.
+//!
 //! A unikernel has one thread. Times are nanoseconds, sizes and offsets are bytes.
 #![no_std]
 
+#[cfg(feature = "rt")]
+extern crate solo5_mem as _;
 #[cfg(test)]
 extern crate std;
 
+#[cfg(feature = "rt")]
+#[doc(hidden)]
+#[path = "rt.rs"]
+pub mod __rt;
+#[cfg(feature = "allocator")]
+mod allocator;
 mod block;
 mod console;
 mod device;
 #[cfg(test)]
 mod fake;
+#[cfg(feature = "heap")]
+pub mod heap;
 mod net;
 mod start;
+#[cfg(any(test, feature = "rt"))]
+pub mod testing;
 mod time;
 
 pub use block::{Block, BlockError, BlockInfo};
-pub use console::Console;
+pub use console::{Console, print, print_panic};
 pub use device::{AcquireError, Handle, HandleSet};
 pub use net::{Net, NetInfo, ReadError, WriteError};
+#[cfg(feature = "rt")]
+pub use solo5_macros::{main, test};
 pub use start::{StartInfo, abort, exit};
 pub use time::{clock_monotonic, clock_wall, yield_until};

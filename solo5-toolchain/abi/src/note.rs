@@ -107,6 +107,34 @@ pub struct Mft1NoteStart {
     pub manifest: ManifestHeader,
 }
 
+impl Mft1NoteStart {
+    /// The start of a note with this many entries, the reserved first one included.
+    ///
+    /// # Panics
+    ///
+    /// When `entries` is not 1 to 64; in a constant that stops compilation.
+    #[must_use]
+    pub const fn new(entries: usize) -> Self {
+        assert!(
+            entries >= 1 && entries <= MAX_MANIFEST_ENTRIES,
+            "a manifest has 1 to 64 entries"
+        );
+        #[allow(clippy::cast_possible_truncation, reason = "there are at most 64")]
+        let (desc_len, entries) = (
+            (12 + entries * size_of::<ManifestEntry>()) as u32,
+            entries as u32,
+        );
+        Self {
+            header: NoteHeader::new(TYPE_MFT1, desc_len),
+            padding: 0,
+            manifest: ManifestHeader {
+                version: MANIFEST_VERSION,
+                entries,
+            },
+        }
+    }
+}
+
 /// A complete MFT1 note with `N` entries, the reserved first one included.
 ///
 /// A Rust image defines one as `static __solo5_mft1_note` in [`MFT1_SECTION`]; a C image gets its
@@ -131,26 +159,11 @@ impl<const N: usize> Mft1Note<N> {
     #[must_use]
     pub const fn new(entries: [ManifestEntry; N]) -> Self {
         assert!(
-            N >= 1 && N <= MAX_MANIFEST_ENTRIES,
-            "a manifest has 1 to 64 entries"
-        );
-        assert!(
             entries[0].type_raw == ManifestEntry::RESERVED.type_raw,
             "entry 0 is ManifestEntry::RESERVED"
         );
-        #[allow(clippy::cast_possible_truncation, reason = "N is at most 64")]
-        let (desc_len, count) = ((12 + N * size_of::<ManifestEntry>()) as u32, N as u32);
-        let manifest = ManifestHeader {
-            version: MANIFEST_VERSION,
-            entries: count,
-        };
-        let header = NoteHeader::new(TYPE_MFT1, desc_len);
         Self {
-            start: Mft1NoteStart {
-                header,
-                padding: 0,
-                manifest,
-            },
+            start: Mft1NoteStart::new(N),
             entries,
         }
     }

@@ -1,8 +1,46 @@
-//! Turns a manifest into the C source of its note (solo5-abi section 5.3).
+//! Turns a manifest into its note (solo5-abi section 5.3): as C source, or as an object file.
 
 use std::fmt::Write as _;
 
+use object::write::{Object, Section};
+use object::{Architecture, BinaryFormat, Endianness, SectionFlags, SectionKind, elf};
+use solo5_abi::manifest::ManifestEntry;
+use solo5_abi::note::{MFT1_SECTION, Mft1NoteStart};
+use zerocopy::IntoBytes;
+
 use crate::source::Device;
+
+/// The object file that defines the MFT1 note of an image with these devices, at most 63.
+///
+/// It is what a compiler makes of [`c_source`].
+///
+/// # Errors
+///
+/// The file would be larger than its format allows, which it is not.
+///
+/// # Panics
+///
+/// When there are more devices than 63, or one has a name that [`Device::new`] refuses.
+pub fn object(devices: &[Device]) -> object::write::Result<Vec<u8>> {
+    let declared = devices
+        .iter()
+        .map(|device| ManifestEntry::declare(&device.name, device.device_type.raw()));
+    let entries: Vec<ManifestEntry> = std::iter::once(ManifestEntry::RESERVED)
+        .chain(declared)
+        .collect();
+    let start = Mft1NoteStart::new(entries.len());
+    let note = [start.as_bytes(), entries.as_bytes()].concat();
+
+    let mut file = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+    let section = file.add_section(Vec::new(), MFT1_SECTION.into(), SectionKind::Note);
+    let section: &mut Section<'_> = file.section_mut(section);
+    section.set_data(note, 4);
+    section.flags = SectionFlags::Elf {
+        sh_type: elf::SHT_NOTE,
+        sh_flags: elf::SHF_ALLOC,
+    };
+    file.write()
+}
 
 /// The C source that defines the MFT1 note of an image with these devices.
 ///

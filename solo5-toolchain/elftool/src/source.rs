@@ -165,6 +165,29 @@ pub enum Problem {
     UnknownType(String),
 }
 
+impl Device {
+    /// A device of this name.
+    ///
+    /// # Errors
+    ///
+    /// The name is not one.
+    pub fn new(name: &str, device_type: Type) -> Result<Self, Problem> {
+        if name.is_empty() {
+            return Err(Problem::NameEmpty);
+        }
+        if name.len() > MAX_NAME_LEN {
+            return Err(Problem::NameTooLong);
+        }
+        if !is_valid_name(name.as_bytes()) {
+            return Err(Problem::NameNotAlphanumeric);
+        }
+        Ok(Self {
+            name: name.into(),
+            device_type,
+        })
+    }
+}
+
 /// A problem and where it is.
 type Finding = (usize, Problem);
 
@@ -352,15 +375,6 @@ fn device(text: &str, element: &Value<'_>) -> Result<Device, Finding> {
     let name_member = name.ok_or((start, Problem::DeviceMissing(".name")))?;
     let name = string(PART, &name_member)?;
     let at = name_member.at;
-    if name.is_empty() {
-        return Err((at, Problem::NameEmpty));
-    }
-    if name.len() > MAX_NAME_LEN {
-        return Err((at, Problem::NameTooLong));
-    }
-    if !is_valid_name(name.as_bytes()) {
-        return Err((at, Problem::NameNotAlphanumeric));
-    }
     let type_member = device_type.ok_or((start, Problem::DeviceMissing(".type")))?;
     let type_name = string(PART, &type_member)?;
     let device_type = Type::ALL
@@ -368,10 +382,7 @@ fn device(text: &str, element: &Value<'_>) -> Result<Device, Finding> {
         .find(|known| known.name() == type_name);
     let unknown = || Problem::UnknownType(type_name.escape_debug().to_string());
     let device_type = device_type.ok_or_else(|| (type_member.at, unknown()))?;
-    Ok(Device {
-        name: name.into(),
-        device_type,
-    })
+    Device::new(name, device_type).map_err(|problem| (at, problem))
 }
 
 impl fmt::Display for Type {

@@ -284,3 +284,32 @@ fn images_without_what_is_asked_for_are_refused() {
     let want = "Manifest validation failed: manifest version is 9, expected 1";
     refused("query-manifest", &image, want);
 }
+
+#[test]
+fn the_object_has_the_note_that_a_compiler_makes_of_the_source() {
+    use object::{Object, ObjectSection};
+
+    let dir = directory("object");
+    let devices = solo5_elftool::source::parse("m.json", SOURCE.as_bytes()).unwrap();
+    let ours = solo5_elftool::generate::object(&devices).unwrap();
+    fs::write(
+        dir.join("manifest.c"),
+        solo5_elftool::generate::c_source(&devices),
+    )
+    .unwrap();
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../include");
+    let gcc = Command::new("gcc")
+        .args(["-c", "manifest.c", "-o", "manifest.o", "-I"])
+        .arg(include)
+        .current_dir(&dir)
+        .status()
+        .unwrap();
+    assert!(gcc.success());
+    let compiled = fs::read(dir.join("manifest.o")).unwrap();
+    let note = |bytes: &[u8]| {
+        let file = object::File::parse(bytes).unwrap();
+        let section = file.section_by_name(".note.solo5.manifest").unwrap();
+        (section.align(), section.data().unwrap().to_vec())
+    };
+    assert_eq!(note(&ours), note(&compiled));
+}

@@ -1,11 +1,12 @@
-//! Installing what a C project needs (solo5-abi section 17.1).
+//! Installing what a project needs (solo5-abi section 17.1).
 //!
 //! | Path | Content |
 //! |---|---|
-//! | `bin/` | `solo5-hvt`, `solo5-hvt-debug`, `solo5-spt`, `solo5-elftool`, `TRIPLE-cc`, `TRIPLE-ld`, `TRIPLE-objcopy` |
+//! | `bin/` | `solo5-hvt`, `solo5-hvt-debug`, `solo5-spt`, `solo5-elftool`, `cargo-solo5`, `TRIPLE-cc`, `TRIPLE-ld`, `TRIPLE-objcopy` |
 //! | `include/solo5/` | `solo5.h`, `mnet.h` and the headers of the binary interface |
 //! | `include/TRIPLE/` | headers of the C compiler itself: `stdint.h`, `stdarg.h`, ... |
 //! | `lib/TRIPLE/` | `libmnet.a`; bindings and linker script of each target |
+//! | `src/mnet/` | the crates that a unikernel in Rust depends on |
 
 use std::ffi::OsString;
 use std::fs;
@@ -21,10 +22,17 @@ use crate::cargo::{cargo, succeed, workspace};
 const TRIPLE: &str = "x86_64-solo5-none-static";
 
 /// Packages with host programs.
-const HOST_PACKAGES: &[&str] = &["solo5-tender", "solo5-debug", "solo5-elftool", "solo5-cc"];
+const HOST_PACKAGES: &[&str] = &[
+    "cargo-solo5",
+    "solo5-tender",
+    "solo5-debug",
+    "solo5-elftool",
+    "solo5-cc",
+];
 
 /// The programs that they build.
 const PROGRAMS: &[&str] = &[
+    "cargo-solo5",
     "solo5-hvt",
     "solo5-hvt-debug",
     "solo5-spt",
@@ -36,6 +44,17 @@ const PROGRAMS: &[&str] = &[
 
 /// Targets with a linker script `solo5_NAME.lds`.
 const TARGETS: &[&str] = &["stub", "hvt", "spt"];
+
+/// The crates `solo5` and `mnet`, and those that they depend on.
+const SOURCES: &[&str] = &[
+    "cli",
+    "core",
+    "mnet",
+    "solo5-toolchain/macros",
+    "solo5-toolchain/mem",
+    "solo5-toolchain/solo5",
+    "solo5-toolchain/sys",
+];
 
 /// Builds everything and installs it below `prefix`.
 pub(crate) fn install(prefix: &Path) -> Result<()> {
@@ -63,7 +82,27 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
     for file in &headers.files {
         copy(&headers.dir.join(file), &include.join(TRIPLE).join(file))?;
     }
-    Ok(())
+    install_sources(&workspace, &prefix.join("src/mnet"))
+}
+
+/// Installs the crates, as a workspace of their own, with the versions that were tested together.
+fn install_sources(workspace: &Workspace, to: &Path) -> Result<()> {
+    for folder in SOURCES {
+        copy_tree(&workspace.root().join(folder), &to.join(folder))?;
+    }
+    copy(&workspace.root().join("Cargo.lock"), &to.join("Cargo.lock"))?;
+    let manifest = fs::read_to_string(workspace.root().join("Cargo.toml"))?;
+    let shared = shared_part(&manifest).context("Cargo.toml has another form than this expects")?;
+    let manifest = format!("[workspace]\nresolver = \"3\"\nmembers = {SOURCES:?}\n\n{shared}");
+    fs::write(to.join("Cargo.toml"), manifest)
+        .with_context(|| format!("cannot write to {}", to.display()))
+}
+
+/// What the crates of a workspace have in common: from `[workspace.package]` up to the profiles.
+fn shared_part(manifest: &str) -> Option<&str> {
+    let start = manifest.find("[workspace.package]")?;
+    let shared = manifest.get(start..)?;
+    shared.get(..shared.find("[profile.")?)
 }
 
 /// Builds the host's programs; the directory that they are in.

@@ -13,12 +13,32 @@ use crate::report::Outcome;
 /// that both sides of the boundary share.
 const LAYERS: &[(&str, &[&str])] = &[
     ("mnet-core", &[]),
-    ("mnet-cli", &["mnet-core", "solo5", "solo5-sys"]),
+    (
+        "mnet-cli",
+        &[
+            "mnet-core",
+            "solo5",
+            "solo5-macros",
+            "solo5-mem",
+            "solo5-sys",
+        ],
+    ),
     ("solo5-abi", &[]),
     ("solo5-mem", &[]),
     ("solo5-sys", &[]),
-    ("solo5", &["solo5-sys"]),
-    ("mnet", &["mnet-cli", "mnet-core", "solo5", "solo5-sys"]),
+    ("solo5-macros", &[]),
+    ("solo5", &["solo5-macros", "solo5-mem", "solo5-sys"]),
+    (
+        "mnet",
+        &[
+            "mnet-cli",
+            "mnet-core",
+            "solo5",
+            "solo5-macros",
+            "solo5-mem",
+            "solo5-sys",
+        ],
+    ),
     (
         "mnet-ffi",
         &[
@@ -26,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mnet-cli",
             "mnet-core",
             "solo5",
+            "solo5-macros",
             "solo5-mem",
             "solo5-sys",
         ],
@@ -35,6 +56,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("solo5-debug", &["solo5-abi", "solo5-tender"]),
     ("solo5-elftool", &["solo5-abi", "solo5-tender"]),
     ("solo5-cc", &[]),
+    ("solo5-network", &[]),
+    (
+        "cargo-solo5",
+        &[
+            "mnet-relocatable",
+            "solo5-abi",
+            "solo5-cc",
+            "solo5-elftool",
+            "solo5-network",
+            "solo5-tender",
+        ],
+    ),
 ];
 
 /// Checks the dependencies between the crates of the workspace against [`LAYERS`].

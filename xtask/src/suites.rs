@@ -70,7 +70,12 @@ const LINTED: &[&[&str]] = &[
     &["--package=solo5-guest", "--lib", "--features=spt"],
     &["--package=solo5-guest", "--lib", "--features=stub"],
     &["--package=mnet-ffi", "--lib", "--features=freestanding"],
+    &["--package=mnet", "--lib", "--features=image"],
+    &["--package=solo5", "--lib", "--features=image"],
 ];
+
+/// The workspace of unikernels in Rust. Its lock file follows that of this one by itself.
+const RUST_EXAMPLES: &str = "--manifest-path=rust-examples/Cargo.toml";
 
 /// Runs suites, all of them when none is named. Whether everything passed.
 pub(crate) fn run_all(suites: &[Suite]) -> Result<bool> {
@@ -116,23 +121,30 @@ impl Suite {
 
     fn run(self) -> Result<Outcome> {
         match self {
-            Self::Fmt => check(&mut cargo(&[
-                "fmt",
-                "--all",
-                "--check",
-                "--",
-                "--color=never",
-            ])),
+            Self::Fmt => check_all([&[][..], &[RUST_EXAMPLES]].map(|what| {
+                let mut command = cargo(&["fmt", "--all", "--check"]);
+                command.args(what).args(["--", "--color=never"]);
+                command
+            })),
             Self::RustVersion => rules::rust_version(&metadata(&[])?),
             Self::Layers => rules::layers(&metadata(&["--no-deps"])?),
             Self::Spec => spec::check(),
             Self::Deny => deny(),
             Self::Headers => headers(),
-            Self::Lint => check_all(LINTED.iter().map(|what| {
-                let mut command = cargo(&["clippy", "--quiet", "--locked"]);
-                command.args(*what).args(["--", "-D", "warnings"]);
-                command
-            })),
+            Self::Lint => check_all(
+                LINTED
+                    .iter()
+                    .map(|what| {
+                        let mut command = cargo(&["clippy", "--quiet", "--locked"]);
+                        command.args(*what);
+                        command
+                    })
+                    .chain([cargo(&["clippy", "--quiet", RUST_EXAMPLES])])
+                    .map(|mut command| {
+                        command.args(["--", "-D", "warnings"]);
+                        command
+                    }),
+            ),
             Self::Generated => check_all(generators(true)),
             Self::Units => check(&mut cargo(&[
                 "test",

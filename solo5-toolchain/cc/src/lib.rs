@@ -109,7 +109,11 @@ impl Layout {
     }
 
     /// The layout that this program is part of, links to it followed.
-    fn of_this_program() -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// The program does not know where it is, or something is missing there.
+    pub fn of_this_program() -> Result<Self, Error> {
         let program = env::current_exe()
             .and_then(fs::canonicalize)
             .map_err(Error::Location)?;

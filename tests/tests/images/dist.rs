@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 
 fn has_the_layout_of_solo5(fixture: &Fixture) -> Result<()> {
     let files = [
+        "bin/cargo-solo5",
         "bin/solo5-elftool",
         "bin/solo5-hvt",
         "bin/solo5-hvt-debug",
@@ -42,6 +43,10 @@ fn has_the_layout_of_solo5(fixture: &Fixture) -> Result<()> {
         "lib/x86_64-solo5-none-static/solo5_spt.o",
         "lib/x86_64-solo5-none-static/solo5_stub.lds",
         "lib/x86_64-solo5-none-static/solo5_stub.o",
+        "src/mnet/Cargo.lock",
+        "src/mnet/Cargo.toml",
+        "src/mnet/mnet/src/lib.rs",
+        "src/mnet/solo5-toolchain/solo5/src/lib.rs",
     ];
     for file in files {
         let path = fixture.prefix.root().join(file);

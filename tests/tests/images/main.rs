@@ -6,6 +6,7 @@
 //!
 //! `$MNET_PREFIX` names an installation made by `cargo xtask dist`; without it one is made.
 
+mod cargo_solo5;
 mod dhcp6;
 mod dist;
 mod echo;
@@ -36,6 +37,7 @@ type Test = fn(&Fixture) -> Result<()>;
 
 /// All tests: each module lists its own.
 const TESTS: &[(&str, &[(&str, Test)])] = &[
+    ("cargo_solo5", cargo_solo5::TESTS),
     ("dhcp6", dhcp6::TESTS),
     ("dist", dist::TESTS),
     ("echo", echo::TESTS),

@@ -44,7 +44,7 @@ pub const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 ///
 /// The baseline processor: a feature beyond it is chosen at run time or not at all. No unwind
 /// tables: nothing unwinds, and they would refer to a personality routine that images lack.
-const RUSTFLAGS: &str = "-Crelocation-model=static\x1f-Ctarget-cpu=x86-64\x1f\
+pub const RUSTFLAGS: &str = "-Crelocation-model=static\x1f-Ctarget-cpu=x86-64\x1f\
     -Cforce-unwind-tables=no\x1f-Cforce-frame-pointers=no";
 
 /// Where sources are and where results go.

@@ -10,110 +10,18 @@
 //! | `POST /length` | how long the body was; it is never in memory as a whole |
 
 mod common;
+#[path = "web/service.rs"]
+mod service;
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use edge_http::Method;
-use edge_http::io::server::Connection;
-use embedded_io_async::{Read, Write};
-use mnet::aio::{TcpListener, TcpStream};
-use mnet::{Net, Platform, TcpFailure};
-
-/// How long a client may take for a request and for taking the answer, and between two requests.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Bytes of a request's head; more is refused.
-const HEAD: usize = 4096;
-
-/// Path, content type, content.
-const FILES: &[(&str, &str, &[u8])] = &[
-    ("/", "text/html", include_bytes!("web/index.html")),
-    ("/style.css", "text/css", include_bytes!("web/style.css")),
-];
-
-type Failure = edge_http::io::Error<TcpFailure>;
-type Request<'b, 's, P> = Connection<'b, &'s mut TcpStream<P>, 32>;
-
-/// Answers one request. Whether the connection may stay open.
-async fn answer<P: Platform>(
-    buffer: &mut [u8],
-    stream: &mut TcpStream<P>,
-) -> Result<bool, Failure> {
-    // What arrives together is fetched together: the parser asks for single bytes.
-    if stream.fill_buf().await.map_err(Failure::Io)?.is_empty() {
-        return Ok(false);
-    }
-    let mut request = Request::new(buffer, stream).await?;
-    let (head, body) = request.split();
-    let (method, path) = (head.method, head.path);
-    if let (Method::Get, Some((_, kind, content))) =
-        (method, FILES.iter().find(|(name, ..)| *name == path))
-    {
-        respond(&mut request, 200, kind, content).await?;
-    } else if let (Method::Get, Some(name)) = (method, path.strip_prefix("/hello/")) {
-        let text = format!("Hello, {name}!\n");
-        respond(&mut request, 200, "text/plain", text.as_bytes()).await?;
-    } else if (method, path) == (Method::Post, "/length") {
-        let (mut len, mut piece) = (0, [0; 1024]);
-        while let part @ 1.. = body.read(&mut piece).await? {
-            len += part;
-        }
-        let text = format!("{len}\n");
-        respond(&mut request, 200, "text/plain", text.as_bytes()).await?;
-    } else {
-        respond(&mut request, 404, "text/plain", b"There is no such page.\n").await?;
-    }
-    Ok(!request.needs_close())
-}
-
-async fn respond<P: Platform>(
-    request: &mut Request<'_, '_, P>,
-    status: u16,
-    kind: &str,
-    content: &[u8],
-) -> Result<(), Failure> {
-    let len = content.len().to_string();
-    let headers = [("Content-Type", kind), ("Content-Length", &len)];
-    request.initiate_response(status, None, &headers).await?;
-    request.write_all(content).await?;
-    request.complete().await
-}
-
-/// Serves one client until it leaves, is too slow, or makes no sense.
-async fn client<P: Platform>(net: Net<P>, mut stream: TcpStream<P>) {
-    let mut buffer = vec![0; HEAD];
-    loop {
-        let answered = net.timeout(PATIENCE, answer(&mut buffer, &mut stream));
-        match answered.await {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => break,
-            Ok(Err(Failure::Io(_))) | Err(_) => return,
-            Ok(Err(_)) => {
-                let text = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
-                let _ = net.timeout(PATIENCE, stream.write_all(text)).await;
-                break;
-            }
-        }
-    }
-    let _ = net.timeout(PATIENCE, stream.close()).await;
-}
-
-async fn serve<P: Platform + 'static>(
-    net: Net<P>,
-    local: SocketAddr,
-) -> Result<(), Box<dyn Error>> {
-    let listener = TcpListener::bind(&net, local, 128)?;
-    println!("web: listening on {local}");
-    loop {
-        let stream = listener.accept().await?;
-        net.spawn(client(net.clone(), stream)).detach();
-    }
-}
+use mnet::aio::TcpListener;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let host = common::start()?;
-    let local = SocketAddr::new(host.ip, 80);
-    host.net.run(serve(host.net.clone(), local))
+    let common::Host { net, ip, .. } = common::start()?;
+    let local = SocketAddr::new(ip, 80);
+    let listener = TcpListener::bind(&net, local, 128)?;
+    println!("web: listening on {local}");
+    Ok(net.run(service::serve(&net, listener))?)
 }

@@ -8,7 +8,7 @@ fn every_block_of_code_is_in_an_example() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| fs::read_to_string(package.join(path)).unwrap();
     let chapter = read("../docs/rust.md");
-    let examples = ["common/mod.rs", "echo.rs", "web.rs"]
+    let examples = ["common/mod.rs", "echo.rs", "web/service.rs"]
         .map(|name| read(&format!("examples/{name}")))
         .concat();
     let blocks: Vec<_> = chapter

@@ -67,7 +67,7 @@ const NEEDS: &[Need] = &[
     Need {
         what: What::Program("curl"),
         package: "curl",
-        suites: &[Suite::Units],
+        suites: &[Suite::Units, Suite::Images],
     },
     Need {
         what: What::Program("mosquitto"),

@@ -27,6 +27,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         "a_service_answers_on_a_tap_device_that_is_there",
         a_service_on_a_tap,
     ),
+    ("a_web_server_of_tasks_answers_as_an_image", a_web_server),
     ("nothing_is_left_on_the_host_after_ctrl_c", nothing_is_left),
     ("tests_are_reported_as_libtest_does", tests_are_reported),
     ("exit_statuses_and_disks_are_passed_on", statuses_and_disks),
@@ -169,6 +170,15 @@ fn a_service_on_a_tap(fixture: &Fixture) -> Result<()> {
     process.signal(Signal::SIGTERM)?;
     process.wait(REACTION_TIME)?;
     Ok(())
+}
+
+/// The example with a task for each client.
+fn a_web_server(fixture: &Fixture) -> Result<()> {
+    let path = workspace().join("rust-examples/web");
+    let curl = "curl -sS http://10.0.0.2/hello/you && \
+        head -c 3000000 /dev/zero | curl -sS --data-binary @- http://10.0.0.2/length";
+    let text = ends_with(0, fixture, &path, &["run", "--with", curl])?;
+    prints(&text, "Hello, you!\n3000000\n")
 }
 
 /// Sends something to the echo service and reads it back.

@@ -1,15 +1,15 @@
 //! The work of `mnet-bench-micro` on smoltcp: `mnet-bench-micro-smoltcp run OPERATION TIMES`.
 
-use mnet_bench_micro::peer::{MSS, SERVER, SERVER_HARDWARE};
+use mnet_bench_micro::peer::SERVER_HARDWARE;
 use mnet_bench_micro::wire::{FRAME, Wire};
-use mnet_bench_micro::{Operation, Service, Subject};
+use mnet_bench_micro::{Family, Service, Subject, Work};
 use smoltcp::iface::{
     Config, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet,
 };
 use smoltcp::phy::{self, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::Instant;
-use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
+use smoltcp::wire::{EthernetAddress, IpCidr};
 
 /// Both directions as one device.
 struct Device<'a> {
@@ -80,6 +80,7 @@ struct Smoltcp {
     sockets: SocketSet<'static>,
     socket: SocketHandle,
     service: Service,
+    family: Family,
     buffer: Box<[u8]>,
 }
 
@@ -94,7 +95,7 @@ impl Smoltcp {
             }
             Service::Source { segments } => {
                 if socket.can_send() {
-                    let _ = socket.send_slice(&self.buffer[..segments * MSS]);
+                    let _ = socket.send_slice(&self.buffer[..segments * self.family.mss()]);
                 }
             }
             Service::Echo => {
@@ -106,14 +107,16 @@ impl Smoltcp {
         }
         match socket.state() {
             State::CloseWait => socket.close(),
-            State::Closed => socket.listen(SERVER.port()).expect("it was closed"),
+            State::Closed => socket
+                .listen(self.family.server().port())
+                .expect("it was closed"),
             _ => {}
         }
     }
 }
 
 impl Subject for Smoltcp {
-    fn new(service: Service) -> Self {
+    fn new(service: Service, family: Family) -> Self {
         let (mut incoming, mut outgoing) = (Wire::default(), Wire::default());
         let mut device = Device {
             incoming: &mut incoming,
@@ -121,7 +124,7 @@ impl Subject for Smoltcp {
         };
         let config = Config::new(EthernetAddress(SERVER_HARDWARE).into());
         let mut interface = Interface::new(config, &mut device, Instant::ZERO);
-        let address = IpCidr::new(IpAddress::v4(10, 0, 0, 1), 24);
+        let address = IpCidr::new(family.server().ip().into(), family.prefix_len());
         interface.update_ip_addrs(|all| all.push(address).expect("the first"));
         let buffer = || SocketBuffer::new(vec![0; 256 << 10]);
         let mut sockets = SocketSet::new(vec![]);
@@ -131,7 +134,8 @@ impl Subject for Smoltcp {
             sockets,
             socket,
             service,
-            buffer: vec![0x5a; 64 * MSS].into_boxed_slice(),
+            family,
+            buffer: vec![0x5a; 64 * family.mss()].into_boxed_slice(),
         };
         subject.serve();
         subject
@@ -160,8 +164,8 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [_, "run", operation, times] => {
-            let operation = Operation::named(operation).expect("an operation");
-            operation.run::<Smoltcp>(times.parse().expect("a number"));
+            let work = Work::named(operation).expect("an operation");
+            work.run::<Smoltcp>(times.parse().expect("a number"));
         }
         _ => panic!("run OPERATION TIMES"),
     }

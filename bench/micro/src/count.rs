@@ -4,7 +4,7 @@
 //! program gives the same count on every machine with the same compiler and C library.
 
 use crate::Result;
-use mnet_bench_micro::Operation;
+use mnet_bench_micro::Work;
 use mnet_bench_micro::styles::Style;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -88,8 +88,8 @@ fn callgrind(program: &Path, work: &[&str], times: u64, result: &Path) -> Result
 }
 
 /// Instructions per operation.
-pub(crate) fn instructions(program: &Path, operation: Operation) -> Result<u64> {
-    per_operation(program, &["run", operation.name()])
+pub(crate) fn instructions(program: &Path, work: Work) -> Result<u64> {
+    per_operation(program, &["run", work.name()])
 }
 
 /// Instructions per round trip with so many connections open.
@@ -110,9 +110,9 @@ fn per_operation(program: &Path, work: &[&str]) -> Result<u64> {
 }
 
 /// Callgrind's table of functions for many operations: exclusive counts.
-pub(crate) fn profile(program: &Path, operation: Operation) -> Result<String> {
+pub(crate) fn profile(program: &Path, work: Work) -> Result<String> {
     let result = std::env::temp_dir().join(format!("mnet-callgrind-{}", std::process::id()));
-    let work = ["run", operation.name()];
+    let work = ["run", work.name()];
     let table = callgrind(program, &work, 16 * TIMES, &result).and_then(|_| {
         output(
             Command::new("callgrind_annotate")

@@ -6,7 +6,9 @@
 //! to or from the kernel) stands in functions named `device_...`, which it leaves out. Both names
 //! are patterns on callgrind's command line, so they must not change by themselves.
 
+mod family;
 pub mod mnet;
+mod neighbour;
 pub mod peer;
 pub mod scale;
 pub mod styles;
@@ -14,7 +16,8 @@ pub mod wire;
 
 mod operation;
 
-pub use operation::Operation;
+pub use family::Family;
+pub use operation::{Operation, Work};
 use wire::Wire;
 
 /// What the server on the stack does with its connections.
@@ -24,17 +27,17 @@ pub enum Service {
     Discard,
     /// In each turn, writes as many full segments of data from a buffer of its own.
     Source {
-        /// Segments of [`peer::MSS`] bytes.
+        /// Segments of [`Family::mss`] bytes.
         segments: usize,
     },
     /// Reads what has come and writes it back; closes when the peer has closed.
     Echo,
 }
 
-/// A stack with a server on [`peer::SERVER`], as its application and its event loop drive it.
+/// A stack with a server on [`Family::server`], as its application and its event loop drive it.
 pub trait Subject {
     /// The stack, listening.
-    fn new(service: Service) -> Self;
+    fn new(service: Service, family: Family) -> Self;
 
     /// One turn of an event loop at `now` (microseconds): takes in every frame of `incoming`, runs
     /// the timers, lets the service act on what has changed, and sends to `outgoing` until nothing

@@ -4,7 +4,7 @@ mod count;
 mod limits;
 
 use clap::{Parser, Subcommand};
-use mnet_bench_micro::Operation;
+use mnet_bench_micro::Work;
 use mnet_bench_micro::mnet::Mnet;
 use mnet_bench_micro::scale;
 use mnet_bench_micro::styles::Style;
@@ -27,15 +27,15 @@ enum Command {
     Check,
     /// Prints the functions in which an operation spends its instructions.
     Profile {
-        /// `receive`, `send`, `round-trip` or `connection`.
-        #[arg(value_parser = operation)]
-        operation: Operation,
+        /// `receive`, `send`, `round-trip` or `connection`; over IPv6 with `-ipv6` at its end.
+        #[arg(value_parser = work)]
+        work: Work,
     },
     /// Does an operation: what the other commands run under valgrind.
     Run {
         /// Its name.
-        #[arg(value_parser = operation)]
-        operation: Operation,
+        #[arg(value_parser = work)]
+        work: Work,
         /// How often.
         times: usize,
     },
@@ -65,8 +65,8 @@ enum Command {
 /// What can go wrong is told in words: the caller is a person.
 type Result<T> = std::result::Result<T, String>;
 
-fn operation(name: &str) -> Result<Operation> {
-    Operation::named(name).ok_or_else(|| "no such operation".to_owned())
+fn work(name: &str) -> Result<Work> {
+    Work::named(name).ok_or_else(|| "no such operation".to_owned())
 }
 
 fn style(name: &str) -> Result<Style> {
@@ -121,25 +121,25 @@ fn run(command: &Command) -> Result<()> {
     match command {
         Command::Echo { style, times } => style.run(*times),
         Command::Styles => check_styles()?,
-        Command::Run { operation, times } => operation.run::<Mnet>(*times),
+        Command::Run { work, times } => work.run::<Mnet>(*times),
         Command::RoundTrips { connections, times } => scale::round_trips(*connections, *times),
         Command::Scale => check_scale()?,
         Command::Count => {
             let mnet = count::build_mnet()?;
-            for operation in Operation::ALL {
-                let count = count::instructions(&mnet, operation)?;
-                println!("{:12}{count:>8}", operation.name());
+            for work in Work::all() {
+                let count = count::instructions(&mnet, work)?;
+                println!("{:16}{count:>8}", work.name());
             }
         }
         Command::Compare => {
             let (mnet, smoltcp) = (count::build_mnet()?, count::build_smoltcp()?);
             println!("| instructions per | mnet | smoltcp | ratio |\n|---|---|---|---|");
-            for operation in Operation::ALL {
-                let ours = count::instructions(&mnet, operation)?;
-                let theirs = count::instructions(&smoltcp, operation)?;
+            for work in Work::all() {
+                let ours = count::instructions(&mnet, work)?;
+                let theirs = count::instructions(&smoltcp, work)?;
                 let percent = ours * 100 / theirs.max(1);
                 let (whole, hundredths) = (percent / 100, percent % 100);
-                let name = operation.name();
+                let name = work.name();
                 println!("| {name} | {ours} | {theirs} | {whole}.{hundredths:02} |");
             }
         }
@@ -150,10 +150,10 @@ fn run(command: &Command) -> Result<()> {
             }
             let mnet = count::build_mnet()?;
             let mut exceeded = Vec::new();
-            for (operation, limit) in limits::all()? {
-                let count = count::instructions(&mnet, operation)?;
-                let name = operation.name();
-                println!("{name:12}{count:>8}   limit {limit:>6}");
+            for (work, limit) in limits::all()? {
+                let count = count::instructions(&mnet, work)?;
+                let name = work.name();
+                println!("{name:16}{count:>8}   limit {limit:>6}");
                 if count > limit {
                     exceeded.push(name);
                 }
@@ -164,8 +164,8 @@ fn run(command: &Command) -> Result<()> {
                 return Err(format!("above the limit: {}", exceeded.join(", ")));
             }
         }
-        Command::Profile { operation } => {
-            print!("{}", count::profile(&count::build_mnet()?, *operation)?);
+        Command::Profile { work } => {
+            print!("{}", count::profile(&count::build_mnet()?, *work)?);
         }
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! mnet-core, driven as `mnet::Runtime` drives it.
 
-use crate::peer::{MSS, SERVER, SERVER_HARDWARE};
+use crate::peer::SERVER_HARDWARE;
 use crate::wire::Wire;
-use crate::{Service, Subject};
+use crate::{Family, Service, Subject};
+use mnet_core::config::Ipv6Config;
 use mnet_core::device::{InterfaceId, RxInfo, TxFrame};
 use mnet_core::error::RecvError;
 use mnet_core::{Config, Instant, InterfaceConfig, SocketId, Stack};
@@ -15,6 +16,7 @@ pub struct Mnet {
     listener: SocketId,
     connection: Option<SocketId>,
     service: Service,
+    family: Family,
     buffer: Box<[u8]>,
 }
 
@@ -59,9 +61,11 @@ impl Mnet {
             }
         }
         if let (Service::Source { segments }, Some(connection)) = (self.service, self.connection) {
-            let _ = self
-                .stack
-                .tcp_send(now, connection, &self.buffer[..segments * MSS]);
+            let _ = self.stack.tcp_send(
+                now,
+                connection,
+                &self.buffer[..segments * self.family.mss()],
+            );
         }
     }
 
@@ -96,8 +100,8 @@ impl Mnet {
 }
 
 impl Subject for Mnet {
-    fn new(service: Service) -> Self {
-        Self::with(&Config::default(), service)
+    fn new(service: Service, family: Family) -> Self {
+        Self::with(&Config::default(), service, family)
     }
 
     #[inline(never)]
@@ -121,10 +125,10 @@ impl Mnet {
             max_connections: Some(connections + 16),
             ..Config::default()
         };
-        Self::with(&config, service)
+        Self::with(&config, service, Family::V4)
     }
 
-    fn with(config: &Config, service: Service) -> Self {
+    fn with(config: &Config, service: Service, family: Family) -> Self {
         let now = Instant::from_millis(1_000);
         let mut stack = Stack::new(config, [7; 32], now).expect("a good configuration");
         let interface = stack
@@ -136,24 +140,36 @@ impl Mnet {
                 },
             )
             .expect("the first interface");
+        if family == Family::V6 {
+            let config = Ipv6Config {
+                accept_router_advertisements: false,
+                dad_transmits: 0,
+                ..Ipv6Config::default()
+            };
+            stack
+                .enable_ipv6(now, interface, config)
+                .expect("the first time");
+        }
+        let server = family.server();
         stack
-            .add_address(now, interface, SERVER.ip(), 24)
+            .add_address(now, interface, server.ip(), family.prefix_len())
             .expect("the first address");
-        let listener = stack.tcp_listen(SERVER, 16).expect("a free port");
-        // The announcements of the address are not of the work.
+        // The announcements and reports of the address are not of the work.
         let mut now = now;
         while let Some(next) = stack.next_timeout() {
             now = now.max(next);
             stack.handle_timeout(now);
             while stack.transmit(now).is_some() {}
         }
+        let listener = stack.tcp_listen(server, 16).expect("a free port");
         Self {
             stack,
             interface,
             listener,
             connection: None,
             service,
-            buffer: vec![0x5a; 64 * MSS].into_boxed_slice(),
+            family,
+            buffer: vec![0x5a; 64 * family.mss()].into_boxed_slice(),
         }
     }
 }

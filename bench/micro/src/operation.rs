@@ -1,8 +1,8 @@
 //! The pieces of work that are counted.
 
-use crate::peer::{Flags, MSS, Peer};
+use crate::peer::{Flags, Peer};
 use crate::wire::Wire;
-use crate::{Service, Subject};
+use crate::{Family, Service, Subject};
 
 /// Frames that arrive or leave together, as a device under load delivers them.
 const BATCH: usize = 32;
@@ -26,41 +26,60 @@ pub enum Operation {
     Connection,
 }
 
-impl Operation {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Receive, Self::Send, Self::RoundTrip, Self::Connection];
+/// An operation over a version of IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// What is done.
+    pub operation: Operation,
+    /// Over which IP.
+    pub family: Family,
+}
+
+impl Work {
+    /// All of it.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Family::V4, Family::V6].into_iter().flat_map(|family| {
+            use Operation::{Connection, Receive, RoundTrip, Send};
+            [Receive, Send, RoundTrip, Connection].map(|operation| Self { operation, family })
+        })
+    }
 
     /// The name, for tables and command lines.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Receive => "receive",
-            Self::Send => "send",
-            Self::RoundTrip => "round-trip",
-            Self::Connection => "connection",
+        match (self.operation, self.family) {
+            (Operation::Receive, Family::V4) => "receive",
+            (Operation::Send, Family::V4) => "send",
+            (Operation::RoundTrip, Family::V4) => "round-trip",
+            (Operation::Connection, Family::V4) => "connection",
+            (Operation::Receive, Family::V6) => "receive-ipv6",
+            (Operation::Send, Family::V6) => "send-ipv6",
+            (Operation::RoundTrip, Family::V6) => "round-trip-ipv6",
+            (Operation::Connection, Family::V6) => "connection-ipv6",
         }
     }
 
-    /// The operation with this name.
+    /// The work with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|o| o.name() == name)
+        Self::all().find(|work| work.name() == name)
     }
 
-    /// Does the work `times` times (rounded up to whole batches), after a warm-up.
+    /// Does it `times` times (rounded up to whole batches), after a warm-up.
     ///
     /// # Panics
     /// If the stack does not do what is expected of it.
     pub fn run<S: Subject>(self, times: usize) {
-        match self {
-            Self::Receive => receive(&mut Bench::<S>::new(Service::Discard), times),
-            Self::Send => {
+        let bench = |service| Bench::<S>::new(service, self.family);
+        match self.operation {
+            Operation::Receive => receive(&mut bench(Service::Discard), times),
+            Operation::Send => {
                 let service = Service::Source { segments: BATCH };
-                send(&mut Bench::<S>::new(service), times);
+                send(&mut bench(service), times);
             }
-            Self::RoundTrip => round_trip(&mut Bench::<S>::new(Service::Echo), times),
-            Self::Connection => {
-                let mut bench = Bench::<S>::new(Service::Echo);
+            Operation::RoundTrip => round_trip(&mut bench(Service::Echo), times),
+            Operation::Connection => {
+                let mut bench = bench(Service::Echo);
                 (0..WARM_UP + times).for_each(|_| connection(&mut bench));
             }
         }
@@ -68,6 +87,7 @@ impl Operation {
 }
 
 struct Bench<S> {
+    family: Family,
     subject: S,
     peer: Peer,
     to: Wire,
@@ -76,10 +96,11 @@ struct Bench<S> {
 }
 
 impl<S: Subject> Bench<S> {
-    fn new(service: Service) -> Self {
+    fn new(service: Service, family: Family) -> Self {
         Self {
-            subject: S::new(service),
-            peer: Peer::default(),
+            family,
+            subject: S::new(service, family),
+            peer: Peer::new(family),
             to: Wire::default(),
             from: Wire::default(),
             now: 1_000_000,
@@ -112,7 +133,7 @@ impl<S: Subject> Bench<S> {
 fn receive<S: Subject>(bench: &mut Bench<S>, times: usize) {
     bench.connect();
     for _ in 0..WARM_UP + times.div_ceil(BATCH) {
-        (0..BATCH).for_each(|_| bench.data(MSS));
+        (0..BATCH).for_each(|_| bench.data(bench.family.mss()));
         bench.turn(0);
     }
 }
@@ -124,7 +145,11 @@ fn send<S: Subject>(bench: &mut Bench<S>, times: usize) {
     let batches = times.div_ceil(BATCH);
     (0..batches).for_each(|_| bench.turn(2));
     let received = bench.peer.received - before;
-    assert_eq!(received, batches * BATCH * MSS, "full segments throughout");
+    assert_eq!(
+        received,
+        batches * BATCH * bench.family.mss(),
+        "full segments throughout"
+    );
 }
 
 fn round_trip<S: Subject>(bench: &mut Bench<S>, times: usize) {

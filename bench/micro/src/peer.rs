@@ -1,21 +1,16 @@
 //! The other end: a client that says what Linux would say, and checks what it gets.
 
+use crate::Family;
+use crate::neighbour;
 use crate::wire::Wire;
 use mnet_core::checksum;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 
 /// The Ethernet address of the stack.
 pub const SERVER_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 1];
-const PEER_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 2];
-const SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-const PEER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-/// Where the server listens.
-pub const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(SERVER_ADDRESS), 80);
-/// Payload of a full segment: MTU 1500 with timestamps.
-pub const MSS: usize = 1448;
+pub(crate) const PEER_HARDWARE: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
-const ETHERNET: usize = 14;
-const IP: usize = 20;
+pub(crate) const ETHERNET: usize = 14;
 const TCP: usize = 20;
 
 /// Flags of a segment.
@@ -36,7 +31,7 @@ impl Flags {
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection {
-    address: Ipv4Addr,
+    address: IpAddr,
     port: u16,
     next: u32,
     expected: u32,
@@ -47,6 +42,7 @@ pub struct Connection {
 /// One connection after the other, from a new port each time; or, with [`Peer::switch`], many.
 #[derive(Debug)]
 pub struct Peer {
+    family: Family,
     connection: Connection,
     clock: u32,
     payload: Vec<u8>,
@@ -56,33 +52,34 @@ pub struct Peer {
     pub finished: bool,
 }
 
-impl Default for Peer {
-    fn default() -> Self {
+impl Peer {
+    /// Nobody has connected yet.
+    #[must_use]
+    pub fn new(family: Family) -> Self {
         Self {
+            family,
             connection: Connection {
-                address: PEER_ADDRESS,
+                address: family.peer(),
                 port: 32_767,
                 next: 0,
                 expected: 0,
                 echo: None,
             },
             clock: 1,
-            payload: (0..=255).cycle().take(MSS).collect(),
+            payload: (0..=255).cycle().take(family.mss()).collect(),
             received: 0,
             finished: false,
         }
     }
-}
 
-impl Peer {
     /// A SYN from the next port, with the options of Linux.
     pub fn syn(&mut self, wire: &mut Wire) {
         let port = self.connection.port.checked_add(1).unwrap_or(32_768);
-        self.syn_from(wire, PEER_ADDRESS, port);
+        self.syn_from(wire, self.family.peer(), port);
     }
 
     /// A SYN from this address and port, with the options of Linux.
-    pub fn syn_from(&mut self, wire: &mut Wire, address: Ipv4Addr, port: u16) {
+    pub fn syn_from(&mut self, wire: &mut Wire, address: IpAddr, port: u16) {
         self.connection = Connection {
             address,
             port,
@@ -93,7 +90,9 @@ impl Peer {
         (self.received, self.finished) = (0, false);
         let [a, b, c, d] = self.clock.to_be_bytes();
         #[rustfmt::skip]
-        let options = [2, 4, 5, 0xb4, 4, 2, 8, 10, a, b, c, d, 0, 0, 0, 0, 1, 3, 3, 7];
+        let mut options = [2, 4, 0, 0, 4, 2, 8, 10, a, b, c, d, 0, 0, 0, 0, 1, 3, 3, 7];
+        let mss = u16::try_from(self.family.mss() + 12).expect("a frame");
+        options[2..4].copy_from_slice(&mss.to_be_bytes());
         self.emit(wire, Flags::SYN, &options, 0);
         self.connection.next += 1;
     }
@@ -124,7 +123,7 @@ impl Peer {
         self.connection.next = self.connection.next.wrapping_add(taken);
     }
 
-    /// Takes what the stack has sent; answers its ARP requests. `ack_every`: how many data
+    /// Takes what the stack has sent; answers its questions for neighbours. `ack_every`: how many data
     /// segments one acknowledgement answers; 0: none is sent.
     ///
     /// # Panics
@@ -133,9 +132,13 @@ impl Peer {
         let mut unacknowledged = 0;
         while let Some(frame) = from.pop() {
             match frame[12..14] {
-                [8, 6] => arp_reply(frame[38..42].try_into().expect("4 bytes"), to),
-                [8, 0] => unacknowledged += usize::from(self.take_segment(&frame[ETHERNET..])),
-                _ => panic!("neither ARP nor IPv4"),
+                [8, 6] => neighbour::arp_reply(frame[38..42].try_into().expect("4 bytes"), to),
+                // Of IPv6, what is no TCP segment is of the link: questions and reports.
+                [0x86, 0xdd] if frame[20] != 6 => neighbour::advertise(frame, to),
+                [8, 0] | [0x86, 0xdd] => {
+                    unacknowledged += usize::from(self.take_segment(&frame[ETHERNET..]));
+                }
+                _ => panic!("neither ARP nor IP"),
             }
             if ack_every > 0 && unacknowledged == ack_every {
                 self.segment(to, Flags::ACK, 0);
@@ -150,11 +153,11 @@ impl Peer {
 
     /// Whether the segment had data.
     fn take_segment(&mut self, packet: &[u8]) -> bool {
-        let tcp = &packet[IP..];
+        let (ip, tcp) = packet.split_at(self.family.header());
         let connection = &mut self.connection;
-        let ours = connection.address.into();
-        let sum = checksum::pseudo_header(SERVER.ip(), ours, 6, tcp.len());
-        assert!(checksum::sum(&packet[..IP]).is_valid());
+        let server = self.family.server().ip();
+        let sum = checksum::pseudo_header(server, connection.address, 6, tcp.len());
+        assert!(self.family == Family::V6 || checksum::sum(ip).is_valid());
         assert!((sum + checksum::sum(tcp)).is_valid());
         let number = |at: usize| u32::from_be_bytes(tcp[at..at + 4].try_into().expect("4 bytes"));
         let header = usize::from(tcp[12] >> 4) * 4;
@@ -184,23 +187,18 @@ impl Peer {
 
     fn emit(&self, wire: &mut Wire, flags: Flags, options: &[u8], len: usize) {
         let segment = TCP + options.len() + len;
-        let frame = wire.push(ETHERNET + IP + segment);
+        let (header, server) = (self.family.header(), self.family.server());
+        let frame = wire.push(ETHERNET + header + segment);
         frame.fill(0);
         frame[..6].copy_from_slice(&SERVER_HARDWARE);
         frame[6..12].copy_from_slice(&PEER_HARDWARE);
-        frame[12] = 8;
-        let (ip, tcp) = frame[ETHERNET..].split_at_mut(IP);
-        let total = u16::try_from(IP + segment).expect("a frame");
-        ip[0] = 0x45;
-        ip[2..4].copy_from_slice(&total.to_be_bytes());
-        (ip[6], ip[8], ip[9]) = (0x40, 64, 6);
+        let (ethernet, packet) = frame.split_at_mut(ETHERNET);
+        let (ip, tcp) = packet.split_at_mut(header);
         let connection = &self.connection;
-        ip[12..16].copy_from_slice(&connection.address.octets());
-        ip[16..20].copy_from_slice(&SERVER_ADDRESS.octets());
-        let sum = checksum::sum(ip).finish();
-        ip[10..12].copy_from_slice(&sum.to_be_bytes());
+        self.family
+            .write_header(ethernet, ip, (connection.address, server.ip()), segment);
         tcp[..2].copy_from_slice(&connection.port.to_be_bytes());
-        tcp[2..4].copy_from_slice(&SERVER.port().to_be_bytes());
+        tcp[2..4].copy_from_slice(&server.port().to_be_bytes());
         tcp[4..8].copy_from_slice(&connection.next.to_be_bytes());
         if flags != Flags::SYN {
             tcp[8..12].copy_from_slice(&connection.expected.to_be_bytes());
@@ -210,8 +208,8 @@ impl Peer {
         tcp[14..16].copy_from_slice(&0xf000u16.to_be_bytes());
         tcp[TCP..TCP + options.len()].copy_from_slice(options);
         tcp[TCP + options.len()..].copy_from_slice(&self.payload[..len]);
-        let ours = connection.address.into();
-        let sum = checksum::pseudo_header(ours, SERVER.ip(), 6, segment) + checksum::sum(tcp);
+        let pseudo = checksum::pseudo_header(connection.address, server.ip(), 6, segment);
+        let sum = pseudo + checksum::sum(tcp);
         tcp[16..18].copy_from_slice(&sum.finish().to_be_bytes());
     }
 }
@@ -227,16 +225,4 @@ fn timestamp(mut options: &[u8]) -> Option<u32> {
             [_] => return None,
         }
     }
-}
-
-/// Where the peer is, which has every address: the answer to the only question that the stack has.
-fn arp_reply(address: [u8; 4], wire: &mut Wire) {
-    let frame = wire.push(42);
-    frame[..6].copy_from_slice(&SERVER_HARDWARE);
-    frame[6..12].copy_from_slice(&PEER_HARDWARE);
-    frame[12..22].copy_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 2]);
-    frame[22..28].copy_from_slice(&PEER_HARDWARE);
-    frame[28..32].copy_from_slice(&address);
-    frame[32..38].copy_from_slice(&SERVER_HARDWARE);
-    frame[38..42].copy_from_slice(&SERVER_ADDRESS.octets());
 }

@@ -4,7 +4,7 @@
 use crate::mnet::Mnet;
 use crate::peer::{Connection, Flags, Peer};
 use crate::wire::Wire;
-use crate::{Service, Subject};
+use crate::{Family, Service, Subject};
 use std::net::Ipv4Addr;
 
 /// So many connections are few.
@@ -26,7 +26,7 @@ const STRIDE: usize = 7_919;
 /// If the stack does not do what is expected of it.
 pub fn round_trips(connections: usize, times: usize) {
     let mut subject = Mnet::for_connections(connections, Service::Echo);
-    let (mut peer, mut to, mut from) = (Peer::default(), Wire::default(), Wire::default());
+    let (mut peer, mut to, mut from) = (Peer::new(Family::V4), Wire::default(), Wire::default());
     let mut now = 1_000_000;
     let mut turn = |peer: &mut Peer, to: &mut Wire| {
         now += 50;
@@ -37,7 +37,7 @@ pub fn round_trips(connections: usize, times: usize) {
     for number in 0..connections {
         let host = u8::try_from(2 + number / OF_ONE_ADDRESS).expect("few addresses");
         let port = u16::try_from(1_024 + number % OF_ONE_ADDRESS).expect("a port");
-        peer.syn_from(&mut to, Ipv4Addr::new(10, 0, 0, host), port);
+        peer.syn_from(&mut to, Ipv4Addr::new(10, 0, 0, host).into(), port);
         turn(&mut peer, &mut to);
         // The first time, the stack asks for the address, and answers then.
         while !to.is_empty() {

@@ -1,7 +1,8 @@
 //! The same echo service on `mnet::Net` in two styles, with blocking calls and as a task: what the
 //! style itself costs.
 
-use crate::peer::{Flags, Peer, SERVER, SERVER_HARDWARE};
+use crate::Family;
+use crate::peer::{Flags, Peer, SERVER_HARDWARE};
 use crate::wire::Wire;
 use mnet::aio;
 use mnet::mnet_core::device::{RxInfo, TxFrame};
@@ -46,7 +47,7 @@ impl Style {
     /// If the stack does not do what is expected of it.
     pub fn run(self, times: usize) {
         let world = Rc::new(RefCell::new(World {
-            peer: Peer::default(),
+            peer: Peer::new(Family::V4),
             to: Wire::default(),
             from: None,
             now: 1_000_000,
@@ -69,7 +70,7 @@ impl Style {
 
 #[inline(never)]
 fn measured_turn_blocking(net: &Net<Here>) {
-    let listener = net.listen(SERVER, 16).expect("a free port");
+    let listener = net.listen(Family::V4.server(), 16).expect("a free port");
     let stream = listener.accept().expect("a connection");
     let mut buffer = [0; 2_048];
     while let len @ 1.. = stream.read(&mut buffer).expect("it is open") {
@@ -80,7 +81,7 @@ fn measured_turn_blocking(net: &Net<Here>) {
 #[inline(never)]
 fn measured_turn_tasks(net: &Net<Here>) {
     net.run(async {
-        let listener = aio::TcpListener::bind(net, SERVER, 16).expect("a free port");
+        let listener = aio::TcpListener::bind(net, Family::V4.server(), 16).expect("a free port");
         let stream = listener.accept().await.expect("a connection");
         net.spawn(async move {
             let mut buffer = [0; 2_048];
@@ -209,7 +210,7 @@ fn network(world: &Rc<RefCell<World>>) -> Net<Here> {
     let now = runtime.now();
     runtime
         .stack_mut()
-        .add_address(now, interface, SERVER.ip(), 24)
+        .add_address(now, interface, Family::V4.server().ip(), 24)
         .expect("the first address");
     let mut next = Some(now);
     while let Some(now) = next {

@@ -308,6 +308,18 @@
 /* A datagram ran out of hops on its way, or of the time to be put together. */
 #define MNET_EHOPLIMIT (-24)
 
+/* mnet_route.flags: packets that match it are not sent. Calls are refused with MNET_ENETUNREACH. */
+#define MNET_ROUTE_UNREACHABLE 1
+
+/* mnet_route.flags, of a list only: a router tells of it (RFC 4861, RFC 4191). */
+#define MNET_ROUTE_ADVERTISED 2
+
+/*
+ * mnet_route.flags, of a list only: the gateway did not answer when it was asked for last. Other ways
+ * go first.
+ */
+#define MNET_ROUTE_SILENT 4
+
 /*
  * mnet_ipv6.flags: addresses that the stack makes itself end in the Ethernet address (EUI-64,
  * RFC 4291 appendix A), instead of in a number that tells nothing (RFC 7217).
@@ -717,10 +729,84 @@ struct mnet_config {
     uint32_t tcp_syn_ack_retries;
     /* Must be 0. */
     uint32_t reserved2;
+    /*
+     * The largest MTU of any interface, those included that are added later: 576 to 65000, not less
+     * than that of the first. 0 (the default): that of the first.
+     */
+    uint32_t max_mtu;
+    /* Most interfaces, those of VLANs included: 1 to 64. 0 (the default): 8. */
+    uint32_t max_interfaces;
 };
 
 /* A stack: always positive. A negative value is an error code. A number is never used twice. */
 typedef int64_t mnet_stack;
+
+/* An interface of a stack. Members are appended in later versions. */
+struct mnet_interface {
+    /*
+     * Its number, counted from 1 in the order in which interfaces were added. The zones of
+     * addresses are these numbers, too.
+     */
+    uint32_t number;
+    /* The number of the interface whose device carries its frames, if it is a VLAN; 0: it is none. */
+    uint32_t parent;
+    /* The VLAN identifier, 1 to 4094; 0: it is no VLAN. */
+    uint32_t vlan;
+    /* The priority in the tags of what a VLAN sends, 0 to 7. */
+    uint32_t priority;
+    /* Largest IP packet, in bytes. */
+    uint32_t mtu;
+    /* 0. */
+    uint32_t reserved;
+    /* Our Ethernet address on it; a VLAN has its parent's. */
+    uint8_t hardware_address[6];
+    /* 0. */
+    uint8_t reserved2[2];
+    /* Frames received. Those of a VLAN count on its parent as well. */
+    uint64_t rx_frames;
+    /* Their bytes, Ethernet headers and tags included. */
+    uint64_t rx_bytes;
+    /*
+     * Those that were dropped as frames: not for us, malformed, or of a kind or a VLAN that nobody
+     * here speaks. The counters whose names begin with "eth_" say why.
+     */
+    uint64_t rx_dropped;
+    /* Frames given to the device. */
+    uint64_t tx_frames;
+    /* Their bytes. */
+    uint64_t tx_bytes;
+    /*
+     * The name of its device in the manifest, NUL terminated; empty for a VLAN, and on a manual
+     * stack.
+     */
+    char device[72];
+};
+
+/* A route. Set all members to 0, size to sizeof (struct mnet_route), and then what is wanted. */
+struct mnet_route {
+    /* sizeof (struct mnet_route) as the caller knows it. */
+    size_t size;
+    /*
+     * The first of the addresses that it leads to: 0.0.0.0 or :: with prefix_len 0 for a default
+     * route. The port is ignored.
+     */
+    struct mnet_addr destination;
+    /*
+     * The router, a neighbour on the interface, of the same family; its port is ignored.
+     * MNET_AF_NONE: the destinations are neighbours themselves.
+     */
+    struct mnet_addr gateway;
+    /* Bits that all destinations share: 0 to 32, or 0 to 128. */
+    uint32_t prefix_len;
+    /* The interface, counted from 1; 0: the first. Ignored with MNET_ROUTE_UNREACHABLE. */
+    uint32_t interface;
+    /* Among routes to the same destinations the least goes first, as long as its gateway answers. */
+    uint32_t metric;
+    /* MNET_ROUTE_UNREACHABLE, or 0. */
+    uint32_t flags;
+    /* In a list: when a route of MNET_ROUTE_ADVERTISED ends, MNET_NEVER for others. Otherwise 0. */
+    uint64_t expires;
+};
 
 /*
  * How a stack speaks IPv6. Fill it with mnet_ipv6_default(), change what is to be different, and
@@ -750,6 +836,10 @@ struct mnet_ipv6 {
     const uint8_t *secret;
     /* Bytes of the secret: 16, or 0 with secret NULL. */
     size_t secret_len;
+    /* Which interface, counted from 1; 0 (the default): the first. */
+    uint32_t interface;
+    /* Must be 0. */
+    uint32_t reserved;
 };
 
 /* One of the addresses of a stack. */
@@ -1279,7 +1369,8 @@ uint64_t mnet_now(void);
 int mnet_step(mnet_stack stack, uint64_t now, uint64_t *next_deadline);
 
 /*
- * Hands a received frame to a manual stack (MNET_CONFIG_MANUAL).
+ * Hands a received frame to a manual stack (MNET_CONFIG_MANUAL): to its first interface, as
+ * mnet_frame_in_on() does to any.
  *
  * - now: the time, as for mnet_step().
  * - frame, len: the frame with its Ethernet header and without checksum (FCS). Copied.
@@ -1293,11 +1384,30 @@ int mnet_step(mnet_stack stack, uint64_t now, uint64_t *next_deadline);
 int mnet_frame_in(mnet_stack stack, uint64_t now, const void *frame, size_t len);
 
 /*
+ * Hands a received frame to an interface of a manual stack (MNET_CONFIG_MANUAL). A frame with the tag
+ * of a VLAN goes to the VLAN's parent.
+ *
+ * - interface: counted from 1; 0: the first.
+ * - now: the time, as for mnet_step().
+ * - frame, len: the frame with its Ethernet header and without checksum (FCS). Copied.
+ *
+ * Returns 0: the stack has looked at the frame, and counted it if it dropped it; or
+ *   MNET_EBADF    no such stack
+ *   MNET_EBUSY    a call on this stack has not returned
+ *   MNET_EINVAL   not a manual stack, no such interface, frame is NULL, or now is MNET_NEVER
+ * Does not block.
+ */
+int mnet_frame_in_on(mnet_stack stack, uint32_t interface, uint64_t now, const void *frame, size_t len);
+
+/*
  * Takes the next frame that a manual stack (MNET_CONFIG_MANUAL) has to send. Call it until it
  * returns 0 after each batch of other calls.
  *
  * - now: the time, as for mnet_step().
- * - buf, len: where the frame goes; len must be at least the MTU plus 14.
+ * - buf, len: where the frame goes; len must be at least the MTU plus 14, or plus 18 if there are
+ *   VLANs.
+ *
+ * Which interface it leaves by, mnet_frame_out_on() tells as well.
  *
  * Returns the length of the frame, 0 if there is none, or
  *   MNET_EBADF      no such stack
@@ -1307,6 +1417,147 @@ int mnet_frame_in(mnet_stack stack, uint64_t now, const void *frame, size_t len)
  * Does not block.
  */
 int64_t mnet_frame_out(mnet_stack stack, uint64_t now, void *buf, size_t len);
+
+/*
+ * Takes the next frame that a manual stack (MNET_CONFIG_MANUAL) has to send, as mnet_frame_out()
+ * does, and tells where.
+ *
+ * - interface: receives the number of the interface that it leaves by, counted from 1; for a frame of
+ *   a VLAN, which has its tag, the number of the parent. NULL: not asked for.
+ * - now: the time, as for mnet_step().
+ * - buf, len: where the frame goes; len must be at least the largest MTU plus 14, or plus 18 if there
+ *   are VLANs.
+ *
+ * Returns the length of the frame, 0 if there is none, or
+ *   MNET_EBADF      no such stack
+ *   MNET_EBUSY      a call on this stack has not returned
+ *   MNET_EINVAL     not a manual stack, buf is NULL, or now is MNET_NEVER
+ *   MNET_EMSGSIZE   len is too small; no frame was taken
+ * Does not block.
+ */
+int64_t mnet_frame_out_on(mnet_stack stack, uint32_t *interface, uint64_t now, void *buf, size_t len);
+
+/*
+ * Adds an interface with another network device of the manifest. Give it an address next, with
+ * mnet_add_address().
+ *
+ * The frames of a stack are as large as its configuration says: set max_mtu of struct mnet_config
+ * if this device's MTU is larger than that of the first one, and max_interfaces for more than 8.
+ *
+ * - device: the name in the manifest.
+ *
+ * Returns the number of the interface (2 for the first that is added so), or
+ *   MNET_EINVAL     NULL, or a manual stack
+ *   MNET_ENODEV     the manifest has no network device of this name
+ *   MNET_EBUSY      the device belongs to another stack, or to this one; or a call on this stack has
+ *                   not returned
+ *   MNET_EMSGSIZE   the device's MTU is larger than the stack's frames
+ *   MNET_ELIMIT     max_interfaces are there
+ *   MNET_EBADF
+ * On an error nothing has changed. Does not block.
+ */
+int mnet_add_interface(mnet_stack stack, const char *device);
+
+/*
+ * Adds an interface to a manual stack (MNET_CONFIG_MANUAL): its frames go in and out with
+ * mnet_frame_in_on() and mnet_frame_out_on().
+ *
+ * - hardware_address: 6 bytes, our Ethernet address on it.
+ * - mtu: 576 to max_mtu of struct mnet_config, without the Ethernet header; 0: 1500.
+ *
+ * Returns the number of the interface, or
+ *   MNET_EINVAL     NULL, a group address, an MTU below 576, or not a manual stack
+ *   MNET_EMSGSIZE   the MTU is larger than the stack's frames
+ *   MNET_ELIMIT     max_interfaces are there
+ *   MNET_EBADF, MNET_EBUSY
+ * On an error nothing has changed. Does not block.
+ */
+int mnet_add_manual_interface(mnet_stack stack, const uint8_t *hardware_address, uint32_t mtu);
+
+/*
+ * Adds an interface for a VLAN (IEEE 802.1Q). Its frames travel with a tag over the device of
+ * another interface, its parent, whose Ethernet address it has. It is configured and used as any
+ * other: mnet_add_address(), mnet_enable_ipv6(), mnet_add_route(). The parent need not have
+ * addresses.
+ *
+ * - interface: the parent, which is no VLAN itself; counted from 1; 0: the first.
+ * - vlan: the VLAN identifier, 1 to 4094.
+ * - priority: 0, best effort, to 7, in the tags of what we send.
+ * - mtu: largest IP packet, 576 to the parent's MTU; 0: the parent's. The parent's device must carry
+ *   four bytes more.
+ *
+ * Returns the number of the new interface, or
+ *   MNET_EINVAL       a number out of range, no such interface, or the parent is a VLAN
+ *   MNET_EADDRINUSE   the interface has this VLAN already
+ *   MNET_ELIMIT       max_interfaces are there
+ *   MNET_EBADF, MNET_EBUSY
+ * On an error nothing has changed. Does not block.
+ */
+int mnet_add_vlan(mnet_stack stack, uint32_t interface, uint32_t vlan, uint32_t priority, uint32_t mtu);
+
+/*
+ * An interface of a stack, and what passed it.
+ *
+ * - interface: counted from 1; 0: the first.
+ * - info: receives it.
+ * - size: sizeof (struct mnet_interface). A shorter structure of an older version is filled as far as
+ *   it goes; members that this version does not know become 0.
+ *
+ * Returns 1, or 0 if there are not so many interfaces (nothing is written), or MNET_EINVAL (NULL),
+ * MNET_EBADF, MNET_EBUSY. Does not block.
+ */
+int mnet_interface_info(mnet_stack stack, uint32_t interface, struct mnet_interface *info, size_t size);
+
+/*
+ * Adds a route. The longest prefix wins; among routes to the same destinations a gateway that
+ * answers goes before one that does not (which is asked again every minute), then what is added here
+ * before what routers advertise, then the least metric. A route to the same destinations over the
+ * same interface with the same metric is replaced.
+ *
+ * Packets from an address of ours take the routes of the interface that has it, if one of these
+ * leads to their destination, and any other if not (RFC 1122 section 3.3.4.2): with a default route
+ * on each of two interfaces, who has come in by one of them is answered by it.
+ *
+ * - route: see struct mnet_route. Copied.
+ *
+ * Returns 0, or
+ *   MNET_EINVAL          NULL, no such interface, an unknown flag, expires not 0
+ *   MNET_EADDRNOTAVAIL   two families, a prefix longer than an address, or one that leaves out bits
+ *                        of the destination
+ *   MNET_EGATEWAY        the gateway is no neighbour on the interface, or is ourselves
+ *   MNET_EAFNOSUPPORT    no destination; or IPv6, which the interface does not speak
+ *   MNET_ELIMIT          64 routes are there, those to the networks of our addresses included
+ *   MNET_EBADF, MNET_EBUSY
+ * On an error nothing has changed. Does not block.
+ */
+int mnet_add_route(mnet_stack stack, const struct mnet_route *route);
+
+/*
+ * Removes a route that mnet_add_route() has added, or the configuration.
+ *
+ * - route: as it was added; metric is ignored.
+ *
+ * Returns 0, or
+ *   MNET_ENETUNREACH   there is no such route
+ *   MNET_EINVAL, MNET_EADDRNOTAVAIL, MNET_EAFNOSUPPORT as for mnet_add_route()
+ *   MNET_EBADF, MNET_EBUSY
+ * Does not block.
+ */
+int mnet_remove_route(mnet_stack stack, const struct mnet_route *route);
+
+/*
+ * The routes that there are now, one for each index from 0 on, best first: those that were added,
+ * those to the networks of our addresses, and those that routers advertise. These come and go, so
+ * indices change with time.
+ *
+ * - route: receives it.
+ * - size: sizeof (struct mnet_route). A shorter structure of an older version is filled as far as it
+ *   goes; members that this version does not know become 0.
+ *
+ * Returns 1, or 0 if there are not so many (nothing is written), or MNET_EINVAL (NULL), MNET_EBADF,
+ * MNET_EBUSY. Does not block.
+ */
+int mnet_route_list(mnet_stack stack, size_t index, struct mnet_route *route, size_t size);
 
 /*
  * Fills the structure with the defaults: a link-local address, and what routers give.
@@ -1319,7 +1570,7 @@ int64_t mnet_frame_out(mnet_stack stack, uint64_t now, void *buf, size_t len);
 int mnet_ipv6_default(struct mnet_ipv6 *ipv6, size_t size);
 
 /*
- * Lets a stack speak IPv6 beside IPv4 (RFC 8200). It makes itself a link-local address, asks
+ * Lets an interface speak IPv6 beside IPv4 (RFC 8200). It makes itself a link-local address, asks
  * whether somebody has it (RFC 4862), and then asks routers for prefixes and routes (RFC 4861).
  * Addresses are usable a second or two later, as soon as mnet_address() tells them; listeners and
  * sockets on "::" may be opened at once.
@@ -1327,13 +1578,16 @@ int mnet_ipv6_default(struct mnet_ipv6 *ipv6, size_t size);
  * - ipv6: see struct mnet_ipv6; NULL: the defaults. Copied.
  *
  * Returns 0, or
- *   MNET_EINVAL          a member out of range, or an unknown or contradicting flag; or it speaks IPv6 already
+ *   MNET_EINVAL          a member out of range, no such interface, an unknown or contradicting
+ *                        flag; or it speaks IPv6 already
+ *   MNET_EADDRINUSE      MNET_IPV6_EUI64, and another interface with the same Ethernet address has
+ *                        it, too: VLANs would have the same link-local address as their parent
  *   MNET_EADDRNOTAVAIL   not an address that a host can have (multicast, ::, ::1)
  *   MNET_EGATEWAY        the gateway is neither link-local nor on the network of the address
  *   MNET_EAFNOSUPPORT    not an IPv6 address
  *   MNET_EBADF, MNET_EBUSY
  * MNET_EINVAL also if the device's MTU is below 1280 (RFC 8200 section 5). After
- * MNET_EADDRNOTAVAIL and MNET_EGATEWAY the stack speaks IPv6, without that address or gateway.
+ * MNET_EADDRNOTAVAIL and MNET_EGATEWAY the interface speaks IPv6, without that address or gateway.
  * Does not block.
  */
 int mnet_enable_ipv6(mnet_stack stack, const struct mnet_ipv6 *ipv6);

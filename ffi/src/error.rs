@@ -167,6 +167,7 @@ impl Error {
     pub(crate) const TOO_LONG: Self = Self(MNET_EMSGSIZE);
     pub(crate) const NO_DEVICE: Self = Self(MNET_ENODEV);
     pub(crate) const BUSY: Self = Self(MNET_EBUSY);
+    pub(crate) const ADDRESS: Self = Self(MNET_EADDRNOTAVAIL);
     pub(crate) const FAMILY: Self = Self(MNET_EAFNOSUPPORT);
 
     /// For functions that return `int`.

@@ -52,6 +52,10 @@ pub struct mnet_ipv6 {
     pub secret: *const u8,
     /// Bytes of the secret: 16, or 0 with secret NULL.
     pub secret_len: usize,
+    /// Which interface, counted from 1; 0 (the default): the first.
+    pub interface: u32,
+    /// Must be 0.
+    pub reserved: u32,
 }
 
 /// Bytes of the first version of the structure.
@@ -66,6 +70,8 @@ fn defaults(size: usize) -> mnet_ipv6 {
         flags: 0,
         secret: core::ptr::null(),
         secret_len: 0,
+        interface: 0,
+        reserved: 0,
     }
 }
 
@@ -87,7 +93,7 @@ pub unsafe extern "C" fn mnet_ipv6_default(ipv6: *mut mnet_ipv6, size: usize) ->
     status(fill())
 }
 
-/// Lets a stack speak IPv6 beside IPv4 (RFC 8200). It makes itself a link-local address, asks
+/// Lets an interface speak IPv6 beside IPv4 (RFC 8200). It makes itself a link-local address, asks
 /// whether somebody has it (RFC 4862), and then asks routers for prefixes and routes (RFC 4861).
 /// Addresses are usable a second or two later, as soon as mnet_address() tells them; listeners and
 /// sockets on "::" may be opened at once.
@@ -95,13 +101,16 @@ pub unsafe extern "C" fn mnet_ipv6_default(ipv6: *mut mnet_ipv6, size: usize) ->
 /// - ipv6: see struct mnet_ipv6; NULL: the defaults. Copied.
 ///
 /// Returns 0, or
-///   MNET_EINVAL          a member out of range, or an unknown or contradicting flag; or it speaks IPv6 already
+///   MNET_EINVAL          a member out of range, no such interface, an unknown or contradicting
+///                        flag; or it speaks IPv6 already
+///   MNET_EADDRINUSE      MNET_IPV6_EUI64, and another interface with the same Ethernet address has
+///                        it, too: VLANs would have the same link-local address as their parent
 ///   MNET_EADDRNOTAVAIL   not an address that a host can have (multicast, ::, ::1)
 ///   MNET_EGATEWAY        the gateway is neither link-local nor on the network of the address
 ///   MNET_EAFNOSUPPORT    not an IPv6 address
 ///   MNET_EBADF, MNET_EBUSY
 /// MNET_EINVAL also if the device's MTU is below 1280 (RFC 8200 section 5). After
-/// MNET_EADDRNOTAVAIL and MNET_EGATEWAY the stack speaks IPv6, without that address or gateway.
+/// MNET_EADDRNOTAVAIL and MNET_EGATEWAY the interface speaks IPv6, without that address or gateway.
 /// Does not block.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mnet_enable_ipv6(stack: mnet_stack, ipv6: *const mnet_ipv6) -> c_int {
@@ -119,7 +128,7 @@ pub unsafe extern "C" fn mnet_enable_ipv6(stack: mnet_stack, ipv6: *const mnet_i
             | MNET_IPV6_DHCP
             | MNET_IPV6_NO_DHCP;
         let prefix_len = u8::try_from(given.prefix_len).map_err(|_| Error::INVALID)?;
-        if given.flags & !FLAGS != 0 || !(1..=128).contains(&prefix_len) {
+        if given.flags & !FLAGS != 0 || given.reserved != 0 || !(1..=128).contains(&prefix_len) {
             return Err(Error::INVALID);
         }
         let (address, gateway) = (of_family(given.address)?, of_family(given.gateway)?);
@@ -144,7 +153,8 @@ pub unsafe extern "C" fn mnet_enable_ipv6(stack: mnet_stack, ipv6: *const mnet_i
             ..Ipv6Config::default()
         };
         registry::with_stack(stack, |opened| {
-            let (now, interface) = (opened.runtime.now(), opened.interface);
+            let interface = opened.interface_of(given.interface)?;
+            let now = opened.runtime.now();
             let stack = opened.runtime.stack_mut();
             stack.enable_ipv6(now, interface, config)?;
             if let Some(address) = address {

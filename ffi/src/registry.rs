@@ -24,6 +24,13 @@ const SLOT_SHIFT: u32 = 58;
 /// Where the generation starts in [`SocketId::to_bits`].
 const GENERATION_SHIFT: u32 = 26;
 
+/// Bytes of an Ethernet header.
+const ETHERNET_HEADER: usize = 14;
+/// Room for the name of a device, as C has it.
+pub(crate) const DEVICE_NAME_SIZE: usize = 72;
+/// What an interface takes beside what the core accounts for: its device and its name.
+const INTERFACE_BYTES: usize = 256;
+
 /// Where a stack of the C interface runs: on Solo5, or by the calls of its owner.
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -55,8 +62,10 @@ pub(crate) struct Opened {
     pub(crate) interface: InterfaceId,
     /// Frames go in and out by call.
     pub(crate) manual: bool,
-    /// Largest frame, Ethernet header included.
+    /// Largest frame of any interface, Ethernet header and tag included.
     pub(crate) frame_len: usize,
+    /// The names of the devices, by interface.
+    names: Vec<[u8; DEVICE_NAME_SIZE]>,
     /// The sockets whose mode is not [`Opened::default_nonblocking`].
     switched: PerSocket<u64>,
     default_nonblocking: bool,
@@ -68,7 +77,6 @@ impl Opened {
     pub(crate) fn new(
         runtime: Runtime<Host>,
         (interface, manual): (InterfaceId, bool),
-        frame_len: usize,
         nonblocking: bool,
         tables: &Tables,
         place: Place,
@@ -77,7 +85,8 @@ impl Opened {
             runtime,
             interface,
             manual,
-            frame_len,
+            frame_len: 0,
+            names: Vec::with_capacity(tables.interfaces),
             switched: PerSocket::new(tables, |count| count / 64 + 1),
             default_nonblocking: nonblocking,
             timeouts: PerSocket::new(tables, |count| count),
@@ -88,9 +97,28 @@ impl Opened {
     /// The interface with this number: counted from 1, or 0 for the first.
     pub(crate) fn interface_of(&self, number: u32) -> Result<InterfaceId, Error> {
         match number {
-            0 | 1 => Ok(self.interface),
-            _ => Err(Error::INVALID),
+            0 => Ok(self.interface),
+            number => {
+                let place = usize::try_from(number - 1).map_err(|_| Error::INVALID)?;
+                let found = self.runtime.stack().interfaces().nth(place);
+                found.map(|found| found.id).ok_or(Error::INVALID)
+            }
         }
+    }
+
+    /// Notes a new interface: the bytes of its frames beside the Ethernet header, and the name of its
+    /// device.
+    pub(crate) fn note_interface(&mut self, len: usize, name: [u8; DEVICE_NAME_SIZE]) {
+        self.frame_len = self.frame_len.max(len + ETHERNET_HEADER);
+        self.names.push(name);
+    }
+
+    /// The name of an interface's device; empty where there is none.
+    pub(crate) fn device_name(&self, place: usize) -> [u8; DEVICE_NAME_SIZE] {
+        self.names
+            .get(place)
+            .copied()
+            .unwrap_or([0; DEVICE_NAME_SIZE])
     }
 
     pub(crate) fn is_nonblocking(&self, id: SocketId) -> bool {
@@ -130,6 +158,7 @@ impl Opened {
 
 /// How many sockets of each kind there can be.
 pub(crate) struct Tables {
+    pub(crate) interfaces: usize,
     pub(crate) listeners: usize,
     pub(crate) connections: usize,
     pub(crate) half_open: usize,
@@ -139,6 +168,7 @@ pub(crate) struct Tables {
 impl Tables {
     pub(crate) fn new(config: &mnet::Config, limits: &Limits) -> Self {
         Self {
+            interfaces: config.max_interfaces,
             listeners: config.max_listeners,
             connections: limits.connections,
             half_open: limits.half_open,
@@ -154,7 +184,10 @@ impl Tables {
             .map(|count| count / 8 + 16)
             .sum();
         let sockets = self.listeners + self.connections + self.udp;
-        modes + (sockets + 3) * size_of::<Timeouts>() + self.half_open * 32
+        modes
+            + (sockets + 3) * size_of::<Timeouts>()
+            + self.half_open * 32
+            + self.interfaces * INTERFACE_BYTES
     }
 }
 

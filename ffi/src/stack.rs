@@ -12,16 +12,15 @@ use mnet::{Config, Device, Instant, InterfaceConfig, Platform, Runtime};
 
 use crate::arena::Claim;
 use crate::error::{Error, length, status, value};
+use crate::interfaces::number_of;
 use crate::pointer::{self, Out};
-use crate::registry::{self, Host, Opened, Place, Tables};
+use crate::registry::{self, DEVICE_NAME_SIZE, Host, Opened, Place, Tables};
 use crate::settings;
 use crate::types::{
     MNET_CONFIG_ARENA_ZERO, MNET_CONFIG_MANUAL, MNET_CONFIG_NO_AUTOTUNING, MNET_CONFIG_NO_PACING,
     MNET_CONFIG_NODELAY, MNET_CONFIG_NONBLOCKING, MNET_NEVER, mnet_addr, mnet_config, mnet_stack,
 };
 
-/// Bytes of an Ethernet header.
-const ETHERNET_HEADER: usize = 14;
 /// Longest device name of a manifest, without the NUL.
 const MAX_NAME: usize = 67;
 /// What an arena needs beside the memory that the core accounts for: the stack's own structures and
@@ -83,6 +82,8 @@ pub unsafe extern "C" fn mnet_config_default(config: *mut mnet_config, size: usi
             tcp_syn_retries: 0,
             tcp_syn_ack_retries: 0,
             reserved2: 0,
+            max_mtu: 0,
+            max_interfaces: 0,
         };
         // SAFETY: as the header says: NULL, or `size` bytes that may be written.
         unsafe { pointer::write_sized(config, size, &defaults) }
@@ -140,11 +141,12 @@ unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim
     if !(1..=32).contains(&prefix_len) {
         return Err(Error::INVALID);
     }
-    let device = if manual {
-        None
+    let (device, name) = if manual {
+        (None, [0; DEVICE_NAME_SIZE])
     } else {
         // SAFETY: the caller vouches for the name.
-        Some(unsafe { acquire(config.device) }?)
+        let (device, name) = unsafe { acquire(config.device) }?;
+        (Some(device), name)
     };
     let mtu = match (&device, config.mtu) {
         (Some(device), 0) => device.mtu(),
@@ -153,7 +155,15 @@ unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim
         (Some(_), _) => return Err(Error::INVALID),
     };
 
-    let mut core_config = core_config(config, mtu)?;
+    let max_mtu = match config.max_mtu {
+        0 => mtu,
+        max_mtu => size(max_mtu),
+    };
+    if max_mtu < mtu {
+        return Err(Error::INVALID);
+    }
+
+    let mut core_config = core_config(config, max_mtu)?;
     let tables = reserve(&mut core_config, config.arena_size)?;
     let zeroed = config.flags & MNET_CONFIG_ARENA_ZERO != 0;
     // SAFETY: the caller grants the arena.
@@ -188,20 +198,15 @@ unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim
                 .add_route(everything, 0, gateway, interface)?;
         }
         let nonblocking = manual || config.flags & MNET_CONFIG_NONBLOCKING != 0;
-        Ok::<_, Error>(Box::new(Opened::new(
-            runtime,
-            (interface, manual),
-            mtu + ETHERNET_HEADER,
-            nonblocking,
-            &tables,
-            place,
-        )))
+        let mut opened = Opened::new(runtime, (interface, manual), nonblocking, &tables, place);
+        opened.note_interface(mtu, name);
+        Ok::<_, Error>(Box::new(opened))
     })?;
     Ok((stack, claim))
 }
 
 /// A 32-bit number of the configuration as a size.
-fn size(number: u32) -> usize {
+pub(crate) fn size(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
@@ -216,14 +221,18 @@ unsafe fn seed(config: &mnet_config) -> Result<Option<[u8; 32]>, Error> {
     bytes.try_into().map(Some).map_err(|_| Error::INVALID)
 }
 
+/// A network device of the manifest, and its name with zeros behind it.
+///
 /// # Safety
 /// `name` is NULL or a C string.
-unsafe fn acquire(name: *const c_char) -> Result<NetDevice, Error> {
+pub(crate) unsafe fn acquire(
+    name: *const c_char,
+) -> Result<(NetDevice, [u8; DEVICE_NAME_SIZE]), Error> {
     if name.is_null() {
         return Err(Error::INVALID);
     }
-    let mut copy = [0_u8; MAX_NAME + 1];
-    for (index, byte) in copy.iter_mut().enumerate() {
+    let mut copy = [0_u8; DEVICE_NAME_SIZE];
+    for (index, byte) in copy.iter_mut().take(MAX_NAME + 1).enumerate() {
         // SAFETY: every byte before this one was no NUL, so the string goes on.
         *byte = unsafe { name.cast::<u8>().add(index).read() };
         if *byte == 0 {
@@ -233,7 +242,7 @@ unsafe fn acquire(name: *const c_char) -> Result<NetDevice, Error> {
     let name = CStr::from_bytes_until_nul(&copy).map_err(|_| Error::NO_DEVICE)?;
     let name = name.to_str().map_err(|_| Error::NO_DEVICE)?;
     match solo5::Net::acquire(name) {
-        Ok(net) => Ok(NetDevice::new(net)),
+        Ok(net) => Ok((NetDevice::new(net), copy)),
         Err(solo5::AcquireError::InUse) => Err(Error::BUSY),
         Err(_) => Err(Error::NO_DEVICE),
     }
@@ -244,12 +253,11 @@ fn core_config(config: &mnet_config, mtu: usize) -> Result<Config, Error> {
     let limit = |number: u32| (number != 0).then(|| size(number));
     let mut core_config = Config {
         max_mtu: mtu,
+        max_interfaces: limit(config.max_interfaces).unwrap_or(Config::default().max_interfaces),
         max_connections: limit(config.max_connections),
         max_half_open: limit(config.max_half_open),
         max_time_wait: limit(config.max_time_wait),
         max_connections_per_peer: limit(config.max_connections_per_peer),
-        // As many as a C program can add.
-        max_interfaces: 1,
         ..Config::default()
     };
     let set = |to: &mut usize, number: u32| *to = limit(number).unwrap_or(*to);
@@ -382,7 +390,8 @@ fn instant(now: u64) -> Result<Instant, Error> {
     }
 }
 
-/// Hands a received frame to a manual stack (MNET_CONFIG_MANUAL).
+/// Hands a received frame to a manual stack (MNET_CONFIG_MANUAL): to its first interface, as
+/// mnet_frame_in_on() does to any.
 ///
 /// - now: the time, as for mnet_step().
 /// - frame, len: the frame with its Ethernet header and without checksum (FCS). Copied.
@@ -399,6 +408,30 @@ pub unsafe extern "C" fn mnet_frame_in(
     frame: *const core::ffi::c_void,
     len: usize,
 ) -> c_int {
+    // SAFETY: what the header says is the same.
+    unsafe { mnet_frame_in_on(stack, 0, now, frame, len) }
+}
+
+/// Hands a received frame to an interface of a manual stack (MNET_CONFIG_MANUAL). A frame with the tag
+/// of a VLAN goes to the VLAN's parent.
+///
+/// - interface: counted from 1; 0: the first.
+/// - now: the time, as for mnet_step().
+/// - frame, len: the frame with its Ethernet header and without checksum (FCS). Copied.
+///
+/// Returns 0: the stack has looked at the frame, and counted it if it dropped it; or
+///   MNET_EBADF    no such stack
+///   MNET_EBUSY    a call on this stack has not returned
+///   MNET_EINVAL   not a manual stack, no such interface, frame is NULL, or now is MNET_NEVER
+/// Does not block.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mnet_frame_in_on(
+    stack: mnet_stack,
+    interface: u32,
+    now: u64,
+    frame: *const core::ffi::c_void,
+    len: usize,
+) -> c_int {
     let receive = || {
         // SAFETY: as the header says: NULL, or `len` bytes.
         let frame = unsafe { pointer::input(frame, len) }?;
@@ -407,7 +440,7 @@ pub unsafe extern "C" fn mnet_frame_in(
             if !stack.manual {
                 return Err(Error::INVALID);
             }
-            let interface = stack.interface;
+            let interface = stack.interface_of(interface)?;
             stack.runtime.set_now(now);
             let now = stack.runtime.now();
             stack
@@ -424,7 +457,10 @@ pub unsafe extern "C" fn mnet_frame_in(
 /// returns 0 after each batch of other calls.
 ///
 /// - now: the time, as for mnet_step().
-/// - buf, len: where the frame goes; len must be at least the MTU plus 14.
+/// - buf, len: where the frame goes; len must be at least the MTU plus 14, or plus 18 if there are
+///   VLANs.
+///
+/// Which interface it leaves by, mnet_frame_out_on() tells as well.
 ///
 /// Returns the length of the frame, 0 if there is none, or
 ///   MNET_EBADF      no such stack
@@ -439,7 +475,36 @@ pub unsafe extern "C" fn mnet_frame_out(
     buf: *mut core::ffi::c_void,
     len: usize,
 ) -> i64 {
+    // SAFETY: what the header says is the same, and NULL means that the interface is not asked for.
+    unsafe { mnet_frame_out_on(stack, core::ptr::null_mut(), now, buf, len) }
+}
+
+/// Takes the next frame that a manual stack (MNET_CONFIG_MANUAL) has to send, as mnet_frame_out()
+/// does, and tells where.
+///
+/// - interface: receives the number of the interface that it leaves by, counted from 1; for a frame of
+///   a VLAN, which has its tag, the number of the parent. NULL: not asked for.
+/// - now: the time, as for mnet_step().
+/// - buf, len: where the frame goes; len must be at least the largest MTU plus 14, or plus 18 if there
+///   are VLANs.
+///
+/// Returns the length of the frame, 0 if there is none, or
+///   MNET_EBADF      no such stack
+///   MNET_EBUSY      a call on this stack has not returned
+///   MNET_EINVAL     not a manual stack, buf is NULL, or now is MNET_NEVER
+///   MNET_EMSGSIZE   len is too small; no frame was taken
+/// Does not block.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mnet_frame_out_on(
+    stack: mnet_stack,
+    interface: *mut u32,
+    now: u64,
+    buf: *mut core::ffi::c_void,
+    len: usize,
+) -> i64 {
     let transmit = || {
+        // SAFETY: as the header says: NULL, or a place for a number.
+        let out = unsafe { Out::optional(interface) }?;
         // SAFETY: as the header says: NULL, or `len` bytes that may be written.
         let buffer = unsafe { pointer::output(buf, len) }?;
         let now = instant(now)?;
@@ -455,6 +520,7 @@ pub unsafe extern "C" fn mnet_frame_out(
             let Some(frame) = stack.runtime.stack_mut().transmit(now) else {
                 return Ok(0);
             };
+            let interface = number_of(frame.interface);
             let mut rest = buffer;
             let mut total = 0;
             for slice in &frame.slices {
@@ -465,6 +531,7 @@ pub unsafe extern "C" fn mnet_frame_out(
                 total += slice.len();
                 rest = after;
             }
+            out.write(interface);
             Ok(length(total))
         })
     };

@@ -160,6 +160,11 @@ pub struct mnet_config {
     pub tcp_syn_ack_retries: u32,
     /// Must be 0.
     pub reserved2: u32,
+    /// The largest MTU of any interface, those included that are added later: 576 to 65000, not less
+    /// than that of the first. 0 (the default): that of the first.
+    pub max_mtu: u32,
+    /// Most interfaces, those of VLANs included: 1 to 64. 0 (the default): 8.
+    pub max_interfaces: u32,
 }
 
 /// SYN cookies: the default.

@@ -20,7 +20,7 @@ LAYOUT(addr_port, offsetof(struct mnet_addr, port) == 2);
 LAYOUT(addr_zone, offsetof(struct mnet_addr, zone) == 4);
 LAYOUT(addr_ip, offsetof(struct mnet_addr, ip) == 8);
 
-LAYOUT(config_size, sizeof(struct mnet_config) == 248);
+LAYOUT(config_size, sizeof(struct mnet_config) == 256);
 LAYOUT(config_size_, offsetof(struct mnet_config, size) == 0);
 LAYOUT(config_arena, offsetof(struct mnet_config, arena) == 8);
 LAYOUT(config_arena_size, offsetof(struct mnet_config, arena_size) == 16);
@@ -59,8 +59,10 @@ LAYOUT(config_tcp_syn_cookies, offsetof(struct mnet_config, tcp_syn_cookies) == 
 LAYOUT(config_tcp_syn_retries, offsetof(struct mnet_config, tcp_syn_retries) == 236);
 LAYOUT(config_tcp_syn_ack_retries, offsetof(struct mnet_config, tcp_syn_ack_retries) == 240);
 LAYOUT(config_reserved2, offsetof(struct mnet_config, reserved2) == 244);
+LAYOUT(config_max_mtu, offsetof(struct mnet_config, max_mtu) == 248);
+LAYOUT(config_max_interfaces, offsetof(struct mnet_config, max_interfaces) == 252);
 
-LAYOUT(ipv6_size, sizeof(struct mnet_ipv6) == 80);
+LAYOUT(ipv6_size, sizeof(struct mnet_ipv6) == 88);
 LAYOUT(ipv6_size_, offsetof(struct mnet_ipv6, size) == 0);
 LAYOUT(ipv6_address, offsetof(struct mnet_ipv6, address) == 8);
 LAYOUT(ipv6_gateway, offsetof(struct mnet_ipv6, gateway) == 32);
@@ -68,6 +70,34 @@ LAYOUT(ipv6_prefix_len, offsetof(struct mnet_ipv6, prefix_len) == 56);
 LAYOUT(ipv6_flags, offsetof(struct mnet_ipv6, flags) == 60);
 LAYOUT(ipv6_secret, offsetof(struct mnet_ipv6, secret) == 64);
 LAYOUT(ipv6_secret_len, offsetof(struct mnet_ipv6, secret_len) == 72);
+LAYOUT(ipv6_interface, offsetof(struct mnet_ipv6, interface) == 80);
+LAYOUT(ipv6_reserved, offsetof(struct mnet_ipv6, reserved) == 84);
+
+LAYOUT(interface_size, sizeof(struct mnet_interface) == 144);
+LAYOUT(interface_number, offsetof(struct mnet_interface, number) == 0);
+LAYOUT(interface_parent, offsetof(struct mnet_interface, parent) == 4);
+LAYOUT(interface_vlan, offsetof(struct mnet_interface, vlan) == 8);
+LAYOUT(interface_priority, offsetof(struct mnet_interface, priority) == 12);
+LAYOUT(interface_mtu, offsetof(struct mnet_interface, mtu) == 16);
+LAYOUT(interface_reserved, offsetof(struct mnet_interface, reserved) == 20);
+LAYOUT(interface_hardware_address, offsetof(struct mnet_interface, hardware_address) == 24);
+LAYOUT(interface_reserved2, offsetof(struct mnet_interface, reserved2) == 30);
+LAYOUT(interface_rx_frames, offsetof(struct mnet_interface, rx_frames) == 32);
+LAYOUT(interface_rx_bytes, offsetof(struct mnet_interface, rx_bytes) == 40);
+LAYOUT(interface_rx_dropped, offsetof(struct mnet_interface, rx_dropped) == 48);
+LAYOUT(interface_tx_frames, offsetof(struct mnet_interface, tx_frames) == 56);
+LAYOUT(interface_tx_bytes, offsetof(struct mnet_interface, tx_bytes) == 64);
+LAYOUT(interface_device, offsetof(struct mnet_interface, device) == 72);
+
+LAYOUT(route_size, sizeof(struct mnet_route) == 80);
+LAYOUT(route_size_, offsetof(struct mnet_route, size) == 0);
+LAYOUT(route_destination, offsetof(struct mnet_route, destination) == 8);
+LAYOUT(route_gateway, offsetof(struct mnet_route, gateway) == 32);
+LAYOUT(route_prefix_len, offsetof(struct mnet_route, prefix_len) == 56);
+LAYOUT(route_interface, offsetof(struct mnet_route, interface) == 60);
+LAYOUT(route_metric, offsetof(struct mnet_route, metric) == 64);
+LAYOUT(route_flags, offsetof(struct mnet_route, flags) == 68);
+LAYOUT(route_expires, offsetof(struct mnet_route, expires) == 72);
 
 LAYOUT(pollfd_size, sizeof(struct mnet_pollfd) == 16);
 LAYOUT(pollfd_fd, offsetof(struct mnet_pollfd, fd) == 0);

@@ -1,4 +1,4 @@
-//! A Solo5 for the tests: one network device called "service", a clock that moves when one waits,
+//! A Solo5 for the tests: a network device called "service" and an idle one called "backend", a clock that moves when one waits,
 //! and a peer on the other end of the cable.
 //!
 //! The peer is a program of the test that runs inside `solo5_yield`, which is when a host lets
@@ -149,34 +149,43 @@ unsafe extern "C" fn solo5_net_acquire(
     handle: *mut u64,
     info: *mut solo5_sys::solo5_net_info,
 ) -> c_int {
-    if unsafe { CStr::from_ptr(name) } != c"service" {
-        return 2;
-    }
+    // The second device has a larger MTU, and a cable that ends nowhere.
+    let (number, mtu) = match unsafe { CStr::from_ptr(name) } {
+        name if name == c"service" => (1, 1_500),
+        name if name == c"backend" => (2, 1_600),
+        _ => return 2,
+    };
     unsafe {
-        handle.write(1);
+        handle.write(number.into());
         info.write(solo5_sys::solo5_net_info {
-            mac_address: [2, 0, 0, 0, 0, 1],
-            mtu: 1_500,
+            mac_address: [2, 0, 0, 0, 0, number],
+            mtu,
         });
     }
     0
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn solo5_net_write(_handle: u64, frame: *const u8, len: usize) -> c_int {
+unsafe extern "C" fn solo5_net_write(handle: u64, frame: *const u8, len: usize) -> c_int {
     let frame = unsafe { std::slice::from_raw_parts(frame, len) };
-    with(|state| state.sent.push_back(frame.to_vec()));
+    if handle == 1 {
+        with(|state| state.sent.push_back(frame.to_vec()));
+    }
     0
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn solo5_net_read(
-    _handle: u64,
+    handle: u64,
     buffer: *mut u8,
     len: usize,
     read: *mut usize,
 ) -> c_int {
-    match with(|state| state.arriving.pop_front()) {
+    let arrived = with(|state| {
+        let frame = (handle == 1).then(|| state.arriving.pop_front());
+        frame.flatten()
+    });
+    match arrived {
         Some(frame) => {
             assert!(frame.len() <= len);
             unsafe {

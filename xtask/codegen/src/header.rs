@@ -8,11 +8,13 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 /// The sources, in the order in which the header presents them.
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 18] = [
     "types",
     "error",
     "address",
     "stack",
+    "interfaces",
+    "routes",
     "ipv6",
     "resolvers",
     "addresses",

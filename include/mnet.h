@@ -239,10 +239,13 @@
  */
 #define MNET_EAGAIN (-3)
 
-/* The arena does not hold the smallest workable stack with the limits asked for. */
+/*
+ * The arena does not hold the smallest workable stack with the limits asked for, or it has no room left
+ * for what a call makes.
+ */
 #define MNET_ENOMEM (-4)
 
-/* A limit of the configuration is reached: stacks, listeners, connections or sockets. */
+/* A limit of the configuration is reached: stacks, interfaces, listeners, connections or sockets. */
 #define MNET_ELIMIT (-5)
 
 /* Another socket has this address and port, or no ephemeral port is free. */
@@ -589,8 +592,9 @@ struct mnet_addr {
     /* The port in host byte order; 0 where there is none. */
     uint16_t port;
     /*
-     * The zone of a link-local IPv6 address or group: the place of the interface, counted from 1.
-     * Where a stack has only one interface, 0 will do. 0 for other addresses.
+     * The zone of a link-local IPv6 address or group: the number of the interface, as
+     * mnet_add_interface() and mnet_add_vlan() return it; the first one is 1. Where a stack has only
+     * one interface, 0 will do. 0 for other addresses.
      */
     uint32_t zone;
     /* The address in network byte order: 4 bytes for IPv4 (the others are 0), 16 for IPv6. */
@@ -734,7 +738,10 @@ struct mnet_config {
      * than that of the first. 0 (the default): that of the first.
      */
     uint32_t max_mtu;
-    /* Most interfaces, those of VLANs included: 1 to 64. 0 (the default): 8. */
+    /*
+     * Most interfaces, those of VLANs included: 1 to 64, some 11 KiB of the arena each, used or not.
+     * 0 (the default): one for each 256 KiB of the arena, but 2 to 8.
+     */
     uint32_t max_interfaces;
 };
 
@@ -1442,7 +1449,8 @@ int64_t mnet_frame_out_on(mnet_stack stack, uint32_t *interface, uint64_t now, v
  * mnet_add_address().
  *
  * The frames of a stack are as large as its configuration says: set max_mtu of struct mnet_config
- * if this device's MTU is larger than that of the first one, and max_interfaces for more than 8.
+ * if this device's MTU is larger than that of the first one, and max_interfaces if there are more than its
+ * default.
  *
  * - device: the name in the manifest.
  *
@@ -1453,6 +1461,7 @@ int64_t mnet_frame_out_on(mnet_stack stack, uint32_t *interface, uint64_t now, v
  *                   not returned
  *   MNET_EMSGSIZE   the device's MTU is larger than the stack's frames
  *   MNET_ELIMIT     max_interfaces are there
+ *   MNET_ENOMEM     DHCP clients have taken the arena's last 10 KiB
  *   MNET_EBADF
  * On an error nothing has changed. Does not block.
  */
@@ -1469,6 +1478,7 @@ int mnet_add_interface(mnet_stack stack, const char *device);
  *   MNET_EINVAL     NULL, a group address, an MTU below 576, or not a manual stack
  *   MNET_EMSGSIZE   the MTU is larger than the stack's frames
  *   MNET_ELIMIT     max_interfaces are there
+ *   MNET_ENOMEM     DHCP clients have taken the arena's last 10 KiB
  *   MNET_EBADF, MNET_EBUSY
  * On an error nothing has changed. Does not block.
  */
@@ -1490,6 +1500,7 @@ int mnet_add_manual_interface(mnet_stack stack, const uint8_t *hardware_address,
  *   MNET_EINVAL       a number out of range, no such interface, or the parent is a VLAN
  *   MNET_EADDRINUSE   the interface has this VLAN already
  *   MNET_ELIMIT       max_interfaces are there
+ *   MNET_ENOMEM       DHCP clients have taken the arena's last 10 KiB
  *   MNET_EBADF, MNET_EBUSY
  * On an error nothing has changed. Does not block.
  */

@@ -16,8 +16,8 @@ pub struct Config {
     /// The largest MTU of any interface, in bytes without the Ethernet header: 576 to 65,000,
     /// default 1500. It fixes the size of the pool's frames.
     pub max_mtu: usize,
-    /// Most interfaces, those of VLANs included: 1 to 64, default 8. Each takes some 6 KiB of the
-    /// memory.
+    /// Most interfaces, those of VLANs included: 1 to 64, default 8. Each takes some 11 KiB of
+    /// the memory.
     pub max_interfaces: usize,
     /// Most TCP connections; default: as many as a quarter of the memory holds.
     pub max_connections: Option<usize>,

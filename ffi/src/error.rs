@@ -18,9 +18,10 @@ pub const MNET_EBADF: c_int = -2;
 /// The call would have to wait, and the socket is non-blocking. mnet_poll() or mnet_events() tell
 /// when to try again.
 pub const MNET_EAGAIN: c_int = -3;
-/// The arena does not hold the smallest workable stack with the limits asked for.
+/// The arena does not hold the smallest workable stack with the limits asked for, or it has no room left
+/// for what a call makes.
 pub const MNET_ENOMEM: c_int = -4;
-/// A limit of the configuration is reached: stacks, listeners, connections or sockets.
+/// A limit of the configuration is reached: stacks, interfaces, listeners, connections or sockets.
 pub const MNET_ELIMIT: c_int = -5;
 /// Another socket has this address and port, or no ephemeral port is free.
 pub const MNET_EADDRINUSE: c_int = -6;

@@ -57,7 +57,8 @@ pub struct mnet_interface {
 /// mnet_add_address().
 ///
 /// The frames of a stack are as large as its configuration says: set max_mtu of struct mnet_config
-/// if this device's MTU is larger than that of the first one, and max_interfaces for more than 8.
+/// if this device's MTU is larger than that of the first one, and max_interfaces if there are more than its
+/// default.
 ///
 /// - device: the name in the manifest.
 ///
@@ -68,6 +69,7 @@ pub struct mnet_interface {
 ///                   not returned
 ///   MNET_EMSGSIZE   the device's MTU is larger than the stack's frames
 ///   MNET_ELIMIT     max_interfaces are there
+///   MNET_ENOMEM     DHCP clients have taken the arena's last 10 KiB
 ///   MNET_EBADF
 /// On an error nothing has changed. Does not block.
 #[unsafe(no_mangle)]
@@ -94,6 +96,7 @@ pub unsafe extern "C" fn mnet_add_interface(stack: mnet_stack, device: *const c_
 ///   MNET_EINVAL     NULL, a group address, an MTU below 576, or not a manual stack
 ///   MNET_EMSGSIZE   the MTU is larger than the stack's frames
 ///   MNET_ELIMIT     max_interfaces are there
+///   MNET_ENOMEM     DHCP clients have taken the arena's last 10 KiB
 ///   MNET_EBADF, MNET_EBUSY
 /// On an error nothing has changed. Does not block.
 #[unsafe(no_mangle)]
@@ -138,6 +141,7 @@ pub unsafe extern "C" fn mnet_add_manual_interface(
 ///   MNET_EINVAL       a number out of range, no such interface, or the parent is a VLAN
 ///   MNET_EADDRINUSE   the interface has this VLAN already
 ///   MNET_ELIMIT       max_interfaces are there
+///   MNET_ENOMEM       DHCP clients have taken the arena's last 10 KiB
 ///   MNET_EBADF, MNET_EBUSY
 /// On an error nothing has changed. Does not block.
 #[unsafe(no_mangle)]
@@ -163,8 +167,9 @@ pub extern "C" fn mnet_add_vlan(
     }))
 }
 
-/// At most what an interface allocates, kept for it in the arena.
-const ROOM: usize = 4 << 10;
+/// At most what an interface allocates. The arena has that for each of max_interfaces, unless DHCP
+/// clients took it.
+const ROOM: usize = 10 << 10;
 
 /// Bytes of an 802.1Q tag.
 const TAG: usize = 4;

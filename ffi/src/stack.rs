@@ -28,6 +28,8 @@ const MAX_NAME: usize = 67;
 const BASE_OVERHEAD: usize = 32 << 10;
 /// The core's account of its tables is an estimate: one part in so many is kept back.
 const ESTIMATE_MARGIN: usize = 32;
+/// By default there is room for an interface in each so many bytes of the arena, within bounds.
+const ARENA_PER_INTERFACE: usize = 256 << 10;
 
 /// Fills a configuration with the defaults: no arena yet, device "service", no address, prefix
 /// length 24, seed from the processor, limits derived from the arena.
@@ -253,7 +255,8 @@ fn core_config(config: &mnet_config, mtu: usize) -> Result<Config, Error> {
     let limit = |number: u32| (number != 0).then(|| size(number));
     let mut core_config = Config {
         max_mtu: mtu,
-        max_interfaces: limit(config.max_interfaces).unwrap_or(Config::default().max_interfaces),
+        max_interfaces: limit(config.max_interfaces)
+            .unwrap_or((config.arena_size / ARENA_PER_INTERFACE).clamp(2, 8)),
         max_connections: limit(config.max_connections),
         max_half_open: limit(config.max_half_open),
         max_time_wait: limit(config.max_time_wait),

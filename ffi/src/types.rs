@@ -31,8 +31,9 @@ pub struct mnet_addr {
     pub family: u16,
     /// The port in host byte order; 0 where there is none.
     pub port: u16,
-    /// The zone of a link-local IPv6 address or group: the place of the interface, counted from 1.
-    /// Where a stack has only one interface, 0 will do. 0 for other addresses.
+    /// The zone of a link-local IPv6 address or group: the number of the interface, as
+    /// mnet_add_interface() and mnet_add_vlan() return it; the first one is 1. Where a stack has only
+    /// one interface, 0 will do. 0 for other addresses.
     pub zone: u32,
     /// The address in network byte order: 4 bytes for IPv4 (the others are 0), 16 for IPv6.
     pub ip: [u8; 16],
@@ -163,7 +164,8 @@ pub struct mnet_config {
     /// The largest MTU of any interface, those included that are added later: 576 to 65000, not less
     /// than that of the first. 0 (the default): that of the first.
     pub max_mtu: u32,
-    /// Most interfaces, those of VLANs included: 1 to 64. 0 (the default): 8.
+    /// Most interfaces, those of VLANs included: 1 to 64, some 11 KiB of the arena each, used or not.
+    /// 0 (the default): one for each 256 KiB of the arena, but 2 to 8.
     pub max_interfaces: u32,
 }
 

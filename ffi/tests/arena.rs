@@ -12,6 +12,8 @@ mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -67,9 +69,20 @@ unsafe impl GlobalAlloc for Both {
 #[global_allocator]
 static ALLOCATOR: Both = Both;
 
-fn start() -> World {
+/// A turn of a test. Afterwards its thread keeps to the system's memory, so that what the test harness
+/// allocates on it does not come from the arena of the next test.
+struct Turn(World);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        TESTING.set(false);
+    }
+}
+
+fn start() -> Turn {
+    let world = World::new();
     TESTING.set(true);
-    World::new()
+    Turn(world)
 }
 
 fn in_arenas() -> [usize; 2] {
@@ -78,13 +91,36 @@ fn in_arenas() -> [usize; 2] {
 
 /// How many entries of so many bytes an arena holds beside the least that a stack needs.
 fn most(size: usize, entry: usize) -> u32 {
-    u32::try_from(size.saturating_sub(540_000) / entry + 1).unwrap()
+    u32::try_from(size.saturating_sub(600_000) / entry + 1).unwrap()
+}
+
+/// Enables IPv6 on an interface, with its defaults.
+fn speak_ipv6(stack: mnet_stack, interface: u32) {
+    let mut ipv6 = MaybeUninit::<mnet_ipv6>::uninit();
+    let status = unsafe { mnet_ipv6_default(ipv6.as_mut_ptr(), size_of::<mnet_ipv6>()) };
+    assert_eq!(status, 0);
+    let mut ipv6 = unsafe { ipv6.assume_init() };
+    ipv6.interface = interface;
+    assert_eq!(unsafe { mnet_enable_ipv6(stack, &raw const ipv6) }, 0);
+}
+
+/// Adds interfaces until there are as many as there can be: their number, and the last answer.
+fn add_all(stack: mnet_stack) -> (u32, c_int) {
+    let hardware = [2, 0, 0, 0, 0, 9];
+    let mut count = 1;
+    loop {
+        let added = unsafe { mnet_add_manual_interface(stack, hardware.as_ptr(), 0) };
+        if added <= 0 {
+            return (count, added);
+        }
+        count = u32::try_from(added).unwrap();
+    }
 }
 
 #[test]
 fn every_accepted_configuration_fits_and_is_given_back() {
-    let _world = start();
-    let mut accepted = [0; 11];
+    let _turn = start();
+    let mut accepted = [0; 12];
     let sizes = (0..40).map(|step| 200_000 + step * 7_919 + (step * step) * 20_011);
     let (mut memory, mut with_dhcp) = (Memory::new(32 << 20), 0);
     for size in sizes {
@@ -103,6 +139,7 @@ fn every_accepted_configuration_fits_and_is_given_back() {
                 8 => config.max_half_open = most(size, 230),
                 9 => config.max_connections = most(size, 1_060),
                 10 => config.max_udp_sockets = most(size, 420),
+                11 => config.max_interfaces = most(size, 11_900).min(64),
                 _ => {}
             }
             let before = in_arenas();
@@ -112,6 +149,16 @@ fn every_accepted_configuration_fits_and_is_given_back() {
                 continue;
             }
             *accepted += 1;
+            // All interfaces are there, and everything that is not asked for beforehand.
+            let (interfaces, end) = add_all(stack);
+            assert_eq!(end, MNET_ELIMIT);
+            match config.max_interfaces {
+                0 => assert!((2..=8).contains(&interfaces), "{size} bytes: {interfaces}"),
+                most => assert_eq!(interfaces, most),
+            }
+            for interface in 1..=interfaces {
+                speak_ipv6(stack, interface);
+            }
             // What a client of DHCP takes is there, or it is refused.
             let started = unsafe { mnet_dhcp_start(stack, 0, ptr::null()) };
             assert!(started == 0 || started == MNET_ENOMEM, "{started}");
@@ -139,7 +186,8 @@ fn every_accepted_configuration_fits_and_is_given_back() {
 
 #[test]
 fn half_a_megabyte_makes_a_stack_that_serves() {
-    let world = start();
+    let turn = start();
+    let world = &turn.0;
     let mut memory = [Memory::new(512 << 10), Memory::new(512 << 10)];
     let server = open(&manual_config(&mut memory[1], 2));
     let mut echo = EchoServer::new(server, 2);
@@ -188,7 +236,7 @@ fn half_a_megabyte_makes_a_stack_that_serves() {
 
 #[test]
 fn calls_on_a_manual_stack_allocate_nothing_at_all() {
-    let _world = start();
+    let _turn = start();
     let mut memory = [Memory::new(512 << 10), Memory::new(512 << 10)];
     let (client, server) = (
         open(&manual_config(&mut memory[0], 1)),
@@ -232,4 +280,39 @@ fn calls_on_a_manual_stack_allocate_nothing_at_all() {
         "sent {sent}, received {received}"
     );
     assert_eq!((mnet_close_stack(client), mnet_close_stack(server)), (0, 0));
+}
+
+/// What DHCP clients take is not kept for them, so that they may take what is kept for interfaces: then
+/// there is no room for those, which is told.
+#[test]
+fn clients_and_interfaces_that_do_not_fit_are_refused() {
+    let _turn = start();
+    let mut memory = Memory::new(2 << 20);
+    let mut refused = 0;
+    for size in (800_000..1_100_000).step_by(9_973) {
+        let mut config = manual_config(&mut memory, 1);
+        config.arena_size = size;
+        config.max_interfaces = 20;
+        let stack = open(&config);
+        let vlan = mnet_add_vlan(stack, 1, 5, 0, 0);
+        assert_eq!(vlan, 2);
+        let (mut interfaces, mut end) = (2, 0);
+        while end == 0 {
+            let started = unsafe { mnet_dhcp_start(stack, interfaces, ptr::null()) };
+            assert!(started == 0 || started == MNET_ENOMEM, "{started}");
+            let id = i32::try_from(interfaces).unwrap();
+            let added = mnet_add_vlan(stack, 1, 10 + interfaces, 0, 0);
+            if added == id + 1 {
+                interfaces += 1;
+            } else {
+                end = added;
+            }
+        }
+        match end {
+            MNET_ENOMEM => refused += 1,
+            end => assert_eq!((end, interfaces), (MNET_ELIMIT, 20)),
+        }
+        assert_eq!(mnet_close_stack(stack), 0);
+    }
+    assert!(refused > 0);
 }

@@ -98,6 +98,7 @@ impl Links {
         let mut opened = memory.iter_mut().zip(1..).map(|(memory, host)| {
             let mut config = manual_config(memory, host);
             config.max_mtu = 1_600;
+            config.max_interfaces = 8;
             if host > 1 {
                 config.address = mnet_addr::default();
             }

@@ -613,6 +613,27 @@ fn stack() {
     );
     using(3, "fast_open_and_cookies", &[&early, &finish, &open]);
     using(1, "cookies", &[&open, &data, &reply, &segment(0, FIN, 0)]);
+    // A frame again: with a tag for the VLAN, with two, on the second device, in another VLAN.
+    let again = |choice: u8| [0xf0, choice, 0, 9];
+    using(
+        4,
+        "links",
+        &[
+            &segment(0, SYN, 0),
+            &again(0x11),
+            &again(0x24),
+            &again(0x12),
+            &again(0x19),
+            &[0xc8, 0, 9, 9],
+            &again(0x11),
+            &again(0x24),
+            &[0xd0, 1, 0, 99],
+            &again(0x11),
+            &again(0x24),
+            &DUE,
+            &DUE,
+        ],
+    );
     script(
         "echo",
         &[

@@ -7,8 +7,9 @@
 
 use crate::packets::{self, OURS, PEER, PEER_HW, Segment, TRANSPORT_START};
 use mnet_core::checksum;
-use mnet_core::config::{CongestionAlgorithm, Keepalive, ListenOptions, SynCookies};
+use mnet_core::config::{CongestionAlgorithm, Keepalive, ListenOptions, SynCookies, VlanConfig};
 use mnet_core::device::InterfaceId;
+use mnet_core::route::NextHop;
 use mnet_core::socket::SocketKind;
 use mnet_core::tcp::TcpSetting;
 use mnet_core::wire::arp::Operation;
@@ -136,6 +137,8 @@ const TIMESTAMPS: [u8; 12] = [1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 1];
 struct World {
     stack: Stack,
     interface: InterfaceId,
+    /// The second device, if there is one.
+    second: Option<InterfaceId>,
     now: Instant,
     peers: [Peer; PEERS],
     listener: Option<SocketId>,
@@ -150,9 +153,16 @@ struct World {
 }
 
 /// Bits of an input's first byte: SYNs are always answered with cookies; the listener takes data
-/// with a SYN (Fast Open).
+/// with a SYN (Fast Open); there are a VLAN and a second device.
 const COOKIES: u8 = 1;
 const FAST_OPEN: u8 = 2;
+const LINKS: u8 = 4;
+/// The VLAN, our addresses there and on the second device.
+const VLAN: u16 = 5;
+const OURS_IN_VLAN: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 2);
+const OURS_ON_SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 6, 2);
+/// An 802.1Q tag in front of an EtherType.
+const TAG: [u8; 2] = [0x81, 0];
 
 fn config(features: u8) -> Config {
     let mut config = Config {
@@ -193,9 +203,11 @@ impl World {
         stack
             .add_route(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0, PEER.into(), interface)
             .expect("a good gateway");
+        let second = (features & LINKS != 0).then(|| Self::add_links(&mut stack, interface, now));
         let mut world = Self {
             stack,
             interface,
+            second,
             now,
             peers: Default::default(),
             listener: None,
@@ -218,6 +230,57 @@ impl World {
         world.receive(packets::arp(Operation::Request, (PEER_HW, PEER), OURS));
         world.open();
         world
+    }
+
+    /// A VLAN of the device, and a second device with a default gateway of its own.
+    fn add_links(stack: &mut Stack, first: InterfaceId, now: Instant) -> InterfaceId {
+        let vlan = stack.add_vlan(now, first, VlanConfig::new(VLAN));
+        let vlan = vlan.expect("there is room for a VLAN");
+        let hardware_address = packets::OUR_HW.0;
+        let mtu = 1_280;
+        let config = InterfaceConfig {
+            hardware_address,
+            mtu,
+        };
+        let second = stack.add_interface(now, config).expect("there is room");
+        for (interface, address) in [(vlan, OURS_IN_VLAN), (second, OURS_ON_SECOND)] {
+            stack
+                .add_address(now, interface, address.into(), 24)
+                .expect("a good address");
+            let [a, b, c, _] = address.octets();
+            let gateway = NextHop::Gateway {
+                interface,
+                address: IpAddr::from([a, b, c, 1]),
+            };
+            stack
+                .add_route_with(Ipv4Addr::UNSPECIFIED.into(), 0, gateway, 1)
+                .expect("a good gateway");
+        }
+        second
+    }
+
+    /// The last frame again: for another address of ours, with tags, or on the second device.
+    fn on_another_link(&mut self, input: &mut Input<'_>) {
+        let (choice, control) = (input.byte(), input.word());
+        let mut frame = self.last_in.clone();
+        let ours = [OURS, OURS_IN_VLAN, OURS_ON_SECOND][usize::from(choice >> 4) % 3];
+        if frame.len() >= 34 && frame[12..14] == [8, 0] {
+            frame[30..34].copy_from_slice(&ours.octets());
+            packets::fix_checksums(&mut frame);
+        }
+        if frame.len() >= 42 && frame[12..14] == [8, 6] {
+            frame[38..42].copy_from_slice(&ours.octets());
+        }
+        for _ in 0..choice & 3 {
+            if frame.len() >= 12 {
+                let control = if choice & 8 == 0 { VLAN } else { control };
+                frame.splice(12..12, TAG.into_iter().chain(control.to_be_bytes()));
+            }
+        }
+        let interface = self.second.filter(|_| choice & 4 != 0);
+        let interface = interface.unwrap_or(self.interface);
+        self.stack.receive_copy(self.now, interface, &frame);
+        self.transmit();
     }
 
     fn open(&mut self) {
@@ -281,13 +344,18 @@ impl World {
 
     /// Checks a frame that was sent, and lets the peer learn from it.
     fn note_sent(&mut self) {
+        if self.last_out[12..14] == TAG {
+            assert_eq!(self.last_out[14..16], VLAN.to_be_bytes());
+            self.last_out.drain(12..16);
+        }
         let frame = &self.last_out;
         assert!(frame.len() <= 1_514, "{} bytes", frame.len());
         if frame[12..14] != [8, 0] {
             return;
         }
         let (header, options, payload) = ipv4::parse(&frame[14..]).expect("we send good packets");
-        assert_eq!((header.source(), options.len()), (OURS, 0));
+        let ours = [OURS, OURS_IN_VLAN, OURS_ON_SECOND];
+        assert!(ours.contains(&header.source()) && options.is_empty());
         assert_eq!(payload.end + 14, frame.len());
         let transport = &frame[TRANSPORT_START..];
         let pseudo = checksum::pseudo_header(
@@ -558,6 +626,7 @@ impl World {
                 self.now = self.now + Duration::from_millis(u64::from(input.word()));
                 self.transmit();
             }
+            0xf0..=0xf7 if self.second.is_some() => self.on_another_link(input),
             _ => {
                 if let Some(due) = self.stack.next_timeout() {
                     self.now = self.now.max(due);

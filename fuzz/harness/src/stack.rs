@@ -636,6 +636,19 @@ impl World {
         }
     }
 
+    /// Takes away the routes over gateways: where there is another way, one that does not answer is
+    /// asked again every minute.
+    fn forget_gateways(&mut self) {
+        let routes: Vec<_> = self.stack.routes().collect();
+        for route in routes {
+            if let NextHop::Gateway { .. } = route.next_hop {
+                self.stack
+                    .remove_route_by(route.destination, route.prefix_len, route.next_hop)
+                    .expect("the route is ours");
+            }
+        }
+    }
+
     /// Closes everything and lets time pass: nothing may be left.
     fn finish(mut self) {
         for id in self.peers.iter_mut().filter_map(|peer| peer.socket.take()) {
@@ -646,6 +659,9 @@ impl World {
             self.stack.close(self.now, id).expect("the handle is alive");
         }
         self.transmit();
+        if self.second.is_some() {
+            self.forget_gateways();
+        }
         let mut steps = 0;
         while let Some(due) = self.stack.next_timeout() {
             steps += 1;

@@ -1012,8 +1012,10 @@ struct mnet_device_args {
     uint32_t ipv4;
     /* MNET_ARGS_IPV6_*: how it speaks IPv6. */
     uint32_t ipv6;
+    /* --vlan: all that is about this VLAN of the device, 1 to 4094; 0: none was given. */
+    uint32_t vlan;
     /* 0. For later versions. */
-    uint32_t reserved[12];
+    uint32_t reserved[11];
 };
 
 /*
@@ -1905,14 +1907,16 @@ int mnet_args_default(struct mnet_args *args, size_t size);
 int mnet_args_parse(struct mnet_args *args, const char *cmdline);
 
 /*
- * Opens a stack as the command line says: mnet_open() with the first device of the program, then
- * addresses, gateways, IPv6 (see mnet_enable_ipv6()) and name servers (see mnet_add_dns_server()).
+ * Opens a stack as the command line says: mnet_open() with the first device of the program and
+ * mnet_add_interface() with the others, so that they are interfaces 1, 2 and so on; then VLANs in the
+ * order of their devices, with the numbers that follow (mnet_add_vlan()); then addresses, gateways,
+ * IPv6 (mnet_enable_ipv6()) and name servers (mnet_add_dns_server()).
  *
  * - config: as for mnet_open(). Its device, address, gateway and prefix_len are ignored.
  * - args: what mnet_args_parse() has filled.
  *
- * Returns the stack, or what mnet_open(), mnet_enable_ipv6() and mnet_add_dns_server() return; then
- * there is no stack. MNET_EINVAL also if args says MNET_ARGS_NO_NETWORK. Does not block.
+ * Returns the stack, or what these functions return; then there is no stack. MNET_EINVAL also if args
+ * says MNET_ARGS_NO_NETWORK. Does not block.
  */
 mnet_stack mnet_open_args(const struct mnet_config *config, const struct mnet_args *args);
 

@@ -2,12 +2,13 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use mnet_core::config::{InterfaceIdentifiers, Ipv6Config};
+use mnet_core::config::{InterfaceIdentifiers, Ipv6Config, VlanConfig};
 use mnet_core::device::InterfaceId;
 use mnet_core::dhcp::DhcpConfig;
 use mnet_core::error::ConfigError;
 use mnet_core::{Instant, Stack};
 
+use crate::address::parse_number;
 use crate::value::{Kind, Value};
 
 /// Most devices of a program that the command line can speak of.
@@ -49,6 +50,8 @@ pub struct InterfaceArgs {
     pub ipv6: Option<Ipv6Args>,
     /// `--ipv6-gateway`.
     pub ipv6_gateway: Option<Ipv6Addr>,
+    /// `--vlan`: all that is about this VLAN of the device, 1 to 4094.
+    pub vlan: Option<u16>,
 }
 
 /// The name of a host: letters, digits, hyphens and dots.
@@ -66,12 +69,33 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
-    /// Gives an interface of a stack what the line says of a device: addresses, gateways, and the
-    /// first one the name servers.
+    /// Gives the interface of a device what the line says of it: addresses, gateways, and the first one
+    /// the name servers. Where the line names a VLAN, all that goes to a new interface, of the VLAN.
+    /// Returns the interface that has it.
     ///
     /// # Errors
     /// [`ConfigError`] of what the stack refuses. What came before it was done.
     pub fn apply(
+        &self,
+        stack: &mut Stack,
+        now: Instant,
+        device: usize,
+        interface: InterfaceId,
+    ) -> Result<InterfaceId, ConfigError> {
+        let vlan = self.interfaces.get(device).and_then(|args| args.vlan);
+        let interface = match vlan {
+            Some(id) => stack.add_vlan(now, interface, VlanConfig::new(id))?,
+            None => interface,
+        };
+        self.configure(stack, now, device, interface)?;
+        Ok(interface)
+    }
+
+    /// The same on an interface that is the VLAN's already, if there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError`] of what the stack refuses. What came before it was done.
+    pub fn configure(
         &self,
         stack: &mut Stack,
         now: Instant,
@@ -128,6 +152,7 @@ pub(super) enum Builtin {
     Ipv4Gateway,
     Ipv6,
     Ipv6Gateway,
+    Vlan,
     Nameserver,
     DhcpHostname,
     Help,
@@ -149,7 +174,7 @@ pub(super) struct Known {
 }
 
 /// All of them, in the order of the help. The spelling is that of OCaml mnet's.
-pub(super) const KNOWN: [Known; 7] = [
+pub(super) const KNOWN: [Known; 8] = [
     Known {
         builtin: Builtin::Ipv4,
         name: "ipv4",
@@ -184,6 +209,15 @@ pub(super) const KNOWN: [Known; 7] = [
         value_name: "ADDRESS",
         help: "the default gateway of IPv6; without it, what routers tell",
         expected: "an address such as fe80::1",
+        for_device: true,
+    },
+    Known {
+        builtin: Builtin::Vlan,
+        name: "vlan",
+        short: None,
+        value_name: "ID",
+        help: "all that in this VLAN of the device (802.1Q), 1 to 4094",
+        expected: "a VLAN identifier from 1 to 4094",
         for_device: true,
     },
     Known {
@@ -287,6 +321,10 @@ impl NetworkArgs {
                     _ => None,
                 };
                 fill(&mut args.ipv6_gateway, value)
+            }
+            Builtin::Vlan => {
+                let value = parse_number(text).filter(|id| (1..=4094).contains(id));
+                fill(&mut args.vlan, value)
             }
             Builtin::Nameserver | Builtin::DhcpHostname | Builtin::Help => Taken::Bad,
         }

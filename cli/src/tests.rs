@@ -73,7 +73,7 @@ fn good_lines_give_their_values() {
     }
     let (outcome, said, network, text) = read(
         "--ipv4=10.0.0.2/24 --ipv4-gateway=10.0.0.1 --ipv6=eui64 --ipv6-gateway=fe80::1 \
-         --ipv4:backend=10.1.0.2/16 --ipv6:backend=2001:db8::2/64 -n 10.0.0.53 \
+         --ipv4:backend=10.1.0.2/16 --ipv6:backend=2001:db8::2/64 --vlan:backend=4094 -n 10.0.0.53 \
          --nameserver=udp:2001:db8::53 -p8080 -v --name='J. Doe' --count=0 --from=2001:db8::9 \
          --peer=[::1]:80 --wait=250ms a -- -b",
     );
@@ -98,6 +98,7 @@ fn good_lines_give_their_values() {
     let second = InterfaceArgs {
         ipv4: Some(Ipv4Args::Static(v4(10, 1, 0, 2), 16)),
         ipv6: Some(Ipv6Args::Static("2001:db8::2".parse().unwrap(), 64)),
+        vlan: Some(4_094),
         ..InterfaceArgs::default()
     };
     assert_eq!(network.interfaces[..], [first, second]);
@@ -224,6 +225,14 @@ fn bad_lines_are_explained() {
             "--dhcp-hostname was given too often",
         ),
         (
+            "--vlan=0",
+            "--vlan expected a VLAN identifier from 1 to 4094, not 0",
+        ),
+        (
+            "--vlan:backend=4095",
+            "--vlan:backend expected a VLAN identifier from 1 to 4094, not 4095",
+        ),
+        (
             "-n tls:10.0.0.53",
             "--nameserver expected an address such as 10.0.0.53 or udp:10.0.0.53, not tls:10.0.0.53",
         ),
@@ -280,6 +289,7 @@ network:
   --ipv6=random|eui64|ADDRESS/PREFIX
                               speak IPv6: addresses with random ends, with the Ethernet address at their ends, or also this one
   --ipv6-gateway=ADDRESS      the default gateway of IPv6; without it, what routers tell
+  --vlan=ID                   all that in this VLAN of the device (802.1Q), 1 to 4094
   -n, --nameserver=[udp:]ADDRESS
                               a DNS server, before those of DHCP and routers; up to 4 times
   --dhcp-hostname=NAME        what DHCP servers hear as our name

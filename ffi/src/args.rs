@@ -14,6 +14,7 @@ use mnet::cli::{
 
 use crate::dhcp::{self, mnet_dhcp, mnet_dhcp_start};
 use crate::error::{Error, status};
+use crate::interfaces::{mnet_add_interface, mnet_add_vlan};
 use crate::pointer;
 use crate::registry;
 use crate::stack::{mnet_close_stack, mnet_open};
@@ -128,8 +129,10 @@ pub struct mnet_device_args {
     pub ipv4: u32,
     /// MNET_ARGS_IPV6_*: how it speaks IPv6.
     pub ipv6: u32,
+    /// --vlan: all that is about this VLAN of the device, 1 to 4094; 0: none was given.
+    pub vlan: u32,
     /// 0. For later versions.
-    pub reserved: [u32; 12],
+    pub reserved: [u32; 11],
 }
 
 /// What a program says of its command line, and what the command line says. Fill it with
@@ -550,6 +553,7 @@ fn tell(args: &mut mnet_args, network: &NetworkArgs) {
                 MNET_ARGS_IPV6_STATIC
             }
         };
+        out.vlan = said.vlan.map_or(0, u32::from);
         if let Some(gateway) = said.ipv4_gateway {
             out.ipv4_gateway = address(gateway.into());
         }
@@ -609,7 +613,11 @@ fn network(args: &mnet_args) -> Result<NetworkArgs, Error> {
         };
         interface.ipv4_gateway = v4(device.ipv4_gateway)?;
         interface.ipv6_gateway = v6(device.ipv6_gateway)?;
-        if device.reserved != [0; 12] {
+        interface.vlan = match u16::try_from(device.vlan).map_err(|_| Error::INVALID)? {
+            0 => None,
+            id => Some(id),
+        };
+        if device.reserved != [0; 11] {
             return Err(Error::INVALID);
         }
         network
@@ -620,14 +628,16 @@ fn network(args: &mnet_args) -> Result<NetworkArgs, Error> {
     Ok(network)
 }
 
-/// Opens a stack as the command line says: mnet_open() with the first device of the program, then
-/// addresses, gateways, IPv6 (see mnet_enable_ipv6()) and name servers (see mnet_add_dns_server()).
+/// Opens a stack as the command line says: mnet_open() with the first device of the program and
+/// mnet_add_interface() with the others, so that they are interfaces 1, 2 and so on; then VLANs in the
+/// order of their devices, with the numbers that follow (mnet_add_vlan()); then addresses, gateways,
+/// IPv6 (mnet_enable_ipv6()) and name servers (mnet_add_dns_server()).
 ///
 /// - config: as for mnet_open(). Its device, address, gateway and prefix_len are ignored.
 /// - args: what mnet_args_parse() has filled.
 ///
-/// Returns the stack, or what mnet_open(), mnet_enable_ipv6() and mnet_add_dns_server() return; then
-/// there is no stack. MNET_EINVAL also if args says MNET_ARGS_NO_NETWORK. Does not block.
+/// Returns the stack, or what these functions return; then there is no stack. MNET_EINVAL also if args
+/// says MNET_ARGS_NO_NETWORK. Does not block.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mnet_open_args(
     config: *const mnet_config,
@@ -656,21 +666,62 @@ pub unsafe extern "C" fn mnet_open_args(
         if stack < 0 {
             return Ok(stack);
         }
-        let dhcp = network.interfaces.first().and_then(|args| args.ipv4) == Some(Ipv4Args::Dhcp);
-        let started = if dhcp { start_dhcp(stack, 1, &args) } else { 0 };
-        let network = without_dhcp(&network);
-        let configured = registry::with_stack(stack, |opened| {
-            let (now, interface) = (opened.runtime.now(), opened.interface);
-            network.apply(opened.runtime.stack_mut(), now, 0, interface)?;
-            Ok(())
-        });
-        if started < 0 || configured.is_err() {
+        // SAFETY: as the header says: as many names as the structure says.
+        let configured = unsafe { configure(stack, &args, &network) };
+        if configured < 0 {
             mnet_close_stack(stack);
-            return configured.map(|()| i64::from(started));
+            return Ok(configured.into());
         }
         Ok(stack)
     };
     crate::error::value(open())
+}
+
+/// Adds the interfaces of a stack beyond the first, and gives all what the line says. 0, or the code of
+/// the call that failed.
+///
+/// # Safety
+/// As [`devices`].
+unsafe fn configure(stack: mnet_stack, args: &mnet_args, network: &NetworkArgs) -> c_int {
+    let mut numbers = [1; MNET_ARGS_DEVICES];
+    let devices = || network.interfaces.iter().zip(0..);
+    for (number, (_, device)) in numbers.iter_mut().zip(devices()).skip(1) {
+        // SAFETY: there are as many names.
+        *number = match unsafe { device_name(args, device) } {
+            // SAFETY: a string of the caller's.
+            Ok(name) => unsafe { mnet_add_interface(stack, name) },
+            Err(error) => error.code(),
+        };
+        if *number < 0 {
+            return *number;
+        }
+    }
+    for (number, (interface, _)) in numbers.iter_mut().zip(devices()) {
+        if let (Some(vlan), Ok(parent)) = (interface.vlan, u32::try_from(*number)) {
+            *number = mnet_add_vlan(stack, parent, vlan.into(), 0, 0);
+            if *number < 0 {
+                return *number;
+            }
+        }
+    }
+    for (number, (interface, _)) in numbers.iter().zip(devices()) {
+        if let (Some(Ipv4Args::Dhcp), Ok(number)) = (interface.ipv4, u32::try_from(*number)) {
+            let status = start_dhcp(stack, number, args);
+            if status < 0 {
+                return status;
+            }
+        }
+    }
+    let network = &without_dhcp(network);
+    status(registry::with_stack(stack, |opened| {
+        let now = opened.runtime.now();
+        for (number, (_, device)) in numbers.iter().zip(devices()) {
+            let number = u32::try_from(*number).map_err(|_| Error::INVALID)?;
+            let interface = opened.interface_of(number)?;
+            network.configure(opened.runtime.stack_mut(), now, device, interface)?;
+        }
+        Ok(())
+    }))
 }
 
 /// Starts the client of an interface: memory of the arena is for it.

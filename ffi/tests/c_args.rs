@@ -348,3 +348,45 @@ fn a_program_without_network_has_no_options_of_it() {
     assert_eq!(parse(&mut args, "--ipv4=10.0.0.2/24"), MNET_EINVAL);
     assert!(world.console().starts_with("test: unknown option --ipv4\n"));
 }
+
+#[test]
+fn each_device_and_its_vlan_become_interfaces() {
+    let _world = World::new();
+    let mut memory = Memory::new(4 << 20);
+    let names = [c"service".as_ptr(), c"backend".as_ptr()];
+    let mut args = defaults();
+    (args.devices, args.device_count) = (names.as_ptr(), names.len());
+    let line = "--ipv4=10.0.0.9/24 --ipv4:backend=10.1.0.9/24 --vlan:backend=7 -n 10.0.0.53 \
+                --ipv4-gateway:backend=10.1.0.1 --ipv6:backend=random";
+    assert_eq!(parse(&mut args, line), 1);
+    assert_eq!((args.device[0].vlan, args.device[1].vlan), (0, 7));
+    let mut config = config(&mut memory, 1);
+    config.max_mtu = 1_600;
+    let stack = unsafe { mnet_open_args(&raw const config, &raw const args) };
+    assert!(stack > 0, "{}", name(stack));
+    let addresses = |interface| {
+        let mut info = std::mem::MaybeUninit::<mnet_address_info>::uninit();
+        let size = size_of::<mnet_address_info>();
+        let found = unsafe { mnet_address(stack, interface, 0, info.as_mut_ptr(), size) };
+        (found == 1).then(|| unsafe { info.assume_init() }.address)
+    };
+    assert_eq!(addresses(1), Some(address("10.0.0.9")));
+    assert_eq!(addresses(2), None, "the device itself has none");
+    assert_eq!(addresses(3), Some(address("10.1.0.9")));
+    let mut server = mnet_addr::default();
+    let none = ptr::null_mut();
+    let mut listed = |interface| unsafe {
+        mnet_dns_server(stack, interface, 0, &raw mut server, none, ptr::null_mut())
+    };
+    assert_eq!((listed(1), listed(3)), (1, 0));
+    assert_eq!(mnet_close_stack(stack), 0);
+    // A device that the manifest does not have leaves nothing behind.
+    let names = [c"service".as_ptr(), c"nowhere".as_ptr()];
+    args.devices = names.as_ptr();
+    let stack = unsafe { mnet_open_args(&raw const config, &raw const args) };
+    assert_eq!(name(stack), "MNET_ENODEV");
+    args.device_count = 1;
+    let stack = unsafe { mnet_open_args(&raw const config, &raw const args) };
+    assert!(stack > 0, "{}", name(stack));
+    assert_eq!(mnet_close_stack(stack), 0);
+}

@@ -246,6 +246,7 @@ LAYOUT(option_kind, offsetof(struct mnet_option, kind) == 56);
 LAYOUT(option_given, offsetof(struct mnet_option, given) == 72);
 LAYOUT(device_args_size, sizeof(struct mnet_device_args) == 160);
 LAYOUT(device_args_ipv4, offsetof(struct mnet_device_args, ipv4) == 104);
+LAYOUT(device_args_vlan, offsetof(struct mnet_device_args, vlan) == 112);
 LAYOUT(args_size, sizeof(struct mnet_args) == 1512);
 LAYOUT(args_options, offsetof(struct mnet_args, options) == 24);
 LAYOUT(args_devices, offsetof(struct mnet_args, devices) == 48);

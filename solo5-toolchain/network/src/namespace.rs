@@ -5,7 +5,8 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
@@ -43,6 +44,13 @@ impl Network {
         Ok(Self(
             fs::File::open(PATH).with_context(|| format!("cannot open {PATH}"))?,
         ))
+    }
+
+    /// Where programs that this one starts find it, as `ip` wants it: `ip link set DEVICE netns PATH`.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        let descriptor = self.0.as_raw_fd();
+        PathBuf::from(format!("/proc/{}/fd/{descriptor}", std::process::id()))
     }
 
     /// Moves the calling thread there.

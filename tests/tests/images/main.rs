@@ -15,6 +15,7 @@ mod flood;
 mod hostile;
 mod hvt;
 mod input;
+mod interfaces;
 mod ipv6;
 mod leaks;
 mod path_mtu;
@@ -45,6 +46,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("hostile", hostile::TESTS),
     ("hvt", hvt::TESTS),
     ("input", input::TESTS),
+    ("interfaces", interfaces::TESTS),
     ("ipv6", ipv6::TESTS),
     ("leaks", leaks::TESTS),
     ("path_mtu", path_mtu::TESTS),

@@ -357,11 +357,14 @@ pub fn upper_layer(packet: &[u8]) -> Result<UpperLayer, ExtensionError> {
             layer.named_at = layer.start;
             layer.start += FRAGMENT_HEADER_LEN;
             protocol = header.next_header;
-            if !header.is_atomic() {
-                layer.protocol = protocol;
-                return Ok(layer);
+            if header.is_atomic() {
+                continue;
             }
-            continue;
+            if protocol == next_header::HOP_BY_HOP && header.offset() == 0 {
+                return Err(problem(UNKNOWN_NEXT_HEADER, layer.named_at));
+            }
+            layer.protocol = protocol;
+            return Ok(layer);
         }
         let (&[next, units], _) = rest
             .split_first_chunk::<2>()
@@ -620,6 +623,24 @@ mod tests {
                 (usize::from(offset), more)
             );
             assert_eq!((layer.protocol, layer.start), (next_header::UDP, 48));
+        }
+    }
+
+    /// RFC 8200 §4.1. What a later fragment says of the beginning counts for nothing (§4.5).
+    #[test]
+    fn hop_by_hop_options_behind_a_fragment_header_are_unknown() {
+        for (offset, more) in [(0, false), (0, true), (8, true)] {
+            let header = FragmentHeader::new(next_header::HOP_BY_HOP, offset, more, 7);
+            let options = [58, 0, 1, 4, 0, 0, 0, 0];
+            let bytes = packet(
+                next_header::FRAGMENT,
+                &[header.as_bytes(), &options].concat(),
+            );
+            if offset == 0 {
+                assert_eq!(problem_of(&bytes), (1, 40));
+            } else {
+                assert!(upper_layer(&bytes).is_ok());
+            }
         }
     }
 

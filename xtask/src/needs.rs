@@ -80,6 +80,11 @@ const NEEDS: &[Need] = &[
         suites: &[Suite::Units],
     },
     Need {
+        what: What::Program("atk6-implementation6"),
+        package: "thc-ipv6",
+        suites: &[Suite::Images],
+    },
+    Need {
         what: What::Program("traceroute"),
         package: "traceroute",
         suites: &[Suite::Images],

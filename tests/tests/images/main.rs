@@ -21,6 +21,7 @@ mod leaks;
 mod path_mtu;
 mod paths;
 mod readme;
+mod thc_ipv6;
 mod tools;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("path_mtu", path_mtu::TESTS),
     ("paths", paths::TESTS),
     ("readme", readme::TESTS),
+    ("thc_ipv6", thc_ipv6::TESTS),
     ("tools", tools::TESTS),
 ];
 

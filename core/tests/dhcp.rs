@@ -203,7 +203,8 @@ impl Host {
 
 /// A frame of the client's, if it is one of its messages.
 fn parse(at: Instant, frame: &[u8]) -> Option<Asked> {
-    if frame[12..14] != [8, 0] || frame[23] != 17 || frame[34..38] != [0, 68, 0, 67] {
+    let ports = frame.get(34..38);
+    if frame[12..14] != [8, 0] || frame[23] != 17 || ports != Some(&[0, 68, 0, 67]) {
         return None;
     }
     let sent = common::link::parse_sent(frame);
@@ -1025,14 +1026,18 @@ fn the_mtu_of_the_server_is_adopted_by_choice_and_within_bounds() {
         let [high, low] = u16::to_be_bytes(option);
         let mut host = Host::bound(config, &[26, 2, high, low]);
         let id = host.stack.udp_bind(SocketAddr::from((NONE, 9))).unwrap();
-        let send = |host: &mut Host, len: usize| {
+        // What is longer leaves in fragments.
+        let mut packets = |len: usize| {
             let to = SocketAddr::from((PEER, 9));
-            host.stack
-                .udp_send_to(host.now, id, &vec![0; len], to)
-                .is_ok()
+            let sent = host.stack.udp_send_to(host.now, id, &vec![0; len], to);
+            sent.unwrap();
+            host.others.clear();
+            host.transmit();
+            let all = host.others.iter();
+            all.filter(|frame| frame[12..14] == [8, 0]).count()
         };
-        assert!(send(&mut host, expected - 28), "{option}");
-        assert!(!send(&mut host, expected - 27), "{option}");
+        assert_eq!(packets(expected - 28), 1, "{option}");
+        assert_eq!(packets(expected - 27), 2, "{option}");
     }
 }
 
@@ -1104,6 +1109,77 @@ fn classless_routes_are_used_and_go_with_the_lease() {
     let remote = SocketAddr::from((REMOTE, 80));
     let gone = host.stack.tcp_connect(host.now, remote, None);
     assert_eq!(gone, Err(ConnectError::NoRoute));
+}
+
+/// Some clouds lend a single address, with a gateway outside: it is made a neighbour.
+#[test]
+fn an_address_without_a_network_has_its_gateway_outside() {
+    let gateway = Ipv4Addr::new(172, 31, 1, 1);
+    let single = [&[1, 4, 255, 255, 255, 255][..], &lease(3_600)].concat();
+    let bound = |options: &[u8]| {
+        let mut host = Host::new(DhcpConfig::default());
+        for kind in [OFFER, ACK] {
+            let asked = host.only();
+            host.receive(&reply(&asked, kind, LENT, SERVER, options, LENT));
+        }
+        host.run(2_000);
+        assert_eq!(host.state(), DhcpState::Bound);
+        host.others.clear();
+        host
+    };
+    let by_router = [&single[..], &[3, 4, 172, 31, 1, 1]].concat();
+    // RFC 3442, with the gateway as a neighbour and without.
+    let classless = [&single[..], &[121, 5, 0, 172, 31, 1, 1]].concat();
+    let told = [32, 172, 31, 1, 1, 0, 0, 0, 0, 0, 172, 31, 1, 1];
+    let both = [&single[..], &[121, 14], &told].concat();
+    for options in [by_router, classless, both] {
+        let mut host = bound(&options);
+        let all: Vec<_> = host.stack.addresses(host.interface).collect();
+        assert_eq!(all, [(LENT.into(), 32)]);
+        let remote = SocketAddr::from((REMOTE, 80));
+        host.stack.tcp_connect(host.now, remote, None).unwrap();
+        host.transmit();
+        let question = host.others.iter().find(|f| f[12..14] == [8, 6]).unwrap();
+        let question = parse_sent_arp(question).2;
+        assert_eq!(question.target().1, gateway, "{options:?}");
+        // What waited for its answer goes to it.
+        let (theirs, us) = ((OTHER_HW, gateway), question.sender());
+        host.others.clear();
+        host.receive(&arp(OTHER_HW, OUR_HW, Operation::Reply, theirs, us));
+        host.transmit();
+        let sent = host.others.iter().find(|f| f[12..14] == [8, 0]).unwrap();
+        let sent = common::link::parse_sent(sent);
+        assert_eq!(sent.ethernet.destination, OTHER_HW);
+        assert_eq!(sent.ip.destination(), REMOTE);
+        // It asks who we are, and is told.
+        host.others.clear();
+        let asks = arp_request(theirs, LENT);
+        host.receive(&asks);
+        host.transmit();
+        let reply = parse_sent_arp(host.others.last().unwrap()).2;
+        assert_eq!(reply.target(), theirs);
+        // The server, which is no neighbour, is asked over it.
+        host.others.clear();
+        host.run(1_800_000);
+        let questions = host.others.iter().filter(|f| f[12..14] == [8, 6]);
+        let wanted: Vec<_> = questions.map(|f| parse_sent_arp(f).2.target().1).collect();
+        assert!(wanted.contains(&gateway) && !wanted.contains(&SERVER));
+        // Everything goes with the lease.
+        host.stack
+            .dhcp_stop(host.now, host.interface, false)
+            .unwrap();
+        let near = SocketAddr::from((gateway, 80));
+        for there in [remote, near] {
+            let gone = host.stack.tcp_connect(host.now, there, None);
+            assert_eq!(gone, Err(ConnectError::NoRoute));
+        }
+    }
+    // A router that cannot be one is none.
+    for router in [[0, 0, 0, 0], [224, 0, 0, 1], LENT.octets()] {
+        let options = [&single[..], &[3, 4], &router].concat();
+        let mut host = bound(&options);
+        assert!(!host.is_routed(), "{router:?}");
+    }
 }
 
 /// Attacks rows 3 and 29: random bags of options, of a server that answers everything.

@@ -153,7 +153,8 @@ impl Lease {
     }
 
     /// The routes to be used: those of RFC 3442 if there are some, else over the routers. What leads
-    /// over a router that is no neighbour is left out.
+    /// over a router that is no neighbour is left out. An address with a prefix of 32 bits has no
+    /// neighbours by itself: there the routers are made some, by routes of their own.
     pub(crate) fn routes(&self) -> heapless::Vec<LeaseRoute, MAX_ROUTES> {
         let classless = self.joined::<512>(tag::CLASSLESS_ROUTES);
         let mut routes = classless
@@ -163,6 +164,18 @@ impl Lease {
                 let any = Ipv4Addr::UNSPECIFIED;
                 routers.map(|router| (any, 0, Some(router))).collect()
             });
+        if self.prefix_len == 32 {
+            let routers = routes.iter().filter_map(|(.., router)| *router);
+            let routers: heapless::Vec<Ipv4Addr, MAX_ROUTES> = routers.collect();
+            for router in routers {
+                let neighbour = (router, 32, None);
+                let usable = router != self.address && can_be_address(router, 32);
+                if usable && !routes.contains(&neighbour) {
+                    // Without room for it, what leads over it is left out below.
+                    let _ = routes.push(neighbour);
+                }
+            }
+        }
         let on_link: heapless::Vec<LeaseRoute, MAX_ROUTES> = routes
             .iter()
             .filter(|(.., router)| router.is_none())

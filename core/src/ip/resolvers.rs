@@ -251,6 +251,11 @@ impl Resolvers {
         ends.into_iter().flatten().min()
     }
 
+    /// Whether [`Resolvers::take_changed`] would say so.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.servers.changed | self.domains.changed
+    }
+
     /// Whether something came or went since this was asked last.
     pub(crate) fn take_changed(&mut self) -> bool {
         core::mem::take(&mut self.servers.changed) | core::mem::take(&mut self.domains.changed)

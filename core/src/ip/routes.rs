@@ -376,10 +376,18 @@ impl Routes {
     /// Whether the owner has said that an address is a neighbour's, beside those of the networks of
     /// our addresses.
     pub(crate) fn is_on_link(&self, address: IpAddr, interface: u8) -> bool {
-        self.routes.iter().any(|route| {
-            !route.is_advertised()
-                && (route.gateway, route.interface) == (None, interface)
-                && route.prefix.covers(address)
+        self.links_to(address, interface)
+            .any(|route| !route.is_advertised())
+    }
+
+    /// Whether an address is a neighbour's, as the owner or a DHCP server has said.
+    pub(crate) fn is_neighbour(&self, address: IpAddr, interface: u8) -> bool {
+        self.links_to(address, interface).next().is_some()
+    }
+
+    fn links_to(&self, address: IpAddr, interface: u8) -> impl Iterator<Item = &Route> {
+        self.routes.iter().filter(move |route| {
+            (route.gateway, route.interface) == (None, interface) && route.prefix.covers(address)
         })
     }
 

@@ -300,6 +300,13 @@ impl Stack {
         None
     }
 
+    /// Whether [`Stack::poll_network_event`] has something to tell.
+    #[must_use]
+    pub fn has_network_event(&self) -> bool {
+        let mut all = self.interfaces.iter();
+        all.any(|entry| !entry.changes.is_empty() || entry.resolvers.has_changed())
+    }
+
     /// Notes what has changed on an interface.
     pub(super) fn changed(&mut self, id: u8, changes: NetworkChanges) {
         if let Some(entry) = self.interfaces.get_mut(usize::from(id)) {

@@ -53,7 +53,8 @@ impl Stack {
             return self.discard(frame, |c| &mut c.arp_conflict);
         }
         let network = &interface.v4;
-        let on_link = network.is_on_link(sender) || self.routes.is_on_link(IpAddr::V4(sender), id);
+        let on_link =
+            network.is_on_link(sender) || self.routes.is_neighbour(IpAddr::V4(sender), id);
         if !is_host(sender) || !on_link || network.is_broadcast(sender) {
             return self.discard(frame, |c| &mut c.arp_bad_sender);
         }

@@ -69,7 +69,7 @@ pub mod tasks;
 #[doc(hidden)]
 pub use ::solo5::__rt;
 pub use error::{Fault, TcpFailure, UdpFailure};
-pub use net::{ConnectFailure, Net, TcpEntries, TcpListener, TcpStream, UdpSocket};
+pub use net::{AnyEvent, ConnectFailure, Net, TcpEntries, TcpListener, TcpStream, UdpSocket};
 pub use platform::{Device, NoEntropy, Platform, TransmitError};
 pub use runtime::{Interest, LeasePolicy, Runtime, RuntimeCounters, StartError};
 

@@ -26,12 +26,21 @@ use mnet_core::config::ListenOptions;
 use mnet_core::error::{AcceptError, BadHandle, ConnectError, ListenError, RecvError, SendError};
 use mnet_core::stack::Usage;
 use mnet_core::tcp::TcpSetting;
-use mnet_core::{Counters, Event, Instant, Readiness, SocketId, Stack};
+use mnet_core::{Counters, Event, Instant, NetworkEvent, Readiness, SocketId, Stack};
 
 use crate::platform::Platform;
 use crate::runtime::{Interest, Runtime, RuntimeCounters};
 #[cfg(feature = "async")]
 use crate::tasks::Scheduler;
+
+/// What [`Net::next_any_event`] tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnyEvent {
+    /// The readiness of a socket has grown.
+    Socket(Event),
+    /// Something has changed on an interface.
+    Network(NetworkEvent),
+}
 
 /// A shared handle on a [`Runtime`]. Clones are the same runtime.
 pub struct Net<P: Platform> {
@@ -162,6 +171,24 @@ impl<P: Platform> Net<P> {
             return Some(event);
         }
         runtime.wait_for(until, |runtime| runtime.stack_mut().poll_event())
+    }
+
+    /// As [`Net::next_event`], but it also tells what changes in the network: for programs with one
+    /// loop.
+    #[must_use]
+    pub fn next_any_event(&self, until: Instant) -> Option<AnyEvent> {
+        let next = |runtime: &mut Runtime<P>| {
+            let stack = runtime.stack_mut();
+            match stack.poll_network_event() {
+                Some(event) => Some(AnyEvent::Network(event)),
+                None => stack.poll_event().map(AnyEvent::Socket),
+            }
+        };
+        let mut runtime = self.runtime.borrow_mut();
+        if let Some(event) = next(&mut runtime) {
+            return Some(event);
+        }
+        runtime.wait_for(until, next)
     }
 
     /// Does what is due at `now`, without sleeping; returns when to call again at the latest.

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use mnet::mnet_core::device::{RxInfo, TxFrame};
+use mnet::mnet_core::device::{InterfaceId, RxInfo, TxFrame};
 use mnet::{Config, Device, Instant, Net, NoEntropy, Platform, Runtime, TransmitError};
 
 /// What the other host does when it is its turn: acts, and says when it wants its next turn.
@@ -52,6 +52,16 @@ impl World {
     /// Frames that wait for a host.
     pub(crate) fn waiting(&self, host: usize) -> usize {
         self.queues[host].borrow().len()
+    }
+
+    /// Takes a frame that is on its way to a host, for a program that speaks in frames.
+    pub(crate) fn take(&self, host: usize) -> Option<Vec<u8>> {
+        self.queues[host].borrow_mut().pop_front()
+    }
+
+    /// Sends a frame to a host.
+    pub(crate) fn send(&self, host: usize, frame: Vec<u8>) {
+        self.queues[host].borrow_mut().push_back(frame);
     }
 
     /// Loses everything that is on the cable.
@@ -161,6 +171,17 @@ pub(crate) fn socket(host: u8, port: u16) -> SocketAddr {
 
 /// A runtime on one end of the cable, with the address of that host.
 pub(crate) fn runtime(world: &Rc<World>, host: u8) -> Runtime<Side> {
+    let (mut runtime, interface) = attached(world, host);
+    let now = runtime.now();
+    runtime
+        .stack_mut()
+        .add_address(now, interface, address(host), 24)
+        .unwrap();
+    runtime
+}
+
+/// One without an address.
+fn attached(world: &Rc<World>, host: u8) -> (Runtime<Side>, InterfaceId) {
     let side = Side {
         world: Rc::clone(world),
         host: host.into(),
@@ -175,12 +196,13 @@ pub(crate) fn runtime(world: &Rc<World>, host: u8) -> Runtime<Side> {
         host: host.into(),
     };
     let interface = runtime.attach(plug).unwrap();
-    let now = runtime.now();
-    runtime
-        .stack_mut()
-        .add_address(now, interface, address(host), 24)
-        .unwrap();
-    runtime
+    (runtime, interface)
+}
+
+/// A host without an address, with sockets.
+pub(crate) fn bare(world: &Rc<World>, host: u8) -> (Net<Side>, InterfaceId) {
+    let (runtime, interface) = attached(world, host);
+    (Net::new(runtime), interface)
 }
 
 /// As [`runtime`], with sockets.

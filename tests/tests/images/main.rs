@@ -18,6 +18,7 @@ mod input;
 mod interfaces;
 mod ipv6;
 mod leaks;
+mod multicast;
 mod path_mtu;
 mod paths;
 mod readme;
@@ -50,6 +51,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("interfaces", interfaces::TESTS),
     ("ipv6", ipv6::TESTS),
     ("leaks", leaks::TESTS),
+    ("multicast", multicast::TESTS),
     ("path_mtu", path_mtu::TESTS),
     ("paths", paths::TESTS),
     ("readme", readme::TESTS),

@@ -750,6 +750,53 @@ fn stack() {
         ],
     );
 
+    // Groups that the socket hears itself in, a peer, and room for datagrams.
+    let udp_call = |choice: u8, number: u8, len: u16| {
+        let [a, b] = len.to_be_bytes();
+        [0xdc, choice, number, a, b]
+    };
+    let (join, leave) = (udp_call(1, 0x12, 0), udp_call(2, 0x12, 0));
+    let (say, hear) = (udp_call(0x84, 0x12, 700), udp_call(5, 0, 0));
+    script(
+        "udp_group",
+        &[&join, &say, &hear, &LATER, &leave, &say, &hear, &DUE],
+    );
+    script(
+        "udp_group_source",
+        &[
+            &udp_call(3, 0x11, 2),
+            &say,
+            &udp_call(3, 0x11, 3),
+            &LATER,
+            &hear,
+        ],
+    );
+    script(
+        "udp_peer",
+        &[
+            &udp_call(0, 1, 0),
+            &udp_call(4, 1, 1_600),
+            &hear,
+            &udp_call(0x40, 1, 0),
+            &DUE,
+        ],
+    );
+    let answer = [0xd0, 0, 0, 100];
+    script(
+        "udp_in_place",
+        &[
+            &answer,
+            &hear,
+            &udp_call(6, 1, 900),
+            &udp_call(0x46, 0, 1_999),
+            &hear,
+        ],
+    );
+    script(
+        "udp_long",
+        &[&join, &call(14, 0, 1_999), &udp_call(7, 1, 9), &LATER],
+    );
+
     let framed = |frame: Vec<u8>| {
         let len = u16::try_from(frame.len()).expect("small") | 0x8000;
         [&len.to_be_bytes()[..], &frame].concat()
@@ -826,7 +873,101 @@ fn dhcp() {
     write("dhcp", "overload", &message);
 }
 
+/// Queries, and what sockets do to their groups: four bytes of operation, and the rest of a query.
+fn igmp() {
+    let v3 = [0x11, 100, 0, 0, 239, 128, 2, 0, 2, 125, 0, 1, 10, 0, 0, 3];
+    write("igmp", "version_1", &[0x11, 0, 0, 0, 0, 0, 0, 0]);
+    write("igmp", "version_2", &with(&v3[..8], 1, 0xff));
+    write("igmp", "version_3", &v3);
+    write("igmp", "sources_missing", &v3[..15]);
+    write("igmp", "report", &with(&v3[..8], 0, 0x22));
+    let mld = [
+        &[130, 0, 0, 0, 0x90, 0, 0, 0, 0xff, 0x15][..],
+        &[0; 13],
+        &[3],
+    ];
+    write("igmp", "mld_1", &mld.concat());
+    let sources = [&mld.concat()[..], &[2, 125, 0, 1], &[5; 16]].concat();
+    write("igmp", "mld_2", &sources);
+
+    const JOIN: u8 = 0;
+    const LEAVE: u8 = 1;
+    const BLOCK: u8 = 2;
+    const JOIN_SOURCE: u8 = 4;
+    let change = |socket: u8, kind: u8, group: u8, source: u8| [socket << 3, kind, group, source];
+    let query = |code: u8, group: u8, rest: &[u8]| {
+        let len = u8::try_from(rest.len()).expect("short");
+        let both = [3, 4].map(|family| [&[family, code, group, len][..], rest].concat());
+        both.concat()
+    };
+    let later = |millis: u16| {
+        let [a, b] = millis.to_be_bytes();
+        [7, a, b, 0]
+    };
+    let heard = |group: u8, source: u8| [[5, group, source, 0], [13, group, source, 0]].concat();
+    let joined = [
+        &change(0, JOIN, 1, 0)[..],
+        &change(1, JOIN_SOURCE, 1, 5),
+        &change(2, JOIN, 1, 0),
+        &change(3, JOIN_SOURCE, 1, 5),
+        &change(0, BLOCK, 1, 6),
+    ]
+    .concat();
+    let both = [&heard(1, 5)[..], &heard(1, 6), &[6, 1, 0, 0, 22, 1, 0, 0]].concat();
+    let general = query(50, 255, &[2, 125, 0, 0]);
+    let of_group = query(20, 1, &[2, 125, 0, 0]);
+    let of_source = query(10, 1, &[2, 125, 0, 1, 10, 0, 0, 8]);
+    let old = query(10, 255, &[]);
+    let oldest = query(0, 255, &[]);
+    let left = [change(0, LEAVE, 1, 0), change(2, LEAVE, 1, 0)].concat();
+    let closed = [[0xff, 0, 0, 0], [0xff, 3, 0, 0]].concat();
+    let many: Vec<u8> = (0..40)
+        .flat_map(|group| change(group % 4, JOIN, group, 0))
+        .collect();
+    let sources: Vec<u8> = (0..36)
+        .flat_map(|n| change(n % 4, JOIN_SOURCE, 1 + n / 12, n))
+        .collect();
+    let everybody = [
+        &change(0, JOIN, 0, 0)[..],
+        &heard(0, 1),
+        &change(0, BLOCK, 0, 1),
+    ]
+    .concat();
+    let hostile = [
+        // Without Router Alert, from afar, no query, to everybody.
+        [0x13, 1, 1, 0],
+        [0x23, 1, 1, 0],
+        [0x43, 1, 1, 0],
+        [0x83, 1, 1, 0],
+    ];
+    let scripts: [(&str, &[&[u8]]); 10] = [
+        ("heard", &[&joined, &both]),
+        (
+            "general",
+            &[&joined, &later(3_000), &general, &later(6_000)],
+        ),
+        ("of_a_group", &[&joined, &of_group, &later(500), &of_source]),
+        ("old_querier", &[&joined, &old, &later(4_000), &left, &both]),
+        ("oldest_querier", &[&joined, &oldest, &later(9_000), &left]),
+        ("left", &[&joined, &left, &general, &left, &both]),
+        ("closed", &[&joined, &later(10), &closed, &general, &both]),
+        (
+            "many_groups",
+            &[&many, &general, &later(2_000), &heard(39, 1)],
+        ),
+        ("many_sources", &[&sources, &general, &later(100), &both]),
+        (
+            "hostile",
+            &[&joined, &hostile.concat(), &everybody, &later(60_000)],
+        ),
+    ];
+    for (name, parts) in scripts {
+        write("igmp", name, &parts.concat());
+    }
+}
+
 fn main() {
+    igmp();
     wire();
     tcp();
     cmdline();

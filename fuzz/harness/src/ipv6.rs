@@ -184,7 +184,7 @@ fn run(stack: &mut Stack, mut now: Instant, end: Instant) -> Instant {
 }
 
 /// A frame whose checksum is right, wherever it is.
-fn build(
+pub(crate) fn build(
     source: Ipv6Addr,
     destination: Ipv6Addr,
     (next, hops): (u8, u8),

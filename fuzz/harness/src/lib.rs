@@ -8,6 +8,7 @@ mod cmdline;
 mod dhcp;
 mod dhcp6;
 mod hvt;
+mod igmp;
 mod image;
 mod ipv6;
 mod packets;
@@ -18,6 +19,7 @@ pub use cmdline::cmdline;
 pub use dhcp::dhcp;
 pub use dhcp6::dhcp6;
 pub use hvt::hvt_guest;
+pub use igmp::igmp;
 pub use image::{elf_image, manifest_note, manifest_source};
 pub use ipv6::{ipv6, ndp, stack_ipv6};
 pub use stack::{stack_frames, stack_raw};
@@ -27,7 +29,7 @@ pub use wire::{arp, ethernet, icmp, ipv4, tcp_header, tcp_options, udp};
 pub type Target = fn(&[u8]);
 
 /// All targets, under the names of their files and corpora.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("arp", arp),
     ("cmdline", cmdline),
     ("dhcp", dhcp),
@@ -36,6 +38,7 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("ethernet", ethernet),
     ("hvt_guest", hvt_guest),
     ("icmp", icmp),
+    ("igmp", igmp),
     ("ipv4", ipv4),
     ("ipv6", ipv6),
     ("manifest_note", manifest_note),

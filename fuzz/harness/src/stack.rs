@@ -12,6 +12,7 @@ use mnet_core::device::InterfaceId;
 use mnet_core::route::NextHop;
 use mnet_core::socket::SocketKind;
 use mnet_core::tcp::TcpSetting;
+use mnet_core::udp::{GroupChange, UdpSetting};
 use mnet_core::wire::arp::Operation;
 use mnet_core::wire::ethernet::EthernetAddress;
 use mnet_core::wire::ipv4::{self, protocol};
@@ -355,8 +356,14 @@ impl World {
         }
         let (header, options, payload) = ipv4::parse(&frame[14..]).expect("we send good packets");
         let ours = [OURS, OURS_IN_VLAN, OURS_ON_SECOND];
-        assert!(ours.contains(&header.source()) && options.is_empty());
+        assert!(ours.contains(&header.source()));
         assert_eq!(payload.end + 14, frame.len());
+        if header.protocol == protocol::IGMP {
+            assert!(ipv4::has_router_alert(options));
+            assert!(checksum::sum(&frame[14..][payload]).is_valid());
+            return;
+        }
+        assert!(options.is_empty());
         if header.is_fragment() {
             // Of datagrams only; all but the last end on a multiple of eight. The whole is not here.
             assert_eq!(header.protocol, protocol::UDP);
@@ -606,6 +613,83 @@ impl World {
         self.transmit();
     }
 
+    /// A call of the user of the UDP socket: peers, groups, and datagrams that are not copied.
+    fn udp_call(&mut self, input: &mut Input<'_>) {
+        let (choice, number) = (input.byte(), input.byte());
+        let len = usize::from(input.word()) % 2_000;
+        let (now, stack) = (self.now, &mut self.stack);
+        let Some(id) = self.udp else {
+            return;
+        };
+        let host = Ipv4Addr::new(10, 0, 0, number % 4);
+        let group = Ipv4Addr::new(224 + number % 16, 0, 0, 1 + number / 16);
+        let address = if choice & 0x80 == 0 { host } else { group };
+        let to = SocketAddr::from((address, UDP_PORT + u16::from(number & 1)));
+        match choice % 8 {
+            0 => {
+                let peer = (choice & 0x40 == 0).then_some(to);
+                if stack.udp_connect(now, id, peer).is_ok() && peer.is_some() {
+                    // To the peer, if its hardware address is known or can be asked for.
+                    let _ = stack.udp_send(now, id, &[1; 7]);
+                }
+            }
+            1 => {
+                let _ = stack.udp_join(now, id, group.into(), None);
+            }
+            2 => {
+                let _ = stack.udp_leave(now, id, group.into(), None);
+            }
+            3 => {
+                let source = host.into();
+                let change = match len % 4 {
+                    0 => GroupChange::Block(source),
+                    1 => GroupChange::Unblock(source),
+                    2 => GroupChange::JoinSource(source),
+                    _ => GroupChange::LeaveSource(source),
+                };
+                let _ = stack.udp_group(now, id, change, group.into(), Some(self.interface));
+            }
+            4 => {
+                let mut offered = None;
+                let sent = stack.udp_send_with(now, id, len, Some(to), |place| {
+                    offered = Some(place.len());
+                    place.fill(0x5a);
+                    len / 2
+                });
+                assert_eq!(offered, sent.is_ok().then_some(len));
+            }
+            5 => {
+                let known = stack.udp_peek(now, id).map(|shown| {
+                    assert!(shown.data.len() <= shown.info.datagram_len);
+                    shown.info.remote
+                });
+                // An error is told once; behind it there may be a datagram.
+                let again = stack.udp_peek(now, id).map(|shown| shown.info.remote);
+                assert!(known.is_err() || known == again, "looking changes nothing");
+                assert_eq!(stack.udp_consume(now, id).is_ok(), again.is_ok());
+            }
+            6 => {
+                let room = stack.udp_reserve(now, id, len).map(|place| place.len());
+                assert!(room.is_err() || room == Ok(len));
+                if choice & 0x40 == 0 {
+                    let _ = stack.udp_commit(now, id, len.min(usize::from(number)), Some(to));
+                }
+            }
+            _ => {
+                let setting = match number % 6 {
+                    0 => UdpSetting::MulticastLoop(len % 2 == 0),
+                    1 => UdpSetting::MulticastTimeToLive(choice),
+                    2 => UdpSetting::Broadcast(len % 2 == 0),
+                    3 => UdpSetting::DontFragment(len % 2 == 0),
+                    4 => UdpSetting::ReceiveBuffer(len),
+                    _ => UdpSetting::TimeToLive(choice),
+                };
+                let _ = stack.udp_set(now, id, setting);
+            }
+        }
+        self.transmit();
+    }
+
     fn step(&mut self, input: &mut Input<'_>) {
         match input.byte() {
             0..=0x6f => self.segment(input),
@@ -628,7 +712,8 @@ impl World {
                 let bytes = input.bytes(len);
                 self.receive(bytes);
             }
-            0xdc..=0xef => {
+            0xdc..=0xdf => self.udp_call(input),
+            0xe0..=0xef => {
                 self.now = self.now + Duration::from_millis(u64::from(input.word()));
                 self.transmit();
             }

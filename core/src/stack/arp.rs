@@ -10,6 +10,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use zerocopy::IntoBytes;
 
 impl Stack {
+    #[inline(never)]
     pub(super) fn receive_arp(&mut self, id: u8, frame: Frame) {
         self.counters.arp_received += 1;
         let (operation, packet) = match arp::parse(self.pool.content(&frame)) {

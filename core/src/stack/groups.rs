@@ -147,6 +147,7 @@ impl Stack {
         Some((&mut interface.groups, &mut self.rng))
     }
 
+    #[inline(never)]
     pub(super) fn receive_igmp(&mut self, frame: Frame, packet: Packet) {
         self.counters.igmp_received += 1;
         let ip = self.pool.buffer(&frame).get(usize::from(packet.start)..);

@@ -27,7 +27,11 @@ const LONGEST: usize = u16::MAX as usize;
 impl Stack {
     /// A fragment of IPv4: `frame`'s descriptor delimits what is behind its header.
     #[cold]
-    pub(super) fn fragment_arrives_v4(&mut self, frame: Frame, packet: Packet, header: Ipv4Header) {
+    pub(super) fn fragment_arrives_v4(&mut self, frame: Frame, packet: Packet) {
+        let whole = self.pool.buffer(&frame).get(usize::from(packet.start)..);
+        let Ok((header, _)) = ipv4::parse_quoted(whole.unwrap_or_default()) else {
+            return self.discard(frame, |c| &mut c.ip_truncated);
+        };
         let content = self.pool.content(&frame);
         let (offset, more) = (header.fragment_offset(), header.more_fragments());
         if content.is_empty() || more && !content.len().is_multiple_of(8) {

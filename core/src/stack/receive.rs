@@ -4,13 +4,13 @@
 use super::{Stack, context, within_frame};
 use crate::context::Incoming;
 use crate::device::InterfaceId;
-use crate::ip::is_host;
+use crate::ip::{Interface, is_host};
 use crate::pool::{Frame, FrameQueue};
 use crate::wire::ecn::Ecn;
 use crate::wire::ethernet::{self, ether_type};
 use crate::wire::icmpv4::unreachable_code;
 use crate::wire::ipv4::{self, Ipv4Error, protocol};
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 /// What IP knows about a packet that it hands up.
 #[derive(Clone, Copy, Debug)]
@@ -79,19 +79,16 @@ impl Stack {
         let (source, destination) = (header.source(), header.destination());
         let (protocol, ecn) = (header.protocol, header.ecn());
         // RFC 9293 §3.9.2.3 (MUST-63).
-        if !is_host(source) || interface.v4.is_broadcast(source) || self.owns(source.into()) {
-            // Queriers without an address ask from nobody (RFC 3376 §4.1.12, RFC 4541 §2.1.1).
-            let querier = protocol == protocol::IGMP && source.is_unspecified();
-            if !querier {
-                return self.discard(frame, |c| &mut c.ip_bad_source);
-            }
+        let no_host =
+            !is_host(source) || interface.v4.is_broadcast(source) || self.owns(source.into());
+        // Queriers without an address ask from nobody (RFC 3376 §4.1.12, RFC 4541 §2.1.1).
+        if no_host && (protocol != protocol::IGMP || !source.is_unspecified()) {
+            return self.discard(frame, |c| &mut c.ip_bad_source);
         }
         let to_us = interface.v4.owns(destination);
-        let to_many = || {
-            interface.v4.is_broadcast(destination)
-                || destination.is_multicast() && interface.groups.listens_to(destination.into())
-        };
-        let for_us = to_us || to_many() || (link_unicast && self.is_for_dhcp(id, &frame));
+        let for_us = to_us
+            || is_to_many(interface, destination)
+            || link_unicast && self.is_for_dhcp(id, &frame);
         if !for_us {
             return self.discard(frame, |c| &mut c.ip_bad_destination);
         }
@@ -99,7 +96,7 @@ impl Stack {
             return self.discard(frame, |c| &mut c.ip_link_broadcast);
         }
         let mtu = interface.mtu;
-        let fragment = header.is_fragment().then_some(*header);
+        let is_fragment = header.is_fragment();
         let descriptor = self.pool.descriptor_mut(&frame);
         let start = descriptor.start;
         let (header_len, len) = (within_frame(payload.start), within_frame(payload.end));
@@ -115,10 +112,10 @@ impl Stack {
             len,
             verified,
         };
-        match fragment {
-            None => self.deliver_ipv4(frame, packet, protocol, mtu, ecn),
-            Some(header) => self.fragment_arrives_v4(frame, packet, header),
+        if is_fragment {
+            return self.fragment_arrives_v4(frame, packet);
         }
+        self.deliver_ipv4(frame, packet, protocol, mtu, ecn);
     }
 
     /// Hands a packet to its transport.
@@ -175,4 +172,11 @@ impl Stack {
             Ipv4Error::SourceRoute => &mut c.ip_source_route_refused,
         });
     }
+}
+
+/// Whether a destination is a broadcast address of an interface, or a group that it listens to.
+#[cold]
+fn is_to_many(interface: &Interface, destination: Ipv4Addr) -> bool {
+    interface.v4.is_broadcast(destination)
+        || destination.is_multicast() && interface.groups.listens_to(destination.into())
 }

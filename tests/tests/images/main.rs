@@ -12,6 +12,7 @@ mod dist;
 mod echo;
 mod fixture;
 mod flood;
+mod fragments;
 mod hostile;
 mod hvt;
 mod input;
@@ -45,6 +46,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("dist", dist::TESTS),
     ("echo", echo::TESTS),
     ("flood", flood::TESTS),
+    ("fragments", fragments::TESTS),
     ("hostile", hostile::TESTS),
     ("hvt", hvt::TESTS),
     ("input", input::TESTS),

@@ -279,9 +279,20 @@ pub fn cc(
             format!(":solo5_{abi}.o"),
         ]);
         command.args(["-z", "max-page-size=0x1000", "-static"]);
+        if !is_partial(&args) {
+            command.args(["-Wl,--gc-sections"]);
+        }
     }
     command.args(args);
     Ok(command)
+}
+
+/// Whether the linker is to make an object file. It must keep what nothing in it refers to; out of
+/// an image that is left, unless the arguments say `--no-gc-sections`: they come last.
+fn is_partial(args: &[OsString]) -> bool {
+    let partial = ["-r", "-i", "--relocatable", "-Wl,-r", "-Wl,--relocatable"];
+    args.iter()
+        .any(|arg| partial.iter().any(|name| arg == name))
 }
 
 /// What `-ld` runs for these arguments.
@@ -298,6 +309,9 @@ pub fn ld(linker: &[OsString], layout: &Layout, args: &[OsString]) -> Result<Inv
         check_abi(layout, &abi)?;
         command.args(["-T".into(), format!("solo5_{abi}.lds")]);
         command.args(["-l".into(), format!(":solo5_{abi}.o")]);
+        if !is_partial(&args) {
+            command.args(["--gc-sections"]);
+        }
     }
     command.args(args);
     Ok(command)
@@ -533,8 +547,19 @@ mod tests {
         assert_eq!(
             link,
             "-Wl,--build-id=none -no-pie -nostdlib -L P/lib/x86_64-solo5-none-static \
-             -Wl,-T,solo5_spt.lds -l :solo5_spt.o -z max-page-size=0x1000 -static a.o -o a.spt"
+             -Wl,-T,solo5_spt.lds -l :solo5_spt.o -z max-page-size=0x1000 -static -Wl,--gc-sections \
+             a.o -o a.spt"
         );
+    }
+
+    #[test]
+    fn what_nothing_refers_to_stays_in_an_object_file() {
+        for partial in ["-r a.o", "a.o -Wl,-r"] {
+            let layout = layout("partial");
+            let command = cc(&words("gcc"), Family::Gcc, None, &layout, &words(partial));
+            let text = text(&layout, command);
+            assert!(!text.contains("gc-sections"), "{text}");
+        }
     }
 
     #[test]
@@ -566,7 +591,7 @@ mod tests {
         let command = ld(&words("ld"), &spt, &words("-z solo5-abi=spt a.o"));
         assert_eq!(
             text(&spt, command),
-            format!("{flags} -T solo5_spt.lds -l :solo5_spt.o a.o")
+            format!("{flags} -T solo5_spt.lds -l :solo5_spt.o --gc-sections a.o")
         );
     }
 

@@ -239,6 +239,20 @@ enum Block {
     Bad,
 }
 
+/// Sorts by insertion: for a handful, where a general sort is thousands of bytes of code.
+fn sort_few<T>(items: &mut [T], before: impl Fn(&T, &T) -> bool) {
+    for end in 1..items.len() {
+        let mut at = end;
+        while let Some([left, right]) = at.checked_sub(1).and_then(|l| items.get_mut(l..=at)) {
+            if !before(right, left) {
+                break;
+            }
+            core::mem::swap(left, right);
+            at -= 1;
+        }
+    }
+}
+
 /// Tells what a block is: `first` of its segment or not, with the one behind it.
 fn classify(
     block: (SeqNum, SeqNum),
@@ -317,10 +331,11 @@ impl SendQueue {
         // repeats old news among many holes may take all steps.
         let board = &self.board;
         let (any, high_left) = (board.sacked_out > 0, board.high_left);
-        sacked.sort_unstable_by_key(|(left, _)| {
+        let place = |(left, _): &(SeqNum, SeqNum)| {
             let repeats = any && left.before(high_left);
             (repeats, left.since(edges.snd_una))
-        });
+        };
+        sort_few(&mut sacked, |a, b| place(a) < place(b));
         let mut steps = MAX_STEPS;
         for block in sacked {
             if !self.sack(cx.pool, block, &mut steps, delivered) {
@@ -607,6 +622,18 @@ mod tests {
     }
 
     /// Random blocks, losses, retransmissions and acknowledgements, against a plain array.
+    #[test]
+    fn a_few_are_sorted_whatever_their_order() {
+        for order in 0..256_u32 {
+            let mut few = [order & 3, order >> 2 & 3, order >> 4 & 3, order >> 6];
+            let mut sorted = few;
+            sorted.sort_unstable();
+            sort_few(&mut few, |a, b| a < b);
+            assert_eq!(few, sorted);
+        }
+        sort_few(&mut [0; 0], |a, b| a < b);
+    }
+
     #[test]
     fn marks_and_counts_are_those_of_a_plain_array() {
         const SEGMENTS: u32 = 40;

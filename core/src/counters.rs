@@ -4,10 +4,13 @@
 //! drift apart. Names say layer and reason; a packet that is dropped increments exactly one of
 //! them.
 
+use zerocopy::{Immutable, IntoBytes, transmute_ref};
+
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// What happened since the stack was created. A counter wraps after 2^64 events.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Immutable, IntoBytes)]
+        #[repr(C)]
         pub struct Counters { $($(#[doc = $doc])+ pub $name: u64,)+ }
 
         impl Counters {
@@ -17,9 +20,15 @@ macro_rules! counters {
             /// How many counters there are.
             pub const COUNT: usize = [$(stringify!($name)),+].len();
 
+            /// All values, in the order of the declaration.
+            #[must_use]
+            pub fn values(&self) -> &[u64; Self::COUNT] {
+                transmute_ref!(self)
+            }
+
             /// All names and values, in the order of the declaration.
             pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'static str, u64)> + use<> {
-                [$((stringify!($name), self.$name)),+].into_iter()
+                Self::NAMES.into_iter().zip(*self.values())
             }
         }
     };

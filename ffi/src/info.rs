@@ -19,32 +19,54 @@ pub extern "C" fn mnet_counter_count() -> usize {
     COUNT
 }
 
-/// Longest name of a counter, with its NUL.
-const NAME_SIZE: usize = 64;
+/// The name of a counter by its index.
+const fn name_of(index: usize) -> &'static [u8] {
+    if index < Counters::COUNT {
+        Counters::NAMES[index].as_bytes()
+    } else {
+        RuntimeCounters::NAMES[index - Counters::COUNT].as_bytes()
+    }
+}
 
-/// The names as C strings, made at compile time.
-static NAMES: [[u8; NAME_SIZE]; COUNT] = names();
-
-const fn names() -> [[u8; NAME_SIZE]; COUNT] {
-    let mut names = [[0; NAME_SIZE]; COUNT];
-    let mut index = 0;
+/// Bytes of all names, each with a NUL.
+const NAMES_SIZE: usize = {
+    let (mut size, mut index) = (0, 0);
     while index < COUNT {
-        let name = if index < Counters::COUNT {
-            Counters::NAMES[index]
-        } else {
-            RuntimeCounters::NAMES[index - Counters::COUNT]
-        };
-        let name = name.as_bytes();
-        assert!(name.len() < NAME_SIZE, "a counter's name is too long");
-        let mut at = 0;
+        size += name_of(index).len() + 1;
+        index += 1;
+    }
+    assert!(size <= u16::MAX as usize, "STARTS would not hold it");
+    size
+};
+
+/// The names as C strings, one behind the other, made at compile time.
+static NAMES: [u8; NAMES_SIZE] = {
+    let (mut names, mut next, mut index) = ([0; NAMES_SIZE], 0, 0);
+    while index < COUNT {
+        let (name, mut at) = (name_of(index), 0);
         while at < name.len() {
-            names[index][at] = name[at];
+            names[next + at] = name[at];
             at += 1;
         }
+        next += name.len() + 1;
         index += 1;
     }
     names
-}
+};
+
+/// Where each name starts in [`NAMES`].
+static STARTS: [u16; COUNT] = {
+    let (mut starts, mut next, mut index) = ([0; COUNT], 0, 0);
+    while index < COUNT {
+        #[allow(clippy::cast_possible_truncation, reason = "NAMES_SIZE fits")]
+        {
+            starts[index] = next as u16;
+        }
+        next += name_of(index).len() + 1;
+        index += 1;
+    }
+    starts
+};
 
 /// The name of a counter, as in "ip_bad_checksum".
 ///
@@ -53,8 +75,9 @@ const fn names() -> [[u8; NAME_SIZE]; COUNT] {
 /// Returns a static text, or NULL if there is no such counter. Does not block.
 #[unsafe(no_mangle)]
 pub extern "C" fn mnet_counter_name(index: usize) -> *const c_char {
-    NAMES
+    STARTS
         .get(index)
+        .and_then(|start| NAMES.get(usize::from(*start)..))
         .and_then(|name| CStr::from_bytes_until_nul(name).ok())
         .map_or(core::ptr::null(), CStr::as_ptr)
 }
@@ -75,14 +98,10 @@ pub unsafe extern "C" fn mnet_counter_value(
         // SAFETY: as the header says: NULL, or a place for a number.
         let out = unsafe { Out::required(value) }?;
         let value = registry::with_stack(stack, |stack| {
-            let protocols = stack
-                .runtime
-                .stack()
-                .counters()
-                .iter()
-                .map(|(_, value)| value);
-            let event_loop = stack.runtime.counters().values();
-            protocols.chain(event_loop).nth(index).ok_or(Error::INVALID)
+            let of_protocols = stack.runtime.stack().counters().values();
+            let of_event_loop = stack.runtime.counters().values();
+            let mut all = of_protocols.iter().chain(&of_event_loop);
+            all.nth(index).copied().ok_or(Error::INVALID)
         })?;
         out.write(value);
         Ok(())

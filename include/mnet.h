@@ -110,6 +110,12 @@
  */
 #define MNET_CONFIG_NO_PACING 32
 
+/*
+ * mnet_config.flags: mnet_events() also tells that addresses, routes, DNS servers or leases have
+ * changed, for programs with one loop. Its event says MNET_NETWORK and no socket.
+ */
+#define MNET_CONFIG_NETWORK_EVENTS 64
+
 /* SYN cookies: the default. */
 #define MNET_SYN_COOKIES_DEFAULT 0
 
@@ -211,6 +217,12 @@
 
 /* mnet_poll() only: the handle is stale or foreign. Always reported. */
 #define MNET_INVALID 16
+
+/*
+ * Something has changed in the network: mnet_network_events() says what, and until it is asked this
+ * is reported again. Of no socket: fd is 0.
+ */
+#define MNET_NETWORK 32
 
 /* mnet_connect(): do not wait for the connection to be established, and make it non-blocking. */
 #define MNET_NONBLOCK 1
@@ -1191,19 +1203,19 @@ struct mnet_udp_error {
 
 /* One entry of mnet_poll(). */
 struct mnet_pollfd {
-    /* The socket. An entry with a negative value is skipped. */
+    /* The socket; 0 with MNET_NETWORK. An entry with a negative value is skipped. */
     mnet_fd fd;
-    /* What is waited for: MNET_READABLE, MNET_WRITABLE or both. */
+    /* What is waited for: MNET_READABLE, MNET_WRITABLE or both; with fd 0 MNET_NETWORK. */
     uint32_t events;
     /* Written by mnet_poll(): what is there. */
     uint32_t revents;
 };
 
-/* The readiness of a socket has grown. */
+/* The readiness of a socket has grown, or the network has changed. */
 struct mnet_event {
-    /* The socket. */
+    /* The socket; 0 with MNET_NETWORK. */
     mnet_fd fd;
-    /* What it can do now: MNET_READABLE, MNET_WRITABLE, MNET_ERROR, MNET_CLOSED. */
+    /* What it can do now: MNET_READABLE, MNET_WRITABLE, MNET_ERROR, MNET_CLOSED; or MNET_NETWORK. */
     uint32_t ready;
     /* 0. */
     uint32_t reserved;
@@ -1755,8 +1767,8 @@ int mnet_address(mnet_stack stack, uint32_t interface, size_t index, struct mnet
 
 /*
  * Waits until something has changed in the network, and says on which interfaces: look there what is
- * true now, with mnet_address() and mnet_dns_server(). Each change is told once. A program that
- * waits in mnet_events() or mnet_poll() calls it with timeout 0 now and then.
+ * true now, with mnet_address() and mnet_dns_server(). Each change is told once. mnet_events() and
+ * mnet_poll() tell a program that waits there when to call it, with timeout 0: see MNET_NETWORK.
  *
  * - events, max: where the events go, and room for how many (at least 1). Events that find no room
  *   wait for the next call.
@@ -2547,7 +2559,9 @@ int mnet_udp_last_error(mnet_fd fd, struct mnet_udp_error *info);
 
 /*
  * Waits until one of several sockets is ready, as poll() of POSIX does: an entry is reported for
- * as long as its condition lasts. The cost grows with count; for many sockets see mnet_events().
+ * as long as its condition lasts. The cost grows with count; for many sockets see mnet_events(). An
+ * entry with fd 0 and MNET_NETWORK stands for the network: it is reported while mnet_network_events()
+ * has something to tell.
  *
  * - stack: the stack that all the sockets belong to.
  * - fds, count: what to wait for, and where the result goes (revents). With count 0 it only lets
@@ -2566,7 +2580,9 @@ int64_t mnet_poll(mnet_stack stack, struct mnet_pollfd *fds, size_t count, int64
 /*
  * Waits until the readiness of sockets has grown, and says of which. Each growth is reported
  * once, so act on a socket until it says MNET_EAGAIN. The cost does not depend on how many
- * sockets there are.
+ * sockets there are. Of a stack that was opened with MNET_CONFIG_NETWORK_EVENTS it tells as well that
+ * the network has changed: an event with MNET_NETWORK and fd 0, before those of sockets unless
+ * earlier ones wait, and again until mnet_network_events() was asked.
  *
  * - events, max: where the events go, and room for how many (at least 1). Events that find no
  *   room wait for the next call.

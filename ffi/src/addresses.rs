@@ -297,8 +297,8 @@ fn told(info: &AddressInfo, interface: InterfaceId) -> mnet_address_info {
 }
 
 /// Waits until something has changed in the network, and says on which interfaces: look there what is
-/// true now, with mnet_address() and mnet_dns_server(). Each change is told once. A program that
-/// waits in mnet_events() or mnet_poll() calls it with timeout 0 now and then.
+/// true now, with mnet_address() and mnet_dns_server(). Each change is told once. mnet_events() and
+/// mnet_poll() tell a program that waits there when to call it, with timeout 0: see MNET_NETWORK.
 ///
 /// - events, max: where the events go, and room for how many (at least 1). Events that find no room
 ///   wait for the next call.

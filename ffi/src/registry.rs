@@ -62,6 +62,8 @@ pub(crate) struct Opened {
     pub(crate) interface: InterfaceId,
     /// Frames go in and out by call.
     pub(crate) manual: bool,
+    /// mnet_events() tells of the network as well.
+    pub(crate) network_events: bool,
     /// Largest frame of any interface, Ethernet header and tag included.
     pub(crate) frame_len: usize,
     /// The names of the devices, by interface.
@@ -85,6 +87,7 @@ impl Opened {
             runtime,
             interface,
             manual,
+            network_events: false,
             frame_len: 0,
             names: Vec::with_capacity(tables.interfaces),
             switched: PerSocket::new(tables, |count| count / 64 + 1),

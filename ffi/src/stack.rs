@@ -17,8 +17,9 @@ use crate::pointer::{self, Out};
 use crate::registry::{self, DEVICE_NAME_SIZE, Host, Opened, Place, Tables};
 use crate::settings;
 use crate::types::{
-    MNET_CONFIG_ARENA_ZERO, MNET_CONFIG_MANUAL, MNET_CONFIG_NO_AUTOTUNING, MNET_CONFIG_NO_PACING,
-    MNET_CONFIG_NODELAY, MNET_CONFIG_NONBLOCKING, MNET_NEVER, mnet_addr, mnet_config, mnet_stack,
+    MNET_CONFIG_ARENA_ZERO, MNET_CONFIG_MANUAL, MNET_CONFIG_NETWORK_EVENTS,
+    MNET_CONFIG_NO_AUTOTUNING, MNET_CONFIG_NO_PACING, MNET_CONFIG_NODELAY, MNET_CONFIG_NONBLOCKING,
+    MNET_NEVER, mnet_addr, mnet_config, mnet_stack,
 };
 
 /// Longest device name of a manifest, without the NUL.
@@ -130,7 +131,8 @@ unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim
         | MNET_CONFIG_NODELAY
         | MNET_CONFIG_ARENA_ZERO
         | MNET_CONFIG_NO_AUTOTUNING
-        | MNET_CONFIG_NO_PACING;
+        | MNET_CONFIG_NO_PACING
+        | MNET_CONFIG_NETWORK_EVENTS;
     if config.flags & !FLAGS != 0 || config.reserved != [0; 2] || config.reserved2 != 0 {
         return Err(Error::INVALID);
     }
@@ -202,6 +204,7 @@ unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim
         let nonblocking = manual || config.flags & MNET_CONFIG_NONBLOCKING != 0;
         let mut opened = Opened::new(runtime, (interface, manual), nonblocking, &tables, place);
         opened.note_interface(mtu, name);
+        opened.network_events = config.flags & MNET_CONFIG_NETWORK_EVENTS != 0;
         Ok::<_, Error>(Box::new(opened))
     })?;
     Ok((stack, claim))

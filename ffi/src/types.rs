@@ -60,6 +60,9 @@ pub const MNET_CONFIG_NO_AUTOTUNING: u32 = 16;
 /// mnet_config.flags: output is sent as soon as the windows allow. Otherwise it is spread over the
 /// round-trip time where that is at least 4 ms.
 pub const MNET_CONFIG_NO_PACING: u32 = 32;
+/// mnet_config.flags: mnet_events() also tells that addresses, routes, DNS servers or leases have
+/// changed, for programs with one loop. Its event says MNET_NETWORK and no socket.
+pub const MNET_CONFIG_NETWORK_EVENTS: u32 = 64;
 
 /// How to open a stack. Fill it with mnet_config_default(), change what is to be different, and
 /// pass it to mnet_open(), which copies it: nothing it points to but the arena is used afterwards.
@@ -342,26 +345,29 @@ pub const MNET_ERROR: u32 = 4;
 pub const MNET_CLOSED: u32 = 8;
 /// mnet_poll() only: the handle is stale or foreign. Always reported.
 pub const MNET_INVALID: u32 = 16;
+/// Something has changed in the network: mnet_network_events() says what, and until it is asked this
+/// is reported again. Of no socket: fd is 0.
+pub const MNET_NETWORK: u32 = 32;
 
 /// One entry of mnet_poll().
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct mnet_pollfd {
-    /// The socket. An entry with a negative value is skipped.
+    /// The socket; 0 with MNET_NETWORK. An entry with a negative value is skipped.
     pub fd: mnet_fd,
-    /// What is waited for: MNET_READABLE, MNET_WRITABLE or both.
+    /// What is waited for: MNET_READABLE, MNET_WRITABLE or both; with fd 0 MNET_NETWORK.
     pub events: u32,
     /// Written by mnet_poll(): what is there.
     pub revents: u32,
 }
 
-/// The readiness of a socket has grown.
+/// The readiness of a socket has grown, or the network has changed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct mnet_event {
-    /// The socket.
+    /// The socket; 0 with MNET_NETWORK.
     pub fd: mnet_fd,
-    /// What it can do now: MNET_READABLE, MNET_WRITABLE, MNET_ERROR, MNET_CLOSED.
+    /// What it can do now: MNET_READABLE, MNET_WRITABLE, MNET_ERROR, MNET_CLOSED; or MNET_NETWORK.
     pub ready: u32,
     /// 0.
     pub reserved: u32,

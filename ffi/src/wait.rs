@@ -10,12 +10,14 @@ use crate::error::{Error, length, value};
 use crate::pointer;
 use crate::registry::{self, Host, Place};
 use crate::types::{
-    MNET_CLOSED, MNET_ERROR, MNET_INVALID, MNET_READABLE, MNET_WRITABLE, mnet_event, mnet_fd,
-    mnet_pollfd, mnet_stack,
+    MNET_CLOSED, MNET_ERROR, MNET_INVALID, MNET_NETWORK, MNET_READABLE, MNET_WRITABLE, mnet_event,
+    mnet_fd, mnet_pollfd, mnet_stack,
 };
 
 /// Waits until one of several sockets is ready, as poll() of POSIX does: an entry is reported for
-/// as long as its condition lasts. The cost grows with count; for many sockets see mnet_events().
+/// as long as its condition lasts. The cost grows with count; for many sockets see mnet_events(). An
+/// entry with fd 0 and MNET_NETWORK stands for the network: it is reported while mnet_network_events()
+/// has something to tell.
 ///
 /// - stack: the stack that all the sockets belong to.
 /// - fds, count: what to wait for, and where the result goes (revents). With count 0 it only lets
@@ -43,10 +45,7 @@ pub unsafe extern "C" fn mnet_poll(
             first: bytes.as_mut_ptr().cast(),
             count,
         };
-        if entries
-            .iter()
-            .any(|entry| entry.events & !(MNET_READABLE | MNET_WRITABLE) != 0)
-        {
+        if entries.iter().any(|entry| !can_wait(&entry)) {
             return Err(Error::INVALID);
         }
         let ready = wait(stack, timeout_ns, |runtime, place| {
@@ -88,9 +87,25 @@ impl Entries {
     }
 }
 
+/// Whether what an entry waits for is something that its socket, or the network, can have.
+fn can_wait(entry: &mnet_pollfd) -> bool {
+    let known = match entry.fd {
+        0 => MNET_READABLE | MNET_WRITABLE | MNET_NETWORK,
+        _ => MNET_READABLE | MNET_WRITABLE,
+    };
+    entry.events & !known == 0
+}
+
 fn revents(stack: &Stack, place: Place, entry: &mnet_pollfd) -> u32 {
     if entry.fd < 0 {
         return 0;
+    }
+    if entry.fd == 0 && entry.events == MNET_NETWORK {
+        return if stack.has_network_event() {
+            MNET_NETWORK
+        } else {
+            0
+        };
     }
     match place.socket(entry.fd).map(|id| stack.readiness(id)) {
         Some(Ok(readiness)) => bits(readiness) & (entry.events | MNET_ERROR | MNET_CLOSED),
@@ -112,7 +127,9 @@ fn bits(readiness: Readiness) -> u32 {
 
 /// Waits until the readiness of sockets has grown, and says of which. Each growth is reported
 /// once, so act on a socket until it says MNET_EAGAIN. The cost does not depend on how many
-/// sockets there are.
+/// sockets there are. Of a stack that was opened with MNET_CONFIG_NETWORK_EVENTS it tells as well that
+/// the network has changed: an event with MNET_NETWORK and fd 0, before those of sockets unless
+/// earlier ones wait, and again until mnet_network_events() was asked.
 ///
 /// - events, max: where the events go, and room for how many (at least 1). Events that find no
 ///   room wait for the next call.
@@ -140,31 +157,44 @@ pub unsafe extern "C" fn mnet_events(
             return Err(Error::INVALID);
         }
         let first = bytes.as_mut_ptr().cast::<mnet_event>();
-        let drain = |runtime: &mut Runtime<Host>, place: Place| {
+        // SAFETY: `pointer::output` has checked the array, places below its length are given, and
+        // the caller vouches for it.
+        let write = |place: usize, fd, ready| unsafe {
+            let reserved = 0;
+            let event = mnet_event {
+                fd,
+                ready,
+                reserved,
+            };
+            first.add(place).write_unaligned(event);
+        };
+        let drain = |runtime: &mut Runtime<Host>, place: Place, network: bool| {
             let mut count = 0;
+            if network && runtime.stack().has_network_event() {
+                write(count, 0, MNET_NETWORK);
+                count += 1;
+            }
             while count < max
                 && let Some(Event { socket, readiness }) = runtime.stack_mut().poll_event()
             {
-                let fd = place.handle(socket);
-                let event = mnet_event {
-                    fd,
-                    ready: bits(readiness),
-                    reserved: 0,
-                };
-                // SAFETY: `pointer::output` has checked the array, `count` is below its length,
-                // and the caller vouches for it.
-                unsafe { first.add(count).write_unaligned(event) };
+                write(count, place.handle(socket), bits(readiness));
                 count += 1;
             }
             (count > 0).then_some(count)
         };
         // Only when the events of one batch are handled is it time for the next batch.
-        if let Some(count) =
-            registry::with_stack(stack, |stack| Ok(drain(&mut stack.runtime, stack.place)))?
-        {
+        let (count, network) = registry::with_stack(stack, |stack| {
+            let network = stack.network_events;
+            // Without the network: what is not taken would keep the stack from its work.
+            Ok((drain(&mut stack.runtime, stack.place, false), network))
+        })?;
+        if let Some(count) = count {
             return Ok(length(count));
         }
-        Ok(length(wait(stack, timeout_ns, drain)?.unwrap_or(0)))
+        let count = wait(stack, timeout_ns, |runtime, place| {
+            drain(runtime, place, network)
+        })?;
+        Ok(length(count.unwrap_or(0)))
     };
     value(wait_for_events())
 }

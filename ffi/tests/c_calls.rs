@@ -292,6 +292,75 @@ fn events_tell_each_growth_once_and_wait_for_room() {
     assert_eq!(events(&mut event.clone(), 0), "MNET_EINVAL");
 }
 
+/// Nothing happens on a socket, and no frame arrives: the end of probing alone wakes the program.
+#[test]
+fn one_loop_learns_of_sockets_and_of_the_network() {
+    let network = mnet_event {
+        fd: 0,
+        ready: MNET_NETWORK,
+        reserved: 0,
+    };
+    let events = |stack, timeout| {
+        let mut events = [mnet_event { fd: 9, ..network }; 4];
+        let count = unsafe { mnet_events(stack, events.as_mut_ptr(), 4, timeout) };
+        events[..usize::try_from(count).unwrap()].to_vec()
+    };
+    let changes = |stack| {
+        let mut event = mnet_network_event::default();
+        match unsafe { mnet_network_events(stack, &raw mut event, 1, 0) } {
+            0 => 0,
+            _ => event.changes,
+        }
+    };
+    let add = |stack| {
+        let addr = address("10.0.0.3");
+        let status = unsafe { mnet_add_address(stack, 0, &raw const addr, 24, MNET_ADDRESS_PROBE) };
+        assert_eq!(status, 0);
+    };
+    let poll = |stack, timeout| {
+        let mut entry = mnet_pollfd {
+            fd: 0,
+            events: MNET_NETWORK,
+            revents: 9,
+        };
+        let count = unsafe { mnet_poll(stack, &raw mut entry, 1, timeout) };
+        assert_eq!(count, i64::from(entry.revents != 0));
+        entry.revents
+    };
+    let pair = Pair::new(MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NETWORK_EVENTS);
+    assert_eq!(events(pair.stack, 0), [network], "of our first address");
+    assert_ne!(changes(pair.stack), 0);
+    assert_eq!(events(pair.stack, 0), []);
+    add(pair.stack);
+    assert_eq!(events(pair.stack, -1), [network]);
+    // Until it is asked what it is; sockets are told meanwhile.
+    let fd = pair.connect(0);
+    assert_eq!(poll(pair.stack, -1), MNET_NETWORK);
+    let worked = unsafe { mnet_poll(pair.stack, ptr::null_mut(), 0, 10_000_000) };
+    assert_eq!(worked, 0);
+    let told = events(pair.stack, 0);
+    assert_eq!((told.len(), told[0].fd), (1, fd));
+    assert_eq!(events(pair.stack, -1), [network]);
+    assert_ne!(changes(pair.stack) & MNET_CHANGE_ADDRESS_USABLE, 0);
+    assert_eq!(events(pair.stack, 0), []);
+    assert_eq!(poll(pair.stack, 0), 0);
+    // Only the network has changes.
+    let mut entry = mnet_pollfd {
+        fd,
+        events: MNET_NETWORK,
+        revents: 0,
+    };
+    let refused = unsafe { mnet_poll(pair.stack, &raw mut entry, 1, 0) };
+    assert_eq!(name(refused), "MNET_EINVAL");
+    drop(pair);
+
+    // A program that has not asked for it hears of sockets only.
+    let pair = Pair::new(MNET_CONFIG_NONBLOCKING);
+    add(pair.stack);
+    assert_eq!(events(pair.stack, 2_000_000_000), []);
+    assert_ne!(changes(pair.stack) & MNET_CHANGE_ADDRESS_USABLE, 0);
+}
+
 #[test]
 fn peeked_data_stays_until_it_is_consumed() {
     let pair = Pair::new(0);
@@ -582,7 +651,7 @@ fn configurations_that_cannot_work_are_refused_by_name() {
     refused("MNET_EINVAL", &|c| c.prefix_len = 33);
     refused("MNET_EINVAL", &|c| c.prefix_len = 0);
     refused("MNET_EINVAL", &|c| c.prefix_len = 256 + 24);
-    refused("MNET_EINVAL", &|c| c.flags = 64);
+    refused("MNET_EINVAL", &|c| c.flags = 128);
     refused("MNET_EINVAL", &|c| c.reserved = [1, 0]);
     refused("MNET_EINVAL", &|c| c.seed_len = 31);
     refused("MNET_EINVAL", &|c| c.seed = ptr::null());

@@ -176,6 +176,36 @@ static void tell_statistics(mnet_stack stack, mnet_fd socket)
     }
 }
 
+/* --------------------------------------------------------------------------------------------------- addresses --- */
+
+/* Says which addresses there are now that nobody gave: from a DHCP server, from a router, or of our own choice. */
+static void tell_addresses(mnet_stack stack)
+{
+    struct mnet_network_event event;
+    struct mnet_address_info info;
+    char address[64];
+    uint32_t changes = 0;
+    int usable = 0;
+    while (mnet_network_events(stack, &event, 1, 0) == 1)
+        changes |= event.changes;
+    for (size_t i = 0; mnet_address(stack, 0, i, &info, sizeof info) == 1; i++) {
+        if (info.state != MNET_ADDRESS_USABLE || info.origin == MNET_ORIGIN_STATIC)
+            continue;
+        usable = 1;
+        if (changes & MNET_CHANGE_ADDRESS_USABLE) {
+            mnet_addr_format(&info.address, address, sizeof address);
+            add("echo: the address is ");
+            add(address);
+            add("/");
+            add_number(info.prefix_len);
+            add("\n");
+        }
+    }
+    if (changes & MNET_CHANGE_ADDRESS_GONE && !usable)
+        add("echo: the address is gone\n");
+    print();
+}
+
 /* -------------------------------------------------------------------------------------------------------- main --- */
 
 static int fail(const char *what, int64_t error)
@@ -244,7 +274,8 @@ int solo5_app_main(const struct solo5_start_info *info)
     if (config.arena_size > ARENA_MAX)
         config.arena_size = ARENA_MAX;
     config.busy_poll_ns = busy_poll * 1000;
-    config.flags = MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY | MNET_CONFIG_ARENA_ZERO;
+    config.flags =
+        MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY | MNET_CONFIG_ARENA_ZERO | MNET_CONFIG_NETWORK_EVENTS;
     stack = mnet_open_args(&config, &args);
     if (stack < 0)
         return fail("cannot open the network", stack);
@@ -278,7 +309,9 @@ int solo5_app_main(const struct solo5_start_info *info)
             return fail("the network failed", count);
         for (int64_t i = 0; i < count; i++) {
             mnet_fd socket = events[i].fd;
-            if (socket == listener || socket == listener6)
+            if (events[i].ready & MNET_NETWORK)
+                tell_addresses(stack);
+            else if (socket == listener || socket == listener6)
                 accept_all(socket);
             else if (socket == udp || socket == udp6)
                 echo_datagrams(socket);

@@ -7,6 +7,7 @@
 //! `$MNET_PREFIX` names an installation made by `cargo xtask dist`; without it one is made.
 
 mod cargo_solo5;
+mod dhcp;
 mod dhcp6;
 mod dist;
 mod echo;
@@ -43,6 +44,7 @@ type Test = fn(&Fixture) -> Result<()>;
 const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("cargo_solo5", cargo_solo5::TESTS),
     ("dhcp6", dhcp6::TESTS),
+    ("dhcp", dhcp::TESTS),
     ("dist", dist::TESTS),
     ("echo", echo::TESTS),
     ("flood", flood::TESTS),

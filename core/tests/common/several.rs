@@ -95,7 +95,7 @@ impl Sent {
     /// The IPv4 address that an ARP request asks for.
     fn arp_question(&self) -> Option<Ipv4Addr> {
         let asks = self.ether_type == ether_type::ARP && self.packet[6..8] == [0, 1];
-        let target = *self.packet[24..].first_chunk::<4>()?;
+        let target = *self.packet.get(24..)?.first_chunk::<4>()?;
         asks.then(|| target.into())
     }
 

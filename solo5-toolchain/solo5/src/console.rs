@@ -7,7 +7,7 @@ use solo5_sys::solo5_console_write;
 /// The console. Best effort: what the host does not take is lost, and nothing reports it.
 ///
 /// Nothing is buffered: each [`write`](Self::write), and each piece that `write!` is made of, is
-/// one request to the host. [`print!`](crate::print) and [`println!`](crate::println) gather the
+/// one request to the host. [`print!`](crate::print!) and [`println!`](crate::println!) gather the
 /// pieces.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Console;

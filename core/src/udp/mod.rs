@@ -4,6 +4,7 @@
 //! the frames it occupies, not by its payload, so that small datagrams cannot hold more memory
 //! than large ones.
 
+mod datagrams;
 mod members;
 mod settings;
 mod sockets;

@@ -1,6 +1,6 @@
 //! What the tests of whole stacks share: a host around a [`Stack`] under virtual time with TCP
 //! packets as values (here and in `packet`), the same with frames of all protocols as bytes
-//! (`link`, `v6`), a peer that follows a script (`script`), and two stacks across a simulated path
+//! (`link`, `v6`, `dhcp`), a peer that follows a script (`script`), and two stacks across a simulated path
 //! (`world`, `path`) with their users (`stream`).
 #![allow(
     dead_code,
@@ -10,6 +10,7 @@
 
 pub mod adversary;
 pub mod bulk;
+pub mod dhcp;
 pub mod fragments;
 pub mod link;
 pub mod middlebox;

@@ -16,6 +16,8 @@ use function::{Function, Panic};
 /// to 255 (`u8`, the exit status), or a `Result` of these: an error is printed and ends the
 /// unikernel with status 1.
 ///
+/// Images only can have it, so this is not compiled here; a test builds what `cargo solo5 new` writes.
+///
 /// ```ignore
 /// #[solo5::main]
 /// fn main(start: solo5::StartInfo) {

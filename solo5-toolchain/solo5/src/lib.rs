@@ -13,7 +13,8 @@
 //! What the C interface leaves to the caller's care is checked here before the call, so that no
 //! use of this crate can reach outside a buffer or offer a host what it does not expect.
 //!
-//! A unikernel in Rust has the feature `image`, and starts in the function marked with `main`:
+//! A unikernel in Rust has the feature `image`, and starts in the function marked with `main`. (Images
+//! only can have it, so this is not compiled here; a test builds what `cargo solo5 new` writes.)
 //!
 //! ```ignore
 //! #![no_std]

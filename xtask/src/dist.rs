@@ -6,8 +6,10 @@
 //! | `include/solo5/` | `solo5.h`, `mnet.h` and the headers of the binary interface |
 //! | `include/TRIPLE/` | headers of the C compiler itself: `stdint.h`, `stdarg.h`, ... |
 //! | `lib/TRIPLE/` | `libmnet.a`; bindings and linker script of each target |
+//! | `lib/pkgconfig/`, `lib/cmake/`, `share/mnet/` | what pkg-config, CMake and make want to know, from `xtask/dist` |
 //! | `src/mnet/` | the crates that a unikernel in Rust depends on |
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -56,6 +58,30 @@ const SOURCES: &[&str] = &[
     "solo5-toolchain/sys",
 ];
 
+/// Files for the build systems of others, in `xtask/dist`, and where each goes.
+///
+/// They find the installation by their own place in it, so that it can be moved.
+const BUILD_FILES: &[(&str, &str)] = &[
+    ("libmnet.pc", "lib/pkgconfig"),
+    ("mnet-config.cmake", "lib/cmake/mnet"),
+    ("mnet-config-version.cmake", "lib/cmake/mnet"),
+    ("mnet.mk", "share/mnet"),
+    ("toolchain.cmake", "share/mnet"),
+];
+
+/// Where to install for a `prefix`, below `$DESTDIR` if that is set: the root of a package.
+pub(crate) fn destination(prefix: &Path) -> PathBuf {
+    staged(env::var_os("DESTDIR"), prefix)
+}
+
+fn staged(root: Option<OsString>, prefix: &Path) -> PathBuf {
+    let root = root.filter(|root| !root.is_empty()).map(PathBuf::from);
+    root.map_or_else(
+        || prefix.to_path_buf(),
+        |root| root.join(prefix.strip_prefix("/").unwrap_or(prefix)),
+    )
+}
+
 /// Builds everything and installs it below `prefix`.
 pub(crate) fn install(prefix: &Path) -> Result<()> {
     let workspace = workspace();
@@ -82,7 +108,23 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
     for file in &headers.files {
         copy(&headers.dir.join(file), &include.join(TRIPLE).join(file))?;
     }
+    install_build_files(&workspace, prefix)?;
     install_sources(&workspace, &prefix.join("src/mnet"))
+}
+
+/// Installs what other build systems want to know. All packages have one version, also xtask's.
+fn install_build_files(workspace: &Workspace, prefix: &Path) -> Result<()> {
+    for (name, folder) in BUILD_FILES {
+        let source = workspace.root().join("xtask/dist").join(name);
+        let text = fs::read_to_string(&source)
+            .with_context(|| format!("cannot read {}", source.display()))?
+            .replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+        let to = prefix.join(folder);
+        fs::create_dir_all(&to)
+            .and_then(|()| fs::write(to.join(name), text))
+            .with_context(|| format!("cannot write to {}", to.display()))?;
+    }
+    Ok(())
 }
 
 /// Installs the crates, as a workspace of their own, with the versions that were tested together.
@@ -153,4 +195,24 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 fn is_copy(from: &Path, to: &Path) -> io::Result<bool> {
     let source = fs::read(from)?;
     Ok(fs::read(to).is_ok_and(|content| content == source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_staged_below_its_root() {
+        let usr = Path::new("/usr");
+        assert_eq!(staged(None, usr), usr);
+        assert_eq!(staged(Some("".into()), usr), usr);
+        assert_eq!(
+            staged(Some("/tmp/root".into()), usr),
+            Path::new("/tmp/root/usr")
+        );
+        assert_eq!(
+            staged(Some("root".into()), Path::new("opt")),
+            Path::new("root/opt")
+        );
+    }
 }

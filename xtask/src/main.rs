@@ -40,7 +40,8 @@ enum Chore {
     },
     /// Install libmnet.a, headers, bindings, linker scripts and tools.
     Dist {
-        /// Where to: a directory, made if need be. Files of an earlier installation are replaced.
+        /// Where to: a directory, made if need be. Files of an earlier installation are replaced. If the
+        /// environment has DESTDIR, this is below it.
         #[arg(long, value_name = "DIR")]
         prefix: PathBuf,
     },
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Demo => demo::run().map(|()| true),
         Chore::Test { suites } => suites::run_all(&suites),
-        Chore::Dist { prefix } => dist::install(&prefix).map(|()| true),
+        Chore::Dist { prefix } => dist::install(&dist::destination(&prefix)).map(|()| true),
         Chore::Generate => cargo::generators(false)
             .iter_mut()
             .try_for_each(cargo::succeed)

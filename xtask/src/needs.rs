@@ -111,21 +111,46 @@ const NEEDS: &[Need] = &[
     },
 ];
 
+/// What single tests use, which are skipped without it.
+const HELPFUL: &[Need] = &[
+    Need {
+        what: What::Program("make"),
+        package: "make",
+        suites: &[Suite::Images],
+    },
+    Need {
+        what: What::Program("cmake"),
+        package: "cmake",
+        suites: &[Suite::Images],
+    },
+    Need {
+        what: What::Program("pkg-config"),
+        package: "pkgconf",
+        suites: &[Suite::Images],
+    },
+];
+
 /// Installs what these suites need and is missing, as root on a Debian system. Otherwise says what
-/// is missing.
+/// is missing, unless only single tests are skipped for that.
 pub(crate) fn provide(suites: &[Suite]) -> Result<()> {
     provide_components(suites)?;
-    let missing: Vec<&str> = NEEDS
-        .iter()
-        .filter(|need| need.suites.iter().any(|suite| suites.contains(suite)))
-        .filter(|need| !need.is_there())
-        .map(|need| need.package)
-        .collect();
+    let absent = |needs: &'static [Need]| {
+        needs
+            .iter()
+            .filter(|need| need.suites.iter().any(|suite| suites.contains(suite)))
+            .filter(|need| !need.is_there())
+            .map(|need| need.package)
+    };
+    let mut missing: Vec<&str> = absent(NEEDS).collect();
+    let can_install = Uid::effective().is_root() && find_program("apt-get").is_some();
+    if can_install {
+        missing.extend(absent(HELPFUL));
+    }
     if missing.is_empty() {
         return Ok(());
     }
     let install = ["install", "--yes", "--no-install-recommends"];
-    if !Uid::effective().is_root() || find_program("apt-get").is_none() {
+    if !can_install {
         bail!(
             "missing: {list}. On Debian, as root: apt-get install {list}",
             list = missing.join(" ")

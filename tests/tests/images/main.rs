@@ -6,6 +6,7 @@
 //!
 //! `$MNET_PREFIX` names an installation made by `cargo xtask dist`; without it one is made.
 
+mod builds;
 mod cargo_solo5;
 mod dhcp;
 mod dhcp6;
@@ -27,11 +28,12 @@ mod readme;
 mod thc_ipv6;
 mod tools;
 
+use std::fmt;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use mnet_tests::namespace;
 
@@ -42,6 +44,7 @@ type Test = fn(&Fixture) -> Result<()>;
 
 /// All tests: each module lists its own.
 const TESTS: &[(&str, &[(&str, Test)])] = &[
+    ("builds", builds::TESTS),
     ("cargo_solo5", cargo_solo5::TESTS),
     ("dhcp6", dhcp6::TESTS),
     ("dhcp", dhcp::TESTS),
@@ -89,8 +92,13 @@ fn main() -> ExitCode {
                     return skip(reason);
                 }
                 let fixture = fixture.context("tests run only with a fixture")?;
-                isolated(&fixture, test)?;
-                Ok(Completion::Completed)
+                match isolated(&fixture, test) {
+                    Ok(()) => Ok(Completion::Completed),
+                    Err(error) => match error.downcast::<Missing>() {
+                        Ok(missing) => skip(missing.to_string()),
+                        Err(error) => Err(format!("{error:#}").into()),
+                    },
+                }
             })
         })
         .collect();
@@ -105,8 +113,32 @@ fn skip(reason: String) -> Result<Completion, Failed> {
     Ok(Completion::ignored_with(reason))
 }
 
+/// A program that a test needs is not installed, so the test is skipped.
+#[derive(Debug)]
+struct Missing(&'static str);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not installed", self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
+/// Asks for a program of the host that not every test needs.
+fn needs(program: &'static str) -> Result<()> {
+    let found = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+    });
+    if found {
+        Ok(())
+    } else {
+        Err(Missing(program).into())
+    }
+}
+
 /// Runs a test in a thread and a network of its own.
-fn isolated(fixture: &Fixture, test: Test) -> Result<(), Failed> {
+fn isolated(fixture: &Fixture, test: Test) -> Result<()> {
     let result = thread::scope(|scope| {
         let test = scope.spawn(|| {
             namespace::enter_new_network()?;
@@ -114,9 +146,5 @@ fn isolated(fixture: &Fixture, test: Test) -> Result<(), Failed> {
         });
         test.join()
     });
-    match result {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(format!("{error:#}").into()),
-        Err(_) => Err("panicked".into()),
-    }
+    result.unwrap_or_else(|_| bail!("panicked"))
 }

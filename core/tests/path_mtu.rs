@@ -8,6 +8,7 @@ use common::path::Conditions;
 use common::world::{ADDRESSES, CLIENT, SERVER};
 use mnet_core::Config;
 use mnet_core::Counters;
+use mnet_core::config::TcpConfig;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -84,6 +85,38 @@ fn a_path_that_becomes_smaller_stalls_for_one_timeout_at_most() {
         assert_eq!(counters.tcp_path_mtu_lowered, 1, "{mtu}");
         assert_eq!(counters.tcp_black_holes, 0, "{mtu}");
         assert!(share(&mut path) > 0.7, "{mtu}");
+    }
+}
+
+/// The same where small segments, which pass, lie between the full ones: their acknowledgements tell
+/// of the loss, and the word is believed as soon as that is known. Sent again as they were, the full
+/// ones would not pass either.
+#[test]
+fn a_path_that_becomes_smaller_stalls_for_a_round_trip_where_small_segments_pass() {
+    let round_trip = Duration::from_millis(40);
+    let config = Config {
+        tcp: TcpConfig {
+            nodelay: true,
+            ..TcpConfig::default()
+        },
+        ..Config::default()
+    };
+    for mtu in [1400, 1280, 1000] {
+        let clean = Conditions::clean(round_trip / 2);
+        let mut path = Bulk::with(&config, 1, [clean, clean]);
+        let pause = Duration::from_millis(5);
+        path.answer(1, pause);
+        path.write_regularly(2_000, pause, Duration::from_secs(3));
+        set_mtu(&mut path, mtu, true);
+        let stall = path.write_regularly(2_000, pause, Duration::from_secs(2));
+        assert!(stall <= round_trip * 2, "{mtu}: {stall:?}");
+        let counters = *counters(&path);
+        assert_eq!(counters.tcp_path_mtu_lowered, 1, "{mtu}");
+        assert_eq!(
+            (counters.tcp_timeouts, counters.tcp_fast_retransmits),
+            (0, 0),
+            "{mtu}"
+        );
     }
 }
 

@@ -14,6 +14,7 @@
 //! - [`bulk`]: transfers that are measured as they go; [`flood`]: SYNs that nobody means;
 //! - [`soak`]: clients that come and go at random, for hours;
 //! - [`statistics`]: what an image has in use, as it tells itself;
+//! - [`recording`]: what a tender has recorded of its guest's frames;
 //! - [`packet`] and [`frame`]: raw frames, to say what no kernel would say;
 //! - [`transcript`]: the commands that a page of documentation tells its reader to type;
 //! - [`boot`]: the time from starting a tender to its image's first SYN-ACK.
@@ -32,6 +33,7 @@ pub mod packet;
 pub mod path;
 pub mod prefix;
 pub mod process;
+pub mod recording;
 pub mod soak;
 pub mod statistics;
 pub mod transcript;

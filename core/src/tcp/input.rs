@@ -513,7 +513,7 @@ impl Tcb {
             flight,
             rtt,
         };
-        let restart_timer = self.acknowledged(cx, &arrival);
+        let restart_timer = self.acknowledged(shared, cx, &arrival);
         if advances {
             self.send_queue_advanced(shared, cx, restart_timer);
         }

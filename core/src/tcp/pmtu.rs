@@ -3,7 +3,7 @@
 //! | finding | consequence |
 //! |---|---|
 //! | ICMP says so about a segment on its way, and none of full size has arrived yet | believed at once (RFC 5927 §7.2) |
-//! | the same, but segments of full size have arrived | believed when that segment times out |
+//! | the same, but segments of full size have arrived | believed when that segment times out, or is lost and only smaller ones have arrived since |
 //! | another connection to the same address has learned it | adopted with the next segment |
 //! | full segments time out twice in a row, and nobody says why: a black hole | 1024 bytes, then what a packet of 576 holds (RFC 4821 §7.7) |
 //! | ten minutes later, or at once after a black hole | a probe of larger size (RFC 4821 §7.3) |
@@ -15,7 +15,7 @@
 
 use super::frto::Frto;
 use super::params::{BASE_MSS, MTU_RAISE_AFTER, MTU_SEARCH_STEP, SMALLEST_MTU};
-use super::scoreboard::Marks;
+use super::scoreboard::{MAX_STEPS, Marks, end_of};
 use super::seq::SeqNum;
 use super::shared::Shared;
 use super::state::{Tcb, TcbFlags};
@@ -107,8 +107,11 @@ impl Tcb {
             cx.counters.tcp_path_mtu_stale += 1;
         } else if self.flags.contains(TcbFlags::FULL_ARRIVED) {
             cx.counters.tcp_path_mtu_doubted += 1;
-            self.path.claimed = mtu;
-            self.path.claimed_seq = seq;
+            // Of a window of segments the first one is missed first.
+            let path = &mut self.path;
+            if path.claimed != mtu || seq.before(path.claimed_seq) {
+                (path.claimed, path.claimed_seq) = (mtu, seq);
+            }
         } else {
             self.believe(shared, cx, mtu);
         }
@@ -160,6 +163,57 @@ impl Tcb {
             self.believe(shared, cx, claimed);
         }
         late
+    }
+
+    /// Segments are lost. What was claimed of the first of them is true if of those sent after it
+    /// only such have arrived as the claim allows: then it would not arrive either however often it
+    /// was sent again, until the timeout for which RFC 5927 §7.2 waits. Where larger ones have
+    /// arrived, it was lost for another reason.
+    pub(super) fn claim_is_true_if_lost(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        if self.path.claimed == 0 {
+            return false;
+        }
+        let claimed = self.path.claimed;
+        let believed = self.only_smaller_have_arrived(cx);
+        if believed {
+            self.believe(shared, cx, claimed);
+        }
+        believed
+    }
+
+    #[cold]
+    fn only_smaller_have_arrived(&mut self, cx: &mut Context<'_>) -> bool {
+        let fits = self.smss_for(self.path.claimed);
+        let Some(first) = self.send.first_lost(cx.pool) else {
+            return false;
+        };
+        let descriptor = cx.pool.descriptor_at(first);
+        let seq = self.path.claimed_seq;
+        if seq.before(SeqNum::new(descriptor.seq)) || !seq.before(end_of(descriptor)) {
+            return false;
+        }
+        let (mut at, mut steps, mut arrived) = (first, MAX_STEPS, false);
+        while let Some(next) = cx.pool.next_in_queue(at)
+            && Some(next) != self.send.next
+        {
+            let descriptor = cx.pool.descriptor_at(next);
+            if Marks::of(descriptor).contains(Marks::SACKED) {
+                arrived = true;
+                if descriptor.len > fits {
+                    return false;
+                }
+            }
+            steps -= 1;
+            if steps == 0 {
+                return false;
+            }
+            at = next;
+        }
+        arrived
     }
 
     /// The retransmission timer has expired: perhaps because segments are too large.

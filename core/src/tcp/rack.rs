@@ -10,6 +10,7 @@ use super::params::{
 };
 use super::scoreboard::{MAX_STEPS, Marks, end_of};
 use super::seq::SeqNum;
+use super::shared::Shared;
 use super::state::{Tcb, TcbFlags};
 use super::tick::Tick;
 use crate::context::Context;
@@ -263,7 +264,7 @@ impl Tcb {
     }
 
     /// The reordering timer or the probe timer expired.
-    pub(super) fn loss_timer_expired(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn loss_timer_expired(&mut self, shared: &mut Shared, cx: &mut Context<'_>) {
         self.loss_at = Tick::NEVER;
         if self.flags.contains(TcbFlags::TLP_TIMER) {
             self.flags.remove(TcbFlags::TLP_TIMER);
@@ -276,7 +277,7 @@ impl Tcb {
         }
         cx.counters.tcp_reordering_timeouts += 1;
         if self.detect_losses(cx) {
-            self.losses_found(cx, 0, 0);
+            self.losses_found(shared, cx, 0, 0);
         }
     }
 

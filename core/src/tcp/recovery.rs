@@ -16,6 +16,7 @@ use super::params::{DUP_ACK_THRESHOLD, LIMITED_TRANSMIT};
 use super::prr::Prr;
 use super::scoreboard::{Marks, News};
 use super::seq::SeqNum;
+use super::shared::Shared;
 use super::state::{Tcb, TcbFlags};
 use super::tick::Tick;
 use crate::context::Context;
@@ -82,7 +83,12 @@ impl Tcb {
     /// Draws the consequences of an acknowledgement. Whether the retransmission timer starts over:
     /// in NewReno's recovery, only the first partial acknowledgement does that (RFC 6582 §3.2
     /// step 3).
-    pub(super) fn acknowledged(&mut self, cx: &mut Context<'_>, arrival: &Arrival) -> bool {
+    pub(super) fn acknowledged(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        arrival: &Arrival,
+    ) -> bool {
         let Arrival {
             news,
             advances,
@@ -149,7 +155,7 @@ impl Tcb {
             self.ecn_acknowledged();
         }
         if self.flags.contains(TcbFlags::SACK) && self.send.board.lost_out > 0 {
-            self.losses_found(cx, news.bytes, news.sacked);
+            self.losses_found(shared, cx, news.bytes, news.sacked);
         }
         self.recover = self.recover.latest(self.snd_una);
         if news.bytes > 0 {
@@ -200,8 +206,17 @@ impl Tcb {
 
     /// Segments are lost: they are repaired in the recovery that goes on, or in a new one (RFC 6675
     /// §5, step 4). `delivered` bytes have just arrived, `sacked` of them behind a hole.
-    pub(super) fn losses_found(&mut self, cx: &mut Context<'_>, delivered: u32, sacked: u32) {
+    pub(super) fn losses_found(
+        &mut self,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        delivered: u32,
+        sacked: u32,
+    ) {
         self.flags |= TcbFlags::OUTPUT;
+        if self.claim_is_true_if_lost(shared, cx) {
+            return;
+        }
         let repairing = TcbFlags::RECOVERY | TcbFlags::LOSS_RECOVERY;
         if self.flags.intersects(repairing) {
             return;

@@ -35,7 +35,7 @@ impl Tcb {
                 self.claim_is_true_if_late(shared, cx);
             }
             if self.loss_at.is_set() {
-                self.loss_timer_expired(cx);
+                self.loss_timer_expired(shared, cx);
             }
         }
         if self.rtx_at.is_due(cx.now) {

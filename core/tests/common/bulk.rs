@@ -147,6 +147,45 @@ impl Bulk {
         self.world.now - start
     }
 
+    /// For `duration`, the client writes so many bytes after each `pause`, whatever has become of
+    /// those before. Returns the longest time without news at the server.
+    pub fn write_regularly(
+        &mut self,
+        bytes: usize,
+        pause: Duration,
+        duration: Duration,
+    ) -> Duration {
+        let end = self.world.now + duration;
+        let (mut heard, mut longest) = (self.world.now, Duration::ZERO);
+        while self.world.now < end {
+            let next = self.world.now + pause;
+            let clocks = [self.world.clock(SERVER), self.world.clock(CLIENT)];
+            let [_, client] = &mut self.world.sides;
+            let sending = self.flows[0].sending;
+            let written = client
+                .stack
+                .tcp_send(clocks[CLIENT], sending, &self.buf[..bytes]);
+            assert_eq!(written, Ok(bytes));
+            while self.world.now < next {
+                self.world.transmit();
+                self.world.step(Some(next));
+                let clock = self.world.clock(SERVER);
+                let [server, _] = &mut self.world.sides;
+                if self.flows[0].receiving.is_none() {
+                    self.flows[0].receiving = server.stack.tcp_accept(self.listener).ok();
+                }
+                while let Some(id) = self.flows[0].receiving
+                    && let Ok(len) = server.stack.tcp_recv(clock, id, &mut self.buf)
+                {
+                    self.flows[0].received += len as u64;
+                    heard = self.world.now;
+                }
+                longest = longest.max(self.world.now - heard);
+            }
+        }
+        longest
+    }
+
     /// Lets time pass; returns how many bytes of each flow arrived in it.
     pub fn run_bytes(&mut self, duration: Duration) -> Vec<u64> {
         let end = self.world.now + duration;

@@ -1,5 +1,5 @@
-//! Images with several interfaces: two gateways of Linux, a VLAN between two images, MTUs small and
-//! large, and a path whose MTU changes under a connection.
+//! Images with several interfaces: two gateways of Linux, a VLAN between two images, and MTUs small and
+//! large.
 //!
 //! ```text
 //!   network of the tender
@@ -10,22 +10,20 @@
 //! The two networks know nothing of each other, and each has clients with the same foreign address,
 //! which only its gateway knows a way to.
 
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use mnet_tests::clients::{Pattern, tcp_echo_checked, udp_echo};
+use mnet_tests::clients::{tcp_echo_checked, udp_echo};
 use mnet_tests::namespace::Network;
 use mnet_tests::prefix::Unikernel;
 use mnet_tests::process::Process;
-use mnet_tests::statistics;
 use mnet_tests::tap::Tap;
 
 use crate::Test;
-use crate::fixture::{Fixture, SERVICE, STATISTICS};
+use crate::fixture::Fixture;
 use crate::ipv6::{eventually, ip};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
@@ -35,12 +33,6 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ),
     ("speak_in_a_vlan_with_each_other", speaks_in_vlans),
     ("have_mtus_from_1280_to_9000", has_all_mtus),
-    ("follow_a_path_whose_mtu_changes", |fixture| {
-        follows_the_path_mtu(fixture, SERVICE.into())
-    }),
-    ("follow_a_path_whose_mtu_changes_over_ipv6", |fixture| {
-        follows_the_path_mtu(fixture, "[2001:db8::2]:7".parse()?)
-    }),
     ("proxy_from_one_network_to_another", proxies),
 ];
 
@@ -58,7 +50,7 @@ struct Sides {
 }
 
 /// What `ip` is told in a network, one command a line.
-fn ip_in(network: &Network, commands: &str) -> Result<()> {
+pub(crate) fn ip_in(network: &Network, commands: &str) -> Result<()> {
     network.within(|| {
         let lines = commands.lines().map(str::trim);
         lines.filter(|line| !line.is_empty()).try_for_each(ip)
@@ -255,88 +247,6 @@ fn has_all_mtus(fixture: &Fixture) -> Result<()> {
         result.with_context(|| format!("MTU {mtu}; the image printed {}", sides.image.text()))?;
         drop(sides);
     }
-    Ok(())
-}
-
-/// A router between image and client, whose link to the client carries less from one moment on: what
-/// is too long then is told about (RFC 1191, RFC 8201), and goes again at once.
-fn follows_the_path_mtu(fixture: &Fixture, service: SocketAddr) -> Result<()> {
-    let (router, client) = (Network::new()?, Network::new()?);
-    ip_in(
-        &router,
-        &format!(
-            "tuntap add dev tap0 mode tap
-             link set tap0 up
-             address add 10.0.0.1/24 dev tap0
-             address add 2001:db8::1/64 dev tap0 nodad
-             link add out type veth peer name in netns {}
-             link set out up
-             address add 10.9.0.1/24 dev out
-             address add 2001:db8:9::1/64 dev out nodad",
-            client.path().display()
-        ),
-    )?;
-    ip_in(
-        &client,
-        "link set in up
-         address add 10.9.0.2/24 dev in
-         address add 2001:db8:9::2/64 dev in nodad
-         route add default via 10.9.0.1
-         route add default via 2001:db8:9::1",
-    )?;
-    let unikernel = fixture
-        .echo_unikernel()
-        .argument("--ipv4-gateway=10.0.0.1")
-        .argument("--ipv6=2001:db8::2/64")
-        .argument("--ipv6-gateway=2001:db8::1");
-    let process = router.within(|| {
-        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
-        std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
-        unikernel.start()
-    })?;
-    process.wait_for("listening", PATIENCE)?;
-    client.within(|| eventually("the first datagram", || udp_echo(service, 1, 1)))?;
-    let count = |name: &str| client.within(|| Ok(statistics::ask(STATISTICS)?[name]));
-    let mut stream = client.within(|| mnet_tests::clients::connect(service))?;
-    let mut sending = stream.try_clone()?;
-    let bytes = 24 << 20;
-    let mut data = vec![0; bytes];
-    Pattern::new(1).fill(&mut data);
-    let sent = data.clone();
-    let writer = thread::spawn(move || {
-        sending.write_all(&sent)?;
-        sending.shutdown(std::net::Shutdown::Write)
-    });
-    let mut got = Vec::new();
-    let mut buffer = vec![0; 64 << 10];
-    let mut steps = [1_400u32, 1_280].into_iter();
-    let mut next_step = data.len() / 4;
-    loop {
-        let len = stream.read(&mut buffer).context("reading")?;
-        if len == 0 {
-            break;
-        }
-        got.extend_from_slice(&buffer[..len]);
-        if got.len() >= next_step
-            && let Some(mtu) = steps.next()
-        {
-            // Both ends of the link: what comes from the image no longer fits.
-            ip_in(&client, &format!("link set in mtu {mtu}"))?;
-            ip_in(&router, &format!("link set out mtu {mtu}"))?;
-            next_step += data.len() / 4;
-        }
-    }
-    writer.join().expect("no panic")?;
-    ensure!(
-        got == data,
-        "{} of {} bytes came back right",
-        got.len(),
-        data.len()
-    );
-    let text = client.within(|| Ok(statistics::text(&statistics::ask(STATISTICS)?)))?;
-    ensure!(count("tcp_path_mtu_lowered")? == 2, "{text}");
-    // That no timeout is waited for is for the tests in virtual time: here the machine's load counts.
-    ensure!(count("tcp_black_holes")? == 0, "{text}");
     Ok(())
 }
 

@@ -22,6 +22,7 @@ mod interfaces;
 mod ipv6;
 mod leaks;
 mod multicast;
+mod path_changes;
 mod path_mtu;
 mod paths;
 mod readme;
@@ -59,6 +60,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("ipv6", ipv6::TESTS),
     ("leaks", leaks::TESTS),
     ("multicast", multicast::TESTS),
+    ("path_changes", path_changes::TESTS),
     ("path_mtu", path_mtu::TESTS),
     ("paths", paths::TESTS),
     ("readme", readme::TESTS),

@@ -848,6 +848,15 @@ impl Tcp {
         None
     }
 
+    /// Puts a socket that exists at the end of the list of events, unless it is there.
+    pub(crate) fn put_event(&mut self, id: SocketId) {
+        let place = u32::try_from(id.index()).unwrap_or(u32::MAX);
+        self.events.push_back(match id.kind() {
+            SocketKind::Listener => self.first_half_open + place,
+            _ => place,
+        });
+    }
+
     /// The event of a connection finds no room for its writer. There may have been some when it was
     /// noticed: the limit of the queue shrinks with the window. Then the writer still waits.
     fn keep_blocked(&mut self, index: u32) {

@@ -770,6 +770,11 @@ impl Udp {
         }
     }
 
+    /// Raises an event for a socket that exists.
+    pub(crate) fn put_event(&mut self, id: SocketId) {
+        self.raise(u32::try_from(id.index()).unwrap_or(u32::MAX));
+    }
+
     pub(crate) fn poll_event(&mut self, pool: &FramePool) -> Option<Event> {
         let free = pool.free_frames().saturating_sub(self.reserved);
         if self.blocked > 0 && free >= self.needed {

@@ -19,11 +19,13 @@
  *         ... mnet_read(), mnet_write(), mnet_close() ...
  *     }
  *
- * THREE WAYS TO WAIT, over the same calls, which can be mixed:
+ * FOUR WAYS TO WAIT, over the same calls, which can be mixed:
  *
  *   - Blocking, the default: a call turns the event loop until it is done, and other connections progress meanwhile.
  *   - Readiness: a non-blocking socket answers MNET_EAGAIN instead of waiting. mnet_poll() waits for some sockets
  *     (level: for as long as they are ready), mnet_events() for all (edge: when their readiness grows).
+ *   - Fibers: mnet_spawn() starts a function on a stack of its own, one for each client. A call that waits lets the
+ *     others run, and returns MNET_ECANCELED when the fiber is asked to end.
  *   - Driven from outside: mnet_step() does what is due, never sleeps, and says when it wants to be called again. With
  *     MNET_CONFIG_MANUAL frames go in and out by call, too.
  *
@@ -40,8 +42,9 @@
  *     library: a buffer must not lie in one (MNET_EINVAL).
  *   - Sizes are bytes, times are nanoseconds.
  *   - MNET_EBUSY is the answer to a call on a stack that is inside another call: from within a solo5_* function that
- *     the caller supplies, or from another thread.
- *   - There is one callback, mnet_dhcp.accept, and nothing allocates after mnet_open() and mnet_dhcp_start().
+ *     the caller supplies, or from another thread. A fiber that waits is inside of none.
+ *   - There is one callback, mnet_dhcp.accept, and nothing allocates after mnet_open(), mnet_dhcp_start(), and the first
+ *     mnet_spawn() or mnet_channel_open(). Fibers and channels have the caller's memory, or mnet_config.fiber_memory.
  *   - A defect of the library does not return: it prints the place on the console and calls solo5_abort().
  *
  * Usable from C99, C11 and later, and from C++.
@@ -323,6 +326,12 @@
 /* A datagram ran out of hops on its way, or of the time to be put together. */
 #define MNET_EHOPLIMIT (-24)
 
+/* The calling fiber was asked to end: mnet_cancel(). */
+#define MNET_ECANCELED (-25)
+
+/* Nothing could ever end the wait. */
+#define MNET_EDEADLK (-26)
+
 /* mnet_route.flags: packets that match it are not sent. Calls are refused with MNET_ENETUNREACH. */
 #define MNET_ROUTE_UNREACHABLE 1
 
@@ -597,6 +606,21 @@
 /* mnet_group(): do not hear a source any more that was named so. With the last one the group is left. */
 #define MNET_GROUP_LEAVE_SOURCE 6
 
+/*
+ * The least memory of a fiber, in bytes. It is enough for every function of this header, with a
+ * quarter left for the fiber's own frames.
+ */
+#define MNET_FIBER_SIZE_MIN 8192
+
+/* The memory of a fiber by default, in bytes. */
+#define MNET_FIBER_SIZE_DEFAULT 16384
+
+/* Most clean-up handlers of a fiber at a time. */
+#define MNET_CLEANUP_MAX 8
+
+/* What a channel needs beside its items, in bytes: mnet_channel_open(). */
+#define MNET_CHANNEL_OVERHEAD 192
+
 /* An IP address and a port. */
 struct mnet_addr {
     /* MNET_AF_INET or MNET_AF_INET6; MNET_AF_NONE where an address is optional. */
@@ -755,6 +779,11 @@ struct mnet_config {
      * 0 (the default): one for each 256 KiB of the arena, but 2 to 8.
      */
     uint32_t max_interfaces;
+    /*
+     * Bytes at the end of the arena that are for fibers and channels whose memory the caller does not
+     * give (mnet_spawn(), mnet_channel_open()). Default 0.
+     */
+    size_t fiber_memory;
 };
 
 /* A stack: always positive. A negative value is an error code. A number is never used twice. */
@@ -1221,6 +1250,28 @@ struct mnet_event {
     uint32_t reserved;
 };
 
+/* A fiber: always positive. A negative value is an error code. A number is never used twice. */
+typedef int64_t mnet_fiber;
+
+/*
+ * What a fiber does.
+ *
+ * - arg: as given to mnet_spawn().
+ *
+ * Returns what mnet_join() is to give.
+ */
+typedef void *(*mnet_fiber_main)(void *arg);
+
+/*
+ * Something that is to be done when a fiber ends.
+ *
+ * - arg: as given to mnet_cleanup_push().
+ */
+typedef void (*mnet_cleanup)(void *arg);
+
+/* A channel: always positive. A negative value is an error code. A number is never used twice. */
+typedef int64_t mnet_channel;
+
 /* What a stack has in use. Members are appended in later versions. */
 struct mnet_usage {
     /* Frames in the pool. */
@@ -1241,6 +1292,8 @@ struct mnet_usage {
     uint64_t time_wait;
     /* UDP sockets. */
     uint64_t udp_sockets;
+    /* Fibers that have not ended. */
+    uint64_t fibers;
 };
 
 #ifdef __cplusplus
@@ -1358,7 +1411,8 @@ mnet_stack mnet_open(const struct mnet_config *config);
  *
  * Returns 0, or
  *   MNET_EBADF   no such stack; 0 and below are accepted as "none" and harmless
- *   MNET_EBUSY   a call on this stack has not returned
+ *   MNET_EBUSY   a call on this stack has not returned, or a fiber of it has not ended: mnet_cancel_all()
+ *                first. Fibers that have ended and channels go with the stack.
  * Does not block.
  */
 int mnet_close_stack(mnet_stack stack);
@@ -1371,11 +1425,11 @@ uint64_t mnet_now(void);
 
 /*
  * Drives a stack from outside: sends what is queued, takes in what the device has received (64
- * frames at most), runs the timers that are due. Never sleeps.
+ * frames at most), runs the timers that are due, and fibers that are ready. Never sleeps.
  *
  * For owners of an event loop. Call it when a frame has arrived, when the deadline has come, and
  * after calls that queue something to send; then look at mnet_events() or mnet_poll() with
- * timeout 0. On a manual stack it only runs the timers.
+ * timeout 0. On a manual stack it only runs the timers and the fibers.
  *
  * - now: the time, mnet_now() for a stack with a device. A time before one seen earlier counts as
  *   that one.
@@ -2114,11 +2168,11 @@ int mnet_close(mnet_fd fd);
 int mnet_abort(mnet_fd fd);
 
 /*
- * Makes any socket blocking (0) or non-blocking (anything else).
+ * Makes any socket blocking (0) or non-blocking (anything else). On a manual stack calls on a blocking
+ * socket wait in fibers only; elsewhere there is nothing to wait for, and they answer MNET_EAGAIN.
  *
  * Returns 0, or
  *   MNET_EBADF    stale or foreign handle
- *   MNET_EINVAL   blocking, on a manual stack: there is nothing to wait for
  *   MNET_EBUSY
  * Does not block.
  */
@@ -2593,10 +2647,32 @@ int64_t mnet_poll(mnet_stack stack, struct mnet_pollfd *fds, size_t count, int64
  *   MNET_EBADF    no such stack
  *   MNET_EBUSY
  * A socket that was closed after its event was noticed can still be reported; calls on it give
- * MNET_EBADF. Sends what is queued and takes in what has arrived, also with timeout 0, unless
- * earlier events wait. BLOCKS for as long as said; a manual stack never does.
+ * MNET_EBADF. Where there are fibers, the events of blocking sockets wake those that wait for them,
+ * and only non-blocking sockets are reported. Sends what is queued and takes in what has arrived, also
+ * with timeout 0, unless earlier events wait. BLOCKS for as long as said; a manual stack never does.
  */
 int64_t mnet_events(mnet_stack stack, struct mnet_event *events, size_t max, int64_t timeout_ns);
+
+/*
+ * Waits for some time; in a fiber, the others run meanwhile.
+ *
+ * - duration_ns: how long at least, in nanoseconds; 0 is mnet_yield().
+ *
+ * Returns 0, or
+ *   MNET_EAGAIN      a manual stack, and the caller is no fiber: there is no sleep
+ *   MNET_ECANCELED   the calling fiber is canceled
+ *   MNET_EBADF, MNET_EBUSY
+ */
+int mnet_sleep(mnet_stack stack, uint64_t duration_ns);
+
+/*
+ * Lets the network, and fibers that are ready, have a turn: sends what is queued, and takes in what
+ * has arrived.
+ *
+ * Returns 0, or MNET_ECANCELED (the calling fiber is canceled), MNET_EBADF or MNET_EBUSY. Does not
+ * sleep.
+ */
+int mnet_yield(mnet_stack stack);
 
 /*
  * The place of a socket in its table: a number below max_connections, max_listeners or
@@ -2615,6 +2691,220 @@ int64_t mnet_index(mnet_fd fd);
  * stack.
  */
 int mnet_readiness(mnet_fd fd);
+
+/*
+ * FIBERS. A fiber is a function that runs beside others, on a stack of its own: straight-line code for
+ * each client of a server. A call that waits (mnet_accept(), mnet_connect(), mnet_read(), mnet_write(),
+ * mnet_recvfrom(), mnet_poll(), mnet_events(), mnet_sleep(), ...) lets the others run until it is done.
+ * Nothing else does: between two calls that wait, a fiber has the processor and all data to itself. So
+ * there are no locks; what has to stay together must only not wait in between.
+ *
+ * Fibers belong to a stack. They run inside the calls on that stack that wait, poll or step and come
+ * from the program itself: from solo5_app_main() and what it calls, or from a fiber of another stack,
+ * which then waits as a program would. Each such call gives up to 64 of them a turn, then the network,
+ * and sleeps when no fiber is ready. All that happens on one thread.
+ *
+ * The memory of a fiber holds its stack and what the library keeps of it, some 700 bytes. There is no
+ * page protection on Solo5 that would catch an overflow. Instead, whenever a fiber waits, begins or
+ * ends, the library looks at the stack pointer and at 256 bytes at the low end that nobody may write
+ * to, and if either shows an overflow it names the fiber on the console and calls solo5_abort(). So a
+ * fiber that has written below its stack is found out when it next waits, at the latest by itself: what
+ * lies below may be damaged by then, but nobody works with it any more, since no other fiber has run
+ * in between. Not noticed is a large array that reaches across the zone, was written only below it,
+ * and is gone when the fiber waits: give fibers that have such more memory.
+ *
+ * The floating-point control words (rounding mode, masks) belong to all fibers together.
+ *
+ * Starts a fiber. It does not run before the caller waits.
+ *
+ * - function, arg: what it does.
+ * - memory, size: its memory, for as long as the fiber exists: until it has ended, and was joined or
+ *   detached. NULL: from mnet_config.fiber_memory, which has it back then. size is at least
+ *   MNET_FIBER_SIZE_MIN; 0 is MNET_FIBER_SIZE_DEFAULT, only with NULL.
+ *
+ * Returns the fiber, or
+ *   MNET_EINVAL   function is NULL, or size is too small
+ *   MNET_ENOMEM   mnet_config.fiber_memory has no room, or the arena none for the first fiber
+ *   MNET_EBUSY    a fiber that exists has this memory, or the stack is entered
+ *   MNET_EBADF    no such stack
+ * Does not block. Whoever starts a fiber joins it (mnet_join()) or lets it go (mnet_detach()).
+ */
+mnet_fiber mnet_spawn(mnet_stack stack, mnet_fiber_main function, void *arg, void *memory, size_t size);
+
+/*
+ * Waits for a fiber to end, and takes what its function has returned. The handle is stale then, and
+ * memory that was given to mnet_spawn() is the caller's again.
+ *
+ * - result: receives what the function returned; may be NULL.
+ * - timeout_ns: how long, in nanoseconds; 0: do not wait; negative: for ever.
+ *
+ * Returns 0, or
+ *   MNET_EAGAIN      the fiber has not ended in that time
+ *   MNET_EBADF       no such fiber: a stale handle, or somebody else joined it first
+ *   MNET_EINVAL      it is detached, or result lies in an arena
+ *   MNET_EDEADLK     it is the calling fiber; or nothing could ever end the wait: no fiber is ready, and
+ *                    none waits for the network or a time (only for callers that are no fiber)
+ *   MNET_ECANCELED   the calling fiber is canceled
+ *   MNET_EBUSY
+ * Waits as said. On a manual stack a caller that is no fiber does not wait: it lets fibers run once.
+ */
+int mnet_join(mnet_fiber fiber, void **result, int64_t timeout_ns);
+
+/*
+ * Lets a fiber go: nobody will join it. When it ends, the handle is stale and its memory free; of one
+ * that has ended already that is so now. Memory of the caller's own may be used again once a call with
+ * the handle gives MNET_EBADF.
+ *
+ * Returns 0, or MNET_EINVAL (it is detached), MNET_EBADF or MNET_EBUSY. Does not block.
+ */
+int mnet_detach(mnet_fiber fiber);
+
+/*
+ * Asks a fiber to end. The call in which it waits, or the next one in which it would, returns
+ * MNET_ECANCELED, and so does every further one; calls that need not wait work as ever. It is the
+ * fiber's function that ends it, by returning. A fiber that has not begun begins, so that it can give
+ * back what its argument stands for. The calling fiber may cancel itself. One that has ended is left
+ * as it is. In its clean-up handlers a fiber is not disturbed.
+ *
+ * Returns 0, or MNET_EBADF or MNET_EBUSY. Does not block: mnet_join() waits for the end.
+ */
+int mnet_cancel(mnet_fiber fiber);
+
+/*
+ * Asks all fibers of a stack to end, but the calling one, and waits until they have: the way to
+ * mnet_close_stack(). Fibers that are started meanwhile are asked as well.
+ *
+ * - timeout_ns: how long, in nanoseconds; 0: do not wait; negative: for ever.
+ *
+ * Returns 0 when no other fiber lives (those that nobody has joined keep their results), or
+ *   MNET_EAGAIN      some have not ended in that time
+ *   MNET_EDEADLK     as mnet_join(): their clean-up handlers wait for what cannot come
+ *   MNET_ECANCELED   the calling fiber is canceled
+ *   MNET_EBADF, MNET_EBUSY
+ * Waits as mnet_join() does.
+ */
+int mnet_cancel_all(mnet_stack stack, int64_t timeout_ns);
+
+/*
+ * Whether the calling fiber was asked to end: for one that computes for long and seldom waits.
+ *
+ * Returns 1 if so, else 0; 0 as well for a caller that is no fiber. Does not block.
+ */
+int mnet_canceled(void);
+
+/*
+ * The calling fiber.
+ *
+ * Returns its handle, or 0 for a caller that is no fiber. Does not block.
+ */
+mnet_fiber mnet_self(void);
+
+/*
+ * Has a function called when the calling fiber ends, after its own function has returned, whether it
+ * was canceled or not: the place to close a socket, or to give memory back. Handlers are called in the
+ * reverse order of their coming, on the fiber's stack; they may wait, and cancellation does not disturb
+ * them. The fiber keeps the function and the argument: unlike with pthread_cleanup_push() there is no
+ * frame that has to stay.
+ *
+ * - function, arg: what is called.
+ *
+ * Returns 0, or
+ *   MNET_EINVAL   function is NULL, or the caller is no fiber
+ *   MNET_ELIMIT   MNET_CLEANUP_MAX handlers wait already
+ * Does not block.
+ */
+int mnet_cleanup_push(mnet_cleanup function, void *arg);
+
+/*
+ * Takes the clean-up handler back that the calling fiber has pushed last.
+ *
+ * - execute: 0: only that; anything else: it is called as well.
+ *
+ * Returns 0, or MNET_EINVAL: there is none, or the caller is no fiber. Does not block itself.
+ */
+int mnet_cleanup_pop(int execute);
+
+/*
+ * CHANNELS. A channel is a queue of a fixed number of items of a fixed size, which are copied in and
+ * out. Whoever sends to a full one waits until there is room, whoever receives from an empty one until
+ * there is an item: fibers, and the program itself, which runs fibers meanwhile.
+ *
+ * It is the only means of its kind here, because it contains the others. One whose items have 0 bytes
+ * is a semaphore: mnet_channel_send() is its post, bounded by the capacity, and mnet_channel_receive()
+ * its wait. With a capacity of 1, and sending as locking, that is a mutex; mnet_channel_finish() wakes
+ * everybody, as a broadcast does. Most programs need no mutex: see mnet_spawn().
+ *
+ * Opens a channel for the fibers of a stack.
+ *
+ * - item_size: bytes of an item; may be 0.
+ * - capacity: most items that wait, at least 1.
+ * - memory, size: its memory until mnet_channel_close(): item_size * capacity and
+ *   MNET_CHANNEL_OVERHEAD bytes. NULL, 0: from mnet_config.fiber_memory.
+ *
+ * Returns the channel, or
+ *   MNET_EINVAL   capacity is 0, the items together are larger than memory can be, or size too small
+ *   MNET_ENOMEM   mnet_config.fiber_memory has no room, or the arena none for the first channel
+ *   MNET_EBADF, MNET_EBUSY
+ * Does not block.
+ */
+mnet_channel mnet_channel_open(mnet_stack stack, size_t item_size, size_t capacity, void *memory, size_t size);
+
+/*
+ * Puts an item into a channel.
+ *
+ * - item: what is copied; NULL if items have 0 bytes.
+ * - timeout_ns: how long to wait for room, in nanoseconds; 0: not at all; negative: for ever.
+ *
+ * Returns 0, or
+ *   MNET_EAGAIN      there was no room in that time
+ *   MNET_EPIPE       mnet_channel_finish() was called: no more items go in
+ *   MNET_EINVAL      item is NULL, or lies in an arena
+ *   MNET_EDEADLK     nothing could ever end the wait: see mnet_join()
+ *   MNET_ECANCELED   the calling fiber is canceled
+ *   MNET_EBADF       no such channel, or it was closed meanwhile
+ *   MNET_EBUSY
+ * Waits as said. On a manual stack a caller that is no fiber does not wait: it lets fibers run once.
+ */
+int mnet_channel_send(mnet_channel channel, const void *item, int64_t timeout_ns);
+
+/*
+ * Takes the oldest item of a channel.
+ *
+ * - item: where it is copied to; NULL if items have 0 bytes.
+ * - timeout_ns: how long to wait for one, in nanoseconds; 0: not at all; negative: for ever.
+ *
+ * Returns 0, or
+ *   MNET_EAGAIN      none has come in that time
+ *   MNET_EPIPE       all were taken, and mnet_channel_finish() was called: there will be no more
+ *   MNET_EINVAL, MNET_EDEADLK, MNET_ECANCELED, MNET_EBADF, MNET_EBUSY as mnet_channel_send()
+ * Waits as mnet_channel_send() does.
+ */
+int mnet_channel_receive(mnet_channel channel, void *item, int64_t timeout_ns);
+
+/*
+ * How many items wait in a channel.
+ *
+ * Returns the number, or MNET_EBADF or MNET_EBUSY. Does not block.
+ */
+int64_t mnet_channel_count(mnet_channel channel);
+
+/*
+ * Lets no more items into a channel. Those that wait can be received; after them, and to whoever sends
+ * or waits to, the answer is MNET_EPIPE. Doing it again is harmless.
+ *
+ * Returns 0, or MNET_EBADF or MNET_EBUSY. Does not block.
+ */
+int mnet_channel_finish(mnet_channel channel);
+
+/*
+ * Closes a channel: the handle is stale, its items are lost, its memory is the caller's again. To
+ * whoever waits the answer is MNET_EBADF.
+ *
+ * - channel: 0 and below are accepted as "none" and harmless.
+ *
+ * Returns 0, or MNET_EBADF or MNET_EBUSY. Does not block.
+ */
+int mnet_channel_close(mnet_channel channel);
 
 /*
  * How many counters a stack has. New versions append, and the order may change with the library's

@@ -23,6 +23,9 @@ struct Arena {
     heap: Heap,
     /// The addresses that it covers.
     range: Range<usize>,
+    /// The end of the caller's memory: what lies behind `range` is for fibers, whose stacks and buffers
+    /// are no insides of ours.
+    end: usize,
 }
 
 /// All arenas, by the slot of their stack.
@@ -51,7 +54,8 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Takes `len` bytes at `base` for the stack in `slot`.
+    /// Takes memory at `base` for the stack in `slot`: as many bytes as the end of `sizes` says, of which
+    /// the allocations of the stack get as many as the start says.
     ///
     /// # Safety
     /// The memory is readable and writable, and nobody else uses it until the claim is dropped. It
@@ -59,26 +63,28 @@ impl Claim {
     pub(crate) unsafe fn new(
         slot: usize,
         base: *mut u8,
-        len: usize,
+        sizes: Range<usize>,
         zeroed: bool,
     ) -> Result<Self, Error> {
         let start = base.addr();
-        let end = start.checked_add(len).ok_or(Error::INVALID)?;
-        if base.is_null() || len > isize::MAX.unsigned_abs() {
+        let end = start.checked_add(sizes.end).ok_or(Error::INVALID)?;
+        if base.is_null() || sizes.end > isize::MAX.unsigned_abs() || sizes.start > sizes.end {
             return Err(Error::INVALID);
         }
+        let len = sizes.start;
         let mut arenas = ARENAS.lock();
-        if arenas.overlaps(&(start..end)) {
+        let mut others = arenas.slots.iter().flatten();
+        if others.any(|other| other.range.start < end && start < other.end) {
             return Err(Error::BUSY);
         }
         let place = arenas.slots.get_mut(slot).ok_or(Error::LIMIT)?;
         // SAFETY: the caller grants the memory for as long as the claim lives, and the arena is
         // forgotten when the claim is dropped.
         let heap = unsafe { Heap::new(base, len, zeroed) }.ok_or(Error::NO_MEMORY)?;
-        let range = start..end;
-        *place = Some(Arena { heap, range });
+        let range = start..start + len;
+        *place = Some(Arena { heap, range, end });
         LOWEST.fetch_min(start, Ordering::Relaxed);
-        HIGHEST.fetch_max(end, Ordering::Relaxed);
+        HIGHEST.fetch_max(start + len, Ordering::Relaxed);
         Ok(Self { slot })
     }
 
@@ -192,7 +198,9 @@ mod tests {
         let layout = Layout::from_size_align(40 << 10, 64).unwrap();
         for _ in 0..3 {
             // SAFETY: the memory outlives the claim and is not touched meanwhile.
-            let claim = unsafe { Claim::new(0, memory.as_mut_ptr(), memory.len(), false) }.unwrap();
+            let claim =
+                unsafe { Claim::new(0, memory.as_mut_ptr(), memory.len()..memory.len(), false) }
+                    .unwrap();
             // SAFETY: the layout has a size; the block is given up with the claim.
             let block = claim.provide(|| unsafe { ArenaAllocator.alloc(layout) });
             assert!(ArenaAllocator::owns(block) && block.addr() % 64 == 0);
@@ -206,7 +214,9 @@ mod tests {
         let _turn = TURN.lock();
         let mut memory = std::vec![0_u8; 64 << 10];
         // SAFETY: the memory outlives the claim and is not touched meanwhile.
-        let claim = unsafe { Claim::new(0, memory.as_mut_ptr(), memory.len(), false) }.unwrap();
+        let claim =
+            unsafe { Claim::new(0, memory.as_mut_ptr(), memory.len()..memory.len(), false) }
+                .unwrap();
         let layout = Layout::from_size_align(40 << 10, 8).unwrap();
         claim.provide(|| {
             for _ in 0..100 {
@@ -229,22 +239,23 @@ mod tests {
         let mut memory = std::vec![0_u8; 64 << 10];
         let (low, high) = memory.split_at_mut(32 << 10);
         // SAFETY: the memory outlives the claims and is not touched meanwhile.
-        let first = unsafe { Claim::new(0, low.as_mut_ptr(), low.len(), false) }.unwrap();
+        let first =
+            unsafe { Claim::new(0, low.as_mut_ptr(), low.len()..low.len(), false) }.unwrap();
         // SAFETY: as above.
-        let again = unsafe { Claim::new(1, low.as_mut_ptr(), low.len(), false) };
+        let again = unsafe { Claim::new(1, low.as_mut_ptr(), low.len()..low.len(), false) };
         assert_eq!(again.err(), Some(Error::BUSY));
         // SAFETY: as above.
-        let reaching = unsafe { Claim::new(1, low.as_mut_ptr().add(100), 8, false) };
+        let reaching = unsafe { Claim::new(1, low.as_mut_ptr().add(100), 8..8, false) };
         assert_eq!(reaching.err(), Some(Error::BUSY));
         // SAFETY: as above.
-        let second = unsafe { Claim::new(1, high.as_mut_ptr(), high.len(), false) };
+        let second = unsafe { Claim::new(1, high.as_mut_ptr(), high.len()..high.len(), false) };
         assert!(second.is_ok());
         drop((first, second));
         // SAFETY: as above.
-        let small = unsafe { Claim::new(0, low.as_mut_ptr(), 64, false) };
+        let small = unsafe { Claim::new(0, low.as_mut_ptr(), 64..64, false) };
         assert_eq!(small.err(), Some(Error::NO_MEMORY));
         // SAFETY: refused before it is used.
-        let wrapping = unsafe { Claim::new(0, low.as_mut_ptr(), usize::MAX, false) };
+        let wrapping = unsafe { Claim::new(0, low.as_mut_ptr(), usize::MAX..usize::MAX, false) };
         assert_eq!(wrapping.err(), Some(Error::INVALID));
     }
 
@@ -257,7 +268,8 @@ mod tests {
             let mut memory = std::vec![7_u8; 400 << 10];
             // SAFETY: the memory outlives the claim and is not touched meanwhile.
             let claim =
-                unsafe { Claim::new(0, memory.as_mut_ptr(), memory.len(), zeroed) }.unwrap();
+                unsafe { Claim::new(0, memory.as_mut_ptr(), memory.len()..memory.len(), zeroed) }
+                    .unwrap();
             claim.provide(|| {
                 // SAFETY: the layouts have a size, blocks are freed with their own, and read only
                 // while they are allocated.

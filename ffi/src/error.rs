@@ -64,6 +64,10 @@ pub const MNET_EISCONN: c_int = -22;
 pub const MNET_ENOTCONN: c_int = -23;
 /// A datagram ran out of hops on its way, or of the time to be put together.
 pub const MNET_EHOPLIMIT: c_int = -24;
+/// The calling fiber was asked to end: mnet_cancel().
+pub const MNET_ECANCELED: c_int = -25;
+/// Nothing could ever end the wait.
+pub const MNET_EDEADLK: c_int = -26;
 
 /// One row of the table below.
 struct Entry {
@@ -87,7 +91,7 @@ macro_rules! entry {
 }
 
 /// Every code with its name and its text, in the order of the numbers.
-static TABLE: [Entry; 24] = [
+static TABLE: [Entry; 26] = [
     entry!(MNET_EINVAL, c"invalid argument"),
     entry!(MNET_EBADF, c"stale or foreign handle"),
     entry!(MNET_EAGAIN, c"nothing to do now, try again later"),
@@ -121,6 +125,8 @@ static TABLE: [Entry; 24] = [
     entry!(MNET_EISCONN, c"connected to another address"),
     entry!(MNET_ENOTCONN, c"not connected"),
     entry!(MNET_EHOPLIMIT, c"time to live exceeded"),
+    entry!(MNET_ECANCELED, c"the fiber is canceled"),
+    entry!(MNET_EDEADLK, c"nothing could ever end the wait"),
 ];
 
 fn lookup(code: c_int) -> Option<&'static Entry> {
@@ -170,6 +176,9 @@ impl Error {
     pub(crate) const BUSY: Self = Self(MNET_EBUSY);
     pub(crate) const ADDRESS: Self = Self(MNET_EADDRNOTAVAIL);
     pub(crate) const FAMILY: Self = Self(MNET_EAFNOSUPPORT);
+    pub(crate) const PIPE: Self = Self(MNET_EPIPE);
+    pub(crate) const CANCELED: Self = Self(MNET_ECANCELED);
+    pub(crate) const DEADLOCK: Self = Self(MNET_EDEADLK);
 
     /// For functions that return `int`.
     pub(crate) const fn code(self) -> c_int {

@@ -127,6 +127,7 @@ pub unsafe extern "C" fn mnet_usage(
             return Err(Error::INVALID);
         }
         let now = registry::with_stack(stack, |stack| {
+            let fibers = count(stack.living_fibers());
             let core = stack.runtime.stack();
             let (pool, in_use, limits) = (core.pool_frames(), core.usage(), core.limits());
             Ok(mnet_usage {
@@ -139,6 +140,7 @@ pub unsafe extern "C" fn mnet_usage(
                 half_open: count(in_use.half_open),
                 time_wait: count(in_use.time_wait),
                 udp_sockets: count(in_use.udp_sockets),
+                fibers,
             })
         })?;
         // SAFETY: as the header says: `size` bytes that may be written.

@@ -11,6 +11,8 @@
 //! - `dhcp`: addresses that servers lend
 //! - `resolvers`: DNS servers and search domains
 //! - `args`: the command line of a unikernel
+//! - `fibers`: functions that run beside each other; `channels`: what they hand each other;
+//!   `scheduling`: the table by which all other calls reach them
 //! - `settings`: what a connection is to do; `tcp_info`: what it does, and which ones there are
 //! - `registry`: which stacks are open, and what a handle names; `pointer`: the checks on what
 //!   comes from C; `arena`: the memory that callers grant
@@ -36,9 +38,11 @@ pub mod address;
 mod addresses;
 pub mod arena;
 mod args;
+pub mod channels;
 pub mod datagrams;
 mod dhcp;
 pub mod error;
+pub mod fibers;
 pub mod info;
 pub mod interfaces;
 mod ipv6;
@@ -56,13 +60,16 @@ mod freestanding;
 mod pointer;
 mod registry;
 mod resolvers;
+mod scheduling;
 
 pub use address::*;
 pub use addresses::*;
 pub use args::*;
+pub use channels::*;
 pub use datagrams::*;
 pub use dhcp::*;
 pub use error::*;
+pub use fibers::*;
 pub use info::*;
 pub use interfaces::*;
 pub use ipv6::*;

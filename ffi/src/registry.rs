@@ -15,6 +15,7 @@ use spin::Mutex;
 
 use crate::arena::Claim;
 use crate::error::Error;
+use crate::scheduling::{Hooks, Key, Scheduling, Wait};
 
 /// Most stacks that are open at the same time: three bits of a handle.
 pub(crate) const MAX_STACKS: usize = 1 << SLOT_BITS;
@@ -73,6 +74,10 @@ pub(crate) struct Opened {
     default_nonblocking: bool,
     timeouts: PerSocket<Timeouts>,
     pub(crate) place: Place,
+    /// The fibers, once there was one.
+    pub(crate) fibers: Option<Scheduling>,
+    /// The part of the arena that is for them: its start and its size.
+    pub(crate) fiber_memory: (*mut u8, usize),
 }
 
 impl Opened {
@@ -94,6 +99,8 @@ impl Opened {
             default_nonblocking: nonblocking,
             timeouts: PerSocket::new(tables, |count| count),
             place,
+            fibers: None,
+            fiber_memory: (core::ptr::null_mut(), 0),
         }
     }
 
@@ -140,9 +147,25 @@ impl Opened {
         self.place.handle(id)
     }
 
+    /// The loop, and which sockets wait: two parts that do not touch each other.
+    pub(crate) fn runtime_and_modes(&mut self) -> (&mut Runtime<Host>, Modes<'_>) {
+        let modes = Modes {
+            switched: &self.switched,
+            default_nonblocking: self.default_nonblocking,
+        };
+        (&mut self.runtime, modes)
+    }
+
     /// A blocking socket sends before its call returns; a non-blocking one queues.
     pub(crate) fn send_if_blocking(&mut self, id: SocketId) {
         if !self.is_nonblocking(id) {
+            self.flush();
+        }
+    }
+
+    /// Sends what is queued, by the devices. Frames of a manual stack are fetched.
+    pub(crate) fn flush(&mut self) {
+        if !self.manual {
             self.runtime.flush();
         }
     }
@@ -156,6 +179,18 @@ impl Opened {
     /// How long calls on a socket wait.
     pub(crate) fn timeouts_mut(&mut self, id: SocketId) -> &mut Timeouts {
         self.timeouts.get_mut(id)
+    }
+}
+
+/// Which sockets are non-blocking.
+pub(crate) struct Modes<'a> {
+    switched: &'a PerSocket<u64>,
+    default_nonblocking: bool,
+}
+
+impl Modes<'_> {
+    pub(crate) fn is_nonblocking(&self, id: SocketId) -> bool {
+        self.switched.bit(id) != self.default_nonblocking
     }
 }
 
@@ -268,9 +303,10 @@ struct Entry {
     claim: Claim,
 }
 
-// SAFETY: all of a stack can go to another thread but the boxed policies for leases. `dhcp` makes
-// them, of a function and a pointer of C, which are called under the lock of the slot by whichever
-// thread uses the stack: what the header says to C.
+// SAFETY: all of a stack can go to another thread but two things. The boxed policies for leases:
+// `dhcp` makes them, of a function and a pointer of C, which are called under the lock of the slot by
+// whichever thread uses the stack: what the header says to C. And the fibers: their tables are used
+// under that lock, and they themselves run where the header says, on the thread that runs the others.
 unsafe impl Send for Entry {}
 
 static SLOTS: [Mutex<Option<Entry>>; MAX_STACKS] = [const { Mutex::new(None) }; MAX_STACKS];
@@ -291,7 +327,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// The handle of the stack as C sees it.
-    fn stack_handle(self) -> i64 {
+    pub(crate) fn stack_handle(self) -> i64 {
         (((u64::from(self.number) + 1) << SLOT_BITS) | self.slot_bits()).cast_signed()
     }
 
@@ -344,8 +380,14 @@ pub(crate) fn insert(
 pub(crate) fn remove(handle: i64) -> Result<(), Error> {
     let slot = stack_slot(handle)?;
     let mut entry = slot.try_lock().ok_or(Error::BUSY)?;
-    match &*entry {
+    match &mut *entry {
         Some(open) if names(open, handle) => {
+            if let Some(fibers) = open.stack.fibers {
+                if (fibers.hooks.living)(&open.stack) > 0 {
+                    return Err(Error::BUSY);
+                }
+                (fibers.hooks.release)(&mut open.stack);
+            }
             *entry = None;
             Ok(())
         }
@@ -376,7 +418,18 @@ pub(crate) fn with_stack<T>(
     }
 }
 
-/// The same for a call that makes something which needs memory of the arena: `most` bytes, or it is
+/// Enters the stack in a slot, whichever it is.
+pub(crate) fn with_slot<T>(
+    slot: usize,
+    action: impl FnOnce(&mut Opened) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let slot = SLOTS.get(slot).ok_or(Error::BAD_HANDLE)?;
+    let mut entry = slot.try_lock().ok_or(Error::BUSY)?;
+    let open = entry.as_mut().ok_or(Error::BAD_HANDLE)?;
+    action(&mut open.stack)
+}
+
+/// Enters a stack by its handle for a call that makes something which needs memory of the arena: `most` bytes, or it is
 /// refused.
 pub(crate) fn with_arena<T>(
     handle: i64,
@@ -440,11 +493,12 @@ pub(crate) fn blocking_within<T>(
     // When the time is over: known once it is clear that there is something to wait for.
     let mut until = None;
     let mut is_early = true;
+    let mut wait = Wait::new(Key::socket(fd, sends), Instant::FAR_FUTURE);
     loop {
         let outcome = with_socket(fd, |stack, id| {
             let outcome = attempt(stack, id);
             if stack.is_nonblocking(id) {
-                return outcome.map(Some);
+                return outcome.map(Attempt::Done);
             }
             match outcome {
                 Err(Error::AGAIN) if is_early => {
@@ -452,19 +506,51 @@ pub(crate) fn blocking_within<T>(
                         Some(time) => stack.runtime.read_clock() + time,
                         None => Instant::FAR_FUTURE,
                     });
-                    is_early = stack.turn(until);
-                    Ok(None)
+                    stack.wait_or_turn(until, &mut is_early)
                 }
                 outcome => {
                     if sends {
-                        stack.runtime.flush();
+                        stack.flush();
                     }
-                    outcome.map(Some)
+                    outcome.map(Attempt::Done)
                 }
             }
         })?;
-        if let Some(result) = outcome {
-            return Ok(result);
+        match outcome {
+            Attempt::Done(result) => return Ok(result),
+            Attempt::Again => {}
+            Attempt::Wait(hooks, stack) => {
+                wait.until = until.unwrap_or(wait.until);
+                is_early = (hooks.wait)(stack, &mut wait)?;
+            }
+        }
+    }
+}
+
+/// What comes of one attempt.
+enum Attempt<T> {
+    Done(T),
+    /// The loop was turned: once more.
+    Again,
+    /// Others may run: outside of the stack, whose handle this is.
+    Wait(&'static Hooks, i64),
+}
+
+impl Opened {
+    /// Waits for a call that could do nothing: by one turn of the loop, or by telling how.
+    fn wait_or_turn<T>(
+        &mut self,
+        until: Instant,
+        is_early: &mut bool,
+    ) -> Result<Attempt<T>, Error> {
+        match self.fibers {
+            Some(fibers) => Ok(Attempt::Wait(fibers.hooks, self.place.stack_handle())),
+            // There is nothing to wait for.
+            None if self.manual => Err(Error::AGAIN),
+            None => {
+                *is_early = self.turn(until);
+                Ok(Attempt::Again)
+            }
         }
     }
 }

@@ -87,6 +87,7 @@ pub unsafe extern "C" fn mnet_config_default(config: *mut mnet_config, size: usi
             reserved2: 0,
             max_mtu: 0,
             max_interfaces: 0,
+            fiber_memory: 0,
         };
         // SAFETY: as the header says: NULL, or `size` bytes that may be written.
         unsafe { pointer::write_sized(config, size, &defaults) }
@@ -168,10 +169,14 @@ unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim
     }
 
     let mut core_config = core_config(config, max_mtu)?;
-    let tables = reserve(&mut core_config, config.arena_size)?;
+    let stack_size = config.arena_size.saturating_sub(config.fiber_memory);
+    let tables = reserve(&mut core_config, stack_size)?;
     let zeroed = config.flags & MNET_CONFIG_ARENA_ZERO != 0;
     // SAFETY: the caller grants the arena.
-    let claim = unsafe { Claim::new(place.slot, config.arena.cast(), config.arena_size, zeroed) }?;
+    let claim = unsafe {
+        let (arena, size) = (config.arena.cast::<u8>(), config.arena_size);
+        Claim::new(place.slot, arena, stack_size..size, zeroed)
+    }?;
     let stack = claim.provide(|| {
         let host = Host {
             manual: manual.then(|| Instant::from_nanos(config.now)),
@@ -204,6 +209,10 @@ unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim
         let nonblocking = manual || config.flags & MNET_CONFIG_NONBLOCKING != 0;
         let mut opened = Opened::new(runtime, (interface, manual), nonblocking, &tables, place);
         opened.note_interface(mtu, name);
+        opened.fiber_memory = (
+            config.arena.cast::<u8>().wrapping_add(stack_size),
+            config.fiber_memory,
+        );
         opened.network_events = config.flags & MNET_CONFIG_NETWORK_EVENTS != 0;
         Ok::<_, Error>(Box::new(opened))
     })?;
@@ -335,7 +344,8 @@ fn reserve(core_config: &mut Config, arena_size: usize) -> Result<Tables, Error>
 ///
 /// Returns 0, or
 ///   MNET_EBADF   no such stack; 0 and below are accepted as "none" and harmless
-///   MNET_EBUSY   a call on this stack has not returned
+///   MNET_EBUSY   a call on this stack has not returned, or a fiber of it has not ended: mnet_cancel_all()
+///                first. Fibers that have ended and channels go with the stack.
 /// Does not block.
 #[unsafe(no_mangle)]
 pub extern "C" fn mnet_close_stack(stack: mnet_stack) -> c_int {
@@ -353,11 +363,11 @@ pub extern "C" fn mnet_now() -> u64 {
 }
 
 /// Drives a stack from outside: sends what is queued, takes in what the device has received (64
-/// frames at most), runs the timers that are due. Never sleeps.
+/// frames at most), runs the timers that are due, and fibers that are ready. Never sleeps.
 ///
 /// For owners of an event loop. Call it when a frame has arrived, when the deadline has come, and
 /// after calls that queue something to send; then look at mnet_events() or mnet_poll() with
-/// timeout 0. On a manual stack it only runs the timers.
+/// timeout 0. On a manual stack it only runs the timers and the fibers.
 ///
 /// - now: the time, mnet_now() for a stack with a device. A time before one seen earlier counts as
 ///   that one.
@@ -374,14 +384,17 @@ pub unsafe extern "C" fn mnet_step(stack: mnet_stack, now: u64, next_deadline: *
         // SAFETY: as the header says: NULL, or a place for a number.
         let out = unsafe { Out::optional(next_deadline) }?;
         let now = instant(now)?;
-        let next = registry::with_stack(stack, |stack| {
+        let (mut next, fibers) = registry::with_stack(stack, |stack| {
             if !stack.manual {
-                return Ok(stack.runtime.step(now));
+                return Ok((stack.runtime.step(now), stack.fibers));
             }
             stack.runtime.set_now(now);
             stack.runtime.handle_timeout();
-            Ok(stack.runtime.stack().next_timeout())
+            Ok((stack.runtime.stack().next_timeout(), stack.fibers))
         })?;
+        if let Some(fibers) = fibers {
+            next = (fibers.hooks.step)(stack)?;
+        }
         out.write(next.map_or(MNET_NEVER, Instant::as_nanos));
         Ok(())
     };

@@ -407,6 +407,7 @@ fn give_back(fd: mnet_fd) -> Result<(), Error> {
     registry::with_socket(fd, |stack, id| {
         let now = stack.runtime.now();
         stack.runtime.stack_mut().close(now, id)?;
+        stack.disturb(fd);
         stack.send_if_blocking(id);
         Ok(())
     })
@@ -424,26 +425,29 @@ pub extern "C" fn mnet_abort(fd: mnet_fd) -> c_int {
     status(registry::with_socket(fd, |stack, id| {
         let now = stack.runtime.now();
         stack.runtime.stack_mut().tcp_abort(now, id)?;
+        stack.disturb(fd);
         stack.send_if_blocking(id);
         Ok(())
     }))
 }
 
-/// Makes any socket blocking (0) or non-blocking (anything else).
+/// Makes any socket blocking (0) or non-blocking (anything else). On a manual stack calls on a blocking
+/// socket wait in fibers only; elsewhere there is nothing to wait for, and they answer MNET_EAGAIN.
 ///
 /// Returns 0, or
 ///   MNET_EBADF    stale or foreign handle
-///   MNET_EINVAL   blocking, on a manual stack: there is nothing to wait for
 ///   MNET_EBUSY
 /// Does not block.
 #[unsafe(no_mangle)]
 pub extern "C" fn mnet_set_nonblocking(fd: mnet_fd, nonblocking: c_int) -> c_int {
     status(registry::with_socket(fd, |stack, id| {
         stack.runtime.stack().readiness(id)?;
-        if nonblocking == 0 && stack.manual {
-            return Err(Error::INVALID);
-        }
         stack.set_nonblocking(id, nonblocking != 0);
+        if nonblocking != 0 && stack.fibers.is_some() {
+            // Fibers that wait for it hear MNET_EAGAIN, and events are for whoever asks for them.
+            stack.runtime.stack_mut().repeat_event(id)?;
+            stack.disturb(fd);
+        }
         Ok(())
     }))
 }

@@ -16,6 +16,12 @@ pub type mnet_stack = i64;
 /// closed, or whose stack was closed, is recognised as stale (MNET_EBADF).
 pub type mnet_fd = i64;
 
+/// A fiber: always positive. A negative value is an error code. A number is never used twice.
+pub type mnet_fiber = i64;
+
+/// A channel: always positive. A negative value is an error code. A number is never used twice.
+pub type mnet_channel = i64;
+
 /// Address family: none. All other members are ignored.
 pub const MNET_AF_NONE: u16 = 0;
 /// Address family: IPv4.
@@ -170,6 +176,9 @@ pub struct mnet_config {
     /// Most interfaces, those of VLANs included: 1 to 64, some 11 KiB of the arena each, used or not.
     /// 0 (the default): one for each 256 KiB of the arena, but 2 to 8.
     pub max_interfaces: u32,
+    /// Bytes at the end of the arena that are for fibers and channels whose memory the caller does not
+    /// give (mnet_spawn(), mnet_channel_open()). Default 0.
+    pub fiber_memory: usize,
 }
 
 /// SYN cookies: the default.
@@ -404,6 +413,8 @@ pub struct mnet_usage {
     pub time_wait: u64,
     /// UDP sockets.
     pub udp_sockets: u64,
+    /// Fibers that have not ended.
+    pub fibers: u64,
 }
 
 /// The version of the library as text, as in "0.1.0". Static, never NULL. Compare it with

@@ -6,9 +6,10 @@ use core::time::Duration;
 
 use mnet::{Event, Instant, Readiness, Runtime, Stack};
 
-use crate::error::{Error, length, value};
+use crate::error::{Error, length, status, value};
 use crate::pointer;
 use crate::registry::{self, Host, Place};
+use crate::scheduling::{Hooks, Key, Wait};
 use crate::types::{
     MNET_CLOSED, MNET_ERROR, MNET_INVALID, MNET_NETWORK, MNET_READABLE, MNET_WRITABLE, mnet_event,
     mnet_fd, mnet_pollfd, mnet_stack,
@@ -140,8 +141,9 @@ fn bits(readiness: Readiness) -> u32 {
 ///   MNET_EBADF    no such stack
 ///   MNET_EBUSY
 /// A socket that was closed after its event was noticed can still be reported; calls on it give
-/// MNET_EBADF. Sends what is queued and takes in what has arrived, also with timeout 0, unless
-/// earlier events wait. BLOCKS for as long as said; a manual stack never does.
+/// MNET_EBADF. Where there are fibers, the events of blocking sockets wake those that wait for them,
+/// and only non-blocking sockets are reported. Sends what is queued and takes in what has arrived, also
+/// with timeout 0, unless earlier events wait. BLOCKS for as long as said; a manual stack never does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mnet_events(
     stack: mnet_stack,
@@ -185,6 +187,7 @@ pub unsafe extern "C" fn mnet_events(
         // Only when the events of one batch are handled is it time for the next batch.
         let (count, network) = registry::with_stack(stack, |stack| {
             let network = stack.network_events;
+            stack.route_events();
             // Without the network: what is not taken would keep the stack from its work.
             Ok((drain(&mut stack.runtime, stack.place, false), network))
         })?;
@@ -211,19 +214,108 @@ pub(crate) fn wait<T>(
         Ok(_) => None,
         Err(_) => Some(Instant::FAR_FUTURE),
     };
+    // With fibers: the first time they and the network are given a chance, without waiting.
+    let (mut driven, mut early) = (false, true);
+    let mut pause = Wait::new(Key::NETWORK, Instant::ZERO);
     loop {
         let outcome = registry::with_stack(stack, |stack| {
-            if stack.manual {
-                return Ok(Poll::Ready(ready(&mut stack.runtime, stack.place)));
+            if stack.manual && stack.fibers.is_none() {
+                return Ok(Turn::Done(ready(&mut stack.runtime, stack.place)));
             }
             let until = *until.get_or_insert_with(|| {
                 stack.runtime.read_clock() + Duration::from_nanos(timeout_ns.unsigned_abs())
             });
             let place = stack.place;
-            Ok(stack.runtime.round(until, |runtime| ready(runtime, place)))
+            if let Some(fibers) = stack.fibers {
+                if !driven {
+                    return Ok(Turn::Wait(fibers.hooks));
+                }
+                pause.until = until;
+                let early = early && stack.runtime.now() < until;
+                return Ok(match ready(&mut stack.runtime, place) {
+                    None if early => Turn::Wait(fibers.hooks),
+                    result => Turn::Done(result),
+                });
+            }
+            let round = stack.runtime.round(until, |runtime| ready(runtime, place));
+            Ok(match round {
+                Poll::Ready(result) => Turn::Done(result),
+                Poll::Pending => Turn::Again,
+            })
         })?;
-        if let Poll::Ready(result) = outcome {
-            return Ok(result);
+        match outcome {
+            Turn::Done(result) => return Ok(result),
+            Turn::Again => {}
+            Turn::Wait(hooks) => {
+                let more = (hooks.wait)(stack, &mut pause)?;
+                early = more || !driven;
+                driven = true;
+            }
+        }
+    }
+}
+
+/// What comes of one turn of the loop.
+enum Turn<T> {
+    Done(Option<T>),
+    Again,
+    /// Others may run, outside of the stack.
+    Wait(&'static Hooks),
+}
+
+/// Waits for some time; in a fiber, the others run meanwhile.
+///
+/// - duration_ns: how long at least, in nanoseconds; 0 is mnet_yield().
+///
+/// Returns 0, or
+///   MNET_EAGAIN      a manual stack, and the caller is no fiber: there is no sleep
+///   MNET_ECANCELED   the calling fiber is canceled
+///   MNET_EBADF, MNET_EBUSY
+#[unsafe(no_mangle)]
+pub extern "C" fn mnet_sleep(stack: mnet_stack, duration_ns: u64) -> c_int {
+    let sleep = || {
+        let timeout = i64::try_from(duration_ns).unwrap_or(-1);
+        let (fibers, until) =
+            registry::with_stack(stack, |stack| Ok((stack.fibers, stack.deadline(timeout))))?;
+        let Some(fibers) = fibers else {
+            wait(stack, timeout, |_, _| None::<()>)?;
+            return registry::with_stack(stack, |stack| stack.has_come(until));
+        };
+        let mut pause = Wait::new(Key::NOTHING, until);
+        loop {
+            if !(fibers.hooks.wait)(stack, &mut pause)? {
+                return registry::with_stack(stack, |stack| stack.has_come(until));
+            }
+        }
+    };
+    status(sleep())
+}
+
+/// Lets the network, and fibers that are ready, have a turn: sends what is queued, and takes in what
+/// has arrived.
+///
+/// Returns 0, or MNET_ECANCELED (the calling fiber is canceled), MNET_EBADF or MNET_EBUSY. Does not
+/// sleep.
+#[unsafe(no_mangle)]
+pub extern "C" fn mnet_yield(stack: mnet_stack) -> c_int {
+    mnet_sleep(stack, 0)
+}
+
+impl registry::Opened {
+    /// When a call that begins now and may wait for so long gives up.
+    pub(crate) fn deadline(&mut self, timeout_ns: i64) -> Instant {
+        match u64::try_from(timeout_ns) {
+            Ok(0) => Instant::ZERO,
+            Ok(time) => self.runtime.read_clock() + Duration::from_nanos(time),
+            Err(_) => Instant::FAR_FUTURE,
+        }
+    }
+
+    fn has_come(&self, until: Instant) -> Result<(), Error> {
+        if self.runtime.now() >= until {
+            Ok(())
+        } else {
+            Err(Error::AGAIN)
         }
     }
 }

@@ -95,11 +95,6 @@ const NEEDS: &[Need] = &[
         suites: &[Suite::Images],
     },
     Need {
-        what: What::Program("unzip"),
-        package: "unzip",
-        suites: &[Suite::Images],
-    },
-    Need {
         what: What::Program("nc"),
         package: "netcat-openbsd",
         suites: &[Suite::Images],

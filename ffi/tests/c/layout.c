@@ -20,7 +20,7 @@ LAYOUT(addr_port, offsetof(struct mnet_addr, port) == 2);
 LAYOUT(addr_zone, offsetof(struct mnet_addr, zone) == 4);
 LAYOUT(addr_ip, offsetof(struct mnet_addr, ip) == 8);
 
-LAYOUT(config_size, sizeof(struct mnet_config) == 256);
+LAYOUT(config_size, sizeof(struct mnet_config) == 264);
 LAYOUT(config_size_, offsetof(struct mnet_config, size) == 0);
 LAYOUT(config_arena, offsetof(struct mnet_config, arena) == 8);
 LAYOUT(config_arena_size, offsetof(struct mnet_config, arena_size) == 16);
@@ -61,6 +61,7 @@ LAYOUT(config_tcp_syn_ack_retries, offsetof(struct mnet_config, tcp_syn_ack_retr
 LAYOUT(config_reserved2, offsetof(struct mnet_config, reserved2) == 244);
 LAYOUT(config_max_mtu, offsetof(struct mnet_config, max_mtu) == 248);
 LAYOUT(config_max_interfaces, offsetof(struct mnet_config, max_interfaces) == 252);
+LAYOUT(config_fiber_memory, offsetof(struct mnet_config, fiber_memory) == 256);
 
 LAYOUT(ipv6_size, sizeof(struct mnet_ipv6) == 88);
 LAYOUT(ipv6_size_, offsetof(struct mnet_ipv6, size) == 0);
@@ -108,7 +109,7 @@ LAYOUT(event_size, sizeof(struct mnet_event) == 16);
 LAYOUT(event_fd, offsetof(struct mnet_event, fd) == 0);
 LAYOUT(event_ready, offsetof(struct mnet_event, ready) == 8);
 
-LAYOUT(usage_size, sizeof(struct mnet_usage) == 72);
+LAYOUT(usage_size, sizeof(struct mnet_usage) == 80);
 LAYOUT(usage_frames, offsetof(struct mnet_usage, frames) == 0);
 LAYOUT(usage_frames_free, offsetof(struct mnet_usage, frames_free) == 8);
 LAYOUT(usage_frames_lowest, offsetof(struct mnet_usage, frames_lowest) == 16);
@@ -118,6 +119,7 @@ LAYOUT(usage_max_connections, offsetof(struct mnet_usage, max_connections) == 40
 LAYOUT(usage_half_open, offsetof(struct mnet_usage, half_open) == 48);
 LAYOUT(usage_time_wait, offsetof(struct mnet_usage, time_wait) == 56);
 LAYOUT(usage_udp_sockets, offsetof(struct mnet_usage, udp_sockets) == 64);
+LAYOUT(usage_fibers, offsetof(struct mnet_usage, fibers) == 72);
 
 LAYOUT(tcp_settings_size, sizeof(struct mnet_tcp_settings) == 88);
 LAYOUT(tcp_settings_keepalive_idle_ns, offsetof(struct mnet_tcp_settings, keepalive_idle_ns) == 0);

@@ -10,6 +10,8 @@
 )]
 #![allow(dead_code, reason = "each test program uses a part")]
 
+pub(crate) mod fibers;
+
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;

@@ -28,7 +28,6 @@ mod paths;
 mod readme;
 mod thc_ipv6;
 mod tools;
-mod upload;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -67,7 +66,6 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("readme", readme::TESTS),
     ("thc_ipv6", thc_ipv6::TESTS),
     ("tools", tools::TESTS),
-    ("upload", upload::TESTS),
 ];
 
 fn main() -> ExitCode {

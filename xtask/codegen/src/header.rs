@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 /// The sources, in the order in which the header presents them.
-const SOURCES: [&str; 18] = [
+const SOURCES: [&str; 20] = [
     "types",
     "error",
     "address",
@@ -26,6 +26,8 @@ const SOURCES: [&str; 18] = [
     "udp",
     "datagrams",
     "wait",
+    "fibers",
+    "channels",
     "info",
 ];
 
@@ -51,11 +53,13 @@ const INTRODUCTION: &str = "\
  *         ... mnet_read(), mnet_write(), mnet_close() ...
  *     }
  *
- * THREE WAYS TO WAIT, over the same calls, which can be mixed:
+ * FOUR WAYS TO WAIT, over the same calls, which can be mixed:
  *
  *   - Blocking, the default: a call turns the event loop until it is done, and other connections progress meanwhile.
  *   - Readiness: a non-blocking socket answers MNET_EAGAIN instead of waiting. mnet_poll() waits for some sockets
  *     (level: for as long as they are ready), mnet_events() for all (edge: when their readiness grows).
+ *   - Fibers: mnet_spawn() starts a function on a stack of its own, one for each client. A call that waits lets the
+ *     others run, and returns MNET_ECANCELED when the fiber is asked to end.
  *   - Driven from outside: mnet_step() does what is due, never sleeps, and says when it wants to be called again. With
  *     MNET_CONFIG_MANUAL frames go in and out by call, too.
  *
@@ -72,8 +76,9 @@ const INTRODUCTION: &str = "\
  *     library: a buffer must not lie in one (MNET_EINVAL).
  *   - Sizes are bytes, times are nanoseconds.
  *   - MNET_EBUSY is the answer to a call on a stack that is inside another call: from within a solo5_* function that
- *     the caller supplies, or from another thread.
- *   - There is one callback, mnet_dhcp.accept, and nothing allocates after mnet_open() and mnet_dhcp_start().
+ *     the caller supplies, or from another thread. A fiber that waits is inside of none.
+ *   - There is one callback, mnet_dhcp.accept, and nothing allocates after mnet_open(), mnet_dhcp_start(), and the first
+ *     mnet_spawn() or mnet_channel_open(). Fibers and channels have the caller's memory, or mnet_config.fiber_memory.
  *   - A defect of the library does not return: it prints the place on the console and calls solo5_abort().
  *
  * Usable from C99, C11 and later, and from C++.

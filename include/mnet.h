@@ -2034,6 +2034,7 @@ mnet_fd mnet_accept(mnet_fd listener, struct mnet_addr *peer);
  *   MNET_ECONNREFUSED    the peer refused                  (only when waiting)
  *   MNET_ETIMEDOUT       the peer did not answer           (only when waiting)
  *   MNET_EHOSTUNREACH    the network cannot reach the peer (only when waiting)
+ *   MNET_EADDRGONE       our address went away             (only when waiting)
  *   MNET_EAFNOSUPPORT, MNET_EBADF, MNET_EBUSY
  * Waits until the connection is established or has failed, unless MNET_NONBLOCK is given or the
  * stack was opened with MNET_CONFIG_NONBLOCKING or MNET_CONFIG_MANUAL.
@@ -2063,7 +2064,7 @@ mnet_fd mnet_connect_timeout(mnet_stack stack,
  * Returns the number of bytes, 0 at the end of the stream (or if len is 0), or
  *   MNET_EAGAIN       nothing has arrived (non-blocking): wait for MNET_READABLE
  *   MNET_ECONNRESET   the peer reset the connection
- *   MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH   the connection failed
+ *   MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH, MNET_EADDRGONE   the connection failed
  *   MNET_EBADF        not a connection
  *   MNET_EINVAL, MNET_EBUSY
  * A blocking connection waits for data. After an error close the handle.
@@ -2108,7 +2109,7 @@ int mnet_consume(mnet_fd fd, size_t len);
  *   MNET_EAGAIN       no room, or not yet connected (non-blocking): wait for MNET_WRITABLE
  *   MNET_EPIPE        our direction was shut down
  *   MNET_ECONNRESET   the peer reset the connection
- *   MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH   the connection failed
+ *   MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH, MNET_EADDRGONE   the connection failed
  *   MNET_EBADF        not a connection
  *   MNET_EINVAL, MNET_EBUSY
  * A blocking connection waits until all is queued, and sends before it returns; if the connection
@@ -2127,7 +2128,8 @@ int64_t mnet_write(mnet_fd fd, const void *buf, size_t len);
  *
  * Returns 0, or
  *   MNET_EAGAIN   the connection is not established yet
- *   MNET_ECONNRESET, MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH   it has failed
+ *   MNET_ECONNRESET, MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH, MNET_EADDRGONE   it has
+ *                 failed
  *   MNET_EBADF    not a connection
  *   MNET_EINVAL   how is something else
  *   MNET_EBUSY
@@ -2147,7 +2149,7 @@ int mnet_shutdown(mnet_fd fd, int how);
  * Returns 0, or
  *   MNET_EBADF    stale or foreign handle
  *   MNET_EAGAIN   the time of mnet_set_linger() is over; delivery goes on in the background
- *   MNET_ECONNRESET, MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH
+ *   MNET_ECONNRESET, MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH, MNET_EADDRGONE
  *                 the connection failed before everything was delivered (only with
  *                 mnet_set_linger())
  *   MNET_EBUSY
@@ -2545,8 +2547,8 @@ int64_t mnet_recvmsg(mnet_fd fd, void *buf, size_t len, struct mnet_datagram *in
  *
  * - info: remote and local say where to and from where; the members behind them are 0.
  *
- * Returns, errors and waiting as mnet_sendto(); MNET_EADDRNOTAVAIL if local is not one of our
- * addresses.
+ * Returns, errors and waiting as mnet_sendto(); MNET_ENOTCONN if no address is given and there is no
+ * peer, MNET_EADDRNOTAVAIL if local is not one of our addresses.
  */
 int64_t mnet_sendmsg(mnet_fd fd, const void *buf, size_t len, const struct mnet_datagram *info);
 
@@ -2573,8 +2575,9 @@ int mnet_send_reserve(mnet_fd fd, size_t len, void **data);
  * - len: bytes of the datagram, at most as many as were reserved.
  * - remote: where to; NULL: the peer.
  *
- * Returns 0, or MNET_EINVAL (nothing was reserved, or less), or an error as mnet_sendto() does; the
- * room is still reserved then. Does not wait. A blocking socket sends before it returns.
+ * Returns 0, or MNET_EINVAL (nothing was reserved, or less), MNET_ENOTCONN (no address, and no peer),
+ * or an error as mnet_sendto() does; the room is still reserved then. Does not wait. A blocking socket
+ * sends before it returns.
  */
 int mnet_send_commit(mnet_fd fd, size_t len, const struct mnet_addr *remote);
 
@@ -2592,7 +2595,7 @@ int mnet_send_cancel(mnet_fd fd);
  * - info: receives what is known of it; may be NULL.
  *
  * Returns how many bytes lie together: all of the datagram, unless it came in fragments, which
- * mnet_recvfrom() puts together; or an error as that does. Waits as that does.
+ * mnet_recvfrom() puts together; or an error, as mnet_recvfrom() does. Waits as that does.
  */
 int64_t mnet_datagram_peek(mnet_fd fd, const void **data, struct mnet_datagram *info);
 

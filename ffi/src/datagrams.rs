@@ -307,8 +307,8 @@ pub unsafe extern "C" fn mnet_recvmsg(
 ///
 /// - info: remote and local say where to and from where; the members behind them are 0.
 ///
-/// Returns, errors and waiting as mnet_sendto(); MNET_EADDRNOTAVAIL if local is not one of our
-/// addresses.
+/// Returns, errors and waiting as mnet_sendto(); MNET_ENOTCONN if no address is given and there is no
+/// peer, MNET_EADDRNOTAVAIL if local is not one of our addresses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mnet_sendmsg(
     fd: mnet_fd,
@@ -376,8 +376,9 @@ pub unsafe extern "C" fn mnet_send_reserve(
 /// - len: bytes of the datagram, at most as many as were reserved.
 /// - remote: where to; NULL: the peer.
 ///
-/// Returns 0, or MNET_EINVAL (nothing was reserved, or less), or an error as mnet_sendto() does; the
-/// room is still reserved then. Does not wait. A blocking socket sends before it returns.
+/// Returns 0, or MNET_EINVAL (nothing was reserved, or less), MNET_ENOTCONN (no address, and no peer),
+/// or an error as mnet_sendto() does; the room is still reserved then. Does not wait. A blocking socket
+/// sends before it returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mnet_send_commit(
     fd: mnet_fd,
@@ -414,7 +415,7 @@ pub extern "C" fn mnet_send_cancel(fd: mnet_fd) -> c_int {
 /// - info: receives what is known of it; may be NULL.
 ///
 /// Returns how many bytes lie together: all of the datagram, unless it came in fragments, which
-/// mnet_recvfrom() puts together; or an error as that does. Waits as that does.
+/// mnet_recvfrom() puts together; or an error, as mnet_recvfrom() does. Waits as that does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mnet_datagram_peek(
     fd: mnet_fd,

@@ -97,6 +97,7 @@ pub unsafe extern "C" fn mnet_accept(listener: mnet_fd, peer: *mut mnet_addr) ->
 ///   MNET_ECONNREFUSED    the peer refused                  (only when waiting)
 ///   MNET_ETIMEDOUT       the peer did not answer           (only when waiting)
 ///   MNET_EHOSTUNREACH    the network cannot reach the peer (only when waiting)
+///   MNET_EADDRGONE       our address went away             (only when waiting)
 ///   MNET_EAFNOSUPPORT, MNET_EBADF, MNET_EBUSY
 /// Waits until the connection is established or has failed, unless MNET_NONBLOCK is given or the
 /// stack was opened with MNET_CONFIG_NONBLOCKING or MNET_CONFIG_MANUAL.
@@ -180,7 +181,7 @@ pub unsafe extern "C" fn mnet_connect_timeout(
 /// Returns the number of bytes, 0 at the end of the stream (or if len is 0), or
 ///   MNET_EAGAIN       nothing has arrived (non-blocking): wait for MNET_READABLE
 ///   MNET_ECONNRESET   the peer reset the connection
-///   MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH   the connection failed
+///   MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH, MNET_EADDRGONE   the connection failed
 ///   MNET_EBADF        not a connection
 ///   MNET_EINVAL, MNET_EBUSY
 /// A blocking connection waits for data. After an error close the handle.
@@ -258,7 +259,7 @@ pub extern "C" fn mnet_consume(fd: mnet_fd, len: usize) -> c_int {
 ///   MNET_EAGAIN       no room, or not yet connected (non-blocking): wait for MNET_WRITABLE
 ///   MNET_EPIPE        our direction was shut down
 ///   MNET_ECONNRESET   the peer reset the connection
-///   MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH   the connection failed
+///   MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH, MNET_EADDRGONE   the connection failed
 ///   MNET_EBADF        not a connection
 ///   MNET_EINVAL, MNET_EBUSY
 /// A blocking connection waits until all is queued, and sends before it returns; if the connection
@@ -323,7 +324,8 @@ unsafe fn write(fd: mnet_fd, start: *const u8, len: usize) -> Result<usize, Erro
 ///
 /// Returns 0, or
 ///   MNET_EAGAIN   the connection is not established yet
-///   MNET_ECONNRESET, MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH   it has failed
+///   MNET_ECONNRESET, MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH, MNET_EADDRGONE   it has
+///                 failed
 ///   MNET_EBADF    not a connection
 ///   MNET_EINVAL   how is something else
 ///   MNET_EBUSY
@@ -355,7 +357,7 @@ pub extern "C" fn mnet_shutdown(fd: mnet_fd, how: c_int) -> c_int {
 /// Returns 0, or
 ///   MNET_EBADF    stale or foreign handle
 ///   MNET_EAGAIN   the time of mnet_set_linger() is over; delivery goes on in the background
-///   MNET_ECONNRESET, MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH
+///   MNET_ECONNRESET, MNET_ECONNREFUSED, MNET_ETIMEDOUT, MNET_EHOSTUNREACH, MNET_EADDRGONE
 ///                 the connection failed before everything was delivered (only with
 ///                 mnet_set_linger())
 ///   MNET_EBUSY

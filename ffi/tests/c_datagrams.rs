@@ -73,7 +73,9 @@ fn a_connected_socket_sends_in_place_and_reads_in_place() {
     let reserve = |len, room: &mut *mut c_void| unsafe { mnet_send_reserve(fd, len, room) };
     let commit = |len, to: *const mnet_addr| unsafe { mnet_send_commit(fd, len, to) };
     assert_eq!(error(commit(1, &raw const remote)), "MNET_EINVAL");
-    assert_eq!(error(reserve(70_000, &mut room)), "MNET_EMSGSIZE");
+    for len in [70_000, usize::MAX, usize::MAX - 100] {
+        assert_eq!(error(reserve(len, &mut room)), "MNET_EMSGSIZE", "{len}");
+    }
     assert_eq!(reserve(100, &mut room), 0);
     unsafe { slice::from_raw_parts_mut(room.cast::<u8>(), 100) }.fill(b'x');
     assert_eq!(error(commit(5, ptr::null())), "MNET_ENOTCONN");

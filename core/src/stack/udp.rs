@@ -166,7 +166,8 @@ impl Stack {
         id: SocketId,
         len: usize,
     ) -> Result<Frame, SendToError> {
-        if PAYLOAD_AT + len > self.pool.frame_size() {
+        // Any length: it is the caller's word.
+        if len > self.pool.frame_size().saturating_sub(PAYLOAD_AT) {
             return Err(SendToError::MessageTooLong);
         }
         if self.pool.free_frames() <= self.limits.reserved_frames {

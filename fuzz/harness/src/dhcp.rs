@@ -12,8 +12,8 @@ use zerocopy::IntoBytes;
 use zerocopy::byteorder::network_endian::U16;
 
 const OUR_HW: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 2]);
-const SERVER_HW: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
-const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const SERVER_HW: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 9]);
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
 /// Most answers of an input, and frames that one answer and its time may cause.
 const MAX_ANSWERS: usize = 64;
 const MAX_OUTPUT: usize = 500;
@@ -58,7 +58,7 @@ pub fn dhcp(data: &[u8]) {
         now = now + Duration::from_millis(1 << (time % 32));
         stack.handle_timeout(now);
         xid = output(&mut stack, now).or(xid);
-        let frame = answer(xid.unwrap_or_default(), kind & 0xf, last, options);
+        let frame = answer(xid.unwrap_or_default(), OUR_HW.0, kind & 0xf, last, options);
         stack.receive_copy(now, interface, &frame);
         if stack.dhcp_next_offer().is_some() {
             let decided = stack.dhcp_answer(now, interface, kind & 0x80 == 0);
@@ -127,13 +127,20 @@ fn output(stack: &mut Stack, now: Instant) -> Option<[u8; 4]> {
     xid
 }
 
-fn answer(xid: [u8; 4], kind: u8, last: u8, options: &[u8]) -> Vec<u8> {
+/// A server's message to the client with this hardware address, about 10.0.0.`last`.
+pub(crate) fn answer(
+    xid: [u8; 4],
+    hardware: [u8; 6],
+    kind: u8,
+    last: u8,
+    options: &[u8],
+) -> Vec<u8> {
     let ours = [10, 0, 0, last];
     let mut message = vec![0; HEADER_LEN];
     message[..3].copy_from_slice(&[2, 1, 6]);
     message[4..8].copy_from_slice(&xid);
     message[16..20].copy_from_slice(&ours);
-    message[28..34].copy_from_slice(&OUR_HW.0);
+    message[28..34].copy_from_slice(&hardware);
     message[236..240].copy_from_slice(&[99, 130, 83, 99]);
     message.extend([53, 1, kind, 54, 4]);
     message.extend(SERVER.octets());
@@ -147,7 +154,7 @@ fn answer(xid: [u8; 4], kind: u8, last: u8, options: &[u8]) -> Vec<u8> {
     };
     let ip = Ipv4Header::new(SERVER, ours.into(), protocol::UDP, 64, 20 + len);
     let ethernet = EthernetHeader {
-        destination: OUR_HW,
+        destination: EthernetAddress(hardware),
         source: SERVER_HW,
         ether_type: U16::new(ether_type::IPV4),
     };

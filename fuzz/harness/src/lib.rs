@@ -4,6 +4,7 @@
 //! code under test panics itself. `cargo fuzz` calls them with bytes of its own making, and the
 //! test `corpus` replays the committed corpora on stable Rust.
 
+mod c_abi;
 mod cmdline;
 mod dhcp;
 mod dhcp6;
@@ -15,6 +16,7 @@ mod packets;
 mod stack;
 mod wire;
 
+pub use c_abi::c_abi;
 pub use cmdline::cmdline;
 pub use dhcp::dhcp;
 pub use dhcp6::dhcp6;
@@ -29,8 +31,9 @@ pub use wire::{arp, ethernet, icmp, ipv4, tcp_header, tcp_options, udp};
 pub type Target = fn(&[u8]);
 
 /// All targets, under the names of their files and corpora.
-pub const TARGETS: [(&str, Target); 20] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("arp", arp),
+    ("c_abi", c_abi),
     ("cmdline", cmdline),
     ("dhcp", dhcp),
     ("dhcp6", dhcp6),

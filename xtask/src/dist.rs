@@ -5,7 +5,7 @@
 //! | `bin/` | `solo5-hvt`, `solo5-hvt-debug`, `solo5-spt`, `solo5-elftool`, `cargo-solo5`, `TRIPLE-cc`, `TRIPLE-ld`, `TRIPLE-objcopy` |
 //! | `include/solo5/` | `solo5.h`, `mnet.h` and the headers of the binary interface |
 //! | `include/TRIPLE/` | headers of the C compiler itself: `stdint.h`, `stdarg.h`, ... |
-//! | `lib/TRIPLE/` | `libmnet.a`; bindings and linker script of each target |
+//! | `lib/TRIPLE/` | `libmnet.a`, `libsolo5_mem.a`; bindings and linker script of each target |
 //! | `lib/pkgconfig/`, `lib/cmake/`, `share/mnet/` | what pkg-config, CMake and make want to know, from `xtask/dist` |
 //! | `src/mnet/` | the crates that a unikernel in Rust depends on |
 
@@ -95,6 +95,7 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
     recipes::SOLO5_SPT.object(&workspace, &library.join("solo5_spt.o"))?;
     recipes::SOLO5_STUB.object(&workspace, &library.join("solo5_stub.o"))?;
     recipes::LIBMNET.archive(&workspace, &library.join("libmnet.a"))?;
+    recipes::SOLO5_MEM.archive(&workspace, &library.join("libsolo5_mem.a"))?;
     for target in TARGETS {
         let script = format!("solo5_{target}.lds");
         let scripts = workspace.root().join("solo5-toolchain/guest/lds");

@@ -9,6 +9,9 @@
 //! - `-ld` links with the bindings that `-z solo5-abi=` names, and with none if nothing is said.
 //! - `-objcopy` is the host's.
 //!
+//! After everything else `-cc` links with `libsolo5_mem.a`: `memcpy` and its kin, which compilers call
+//! on their own, for programs that have no C library.
+//!
 //! They find headers and bindings beside themselves, in `PREFIX/include` and `PREFIX/lib`. The
 //! environment says which programs they run: `SOLO5_CC` (`cc` if not set; GCC and Clang work),
 //! `SOLO5_LD` (`ld`), `SOLO5_OBJCOPY` (`objcopy`). `__V=1` makes them print what they run.
@@ -283,7 +286,12 @@ pub fn cc(
             command.args(["-Wl,--gc-sections"]);
         }
     }
+    let whole = links && !is_partial(&args);
     command.args(args);
+    // Last: what nothing before has, a C library for example.
+    if whole && layout.bindings.join("libsolo5_mem.a").is_file() {
+        command.args(["-lsolo5_mem"]);
+    }
     Ok(command)
 }
 
@@ -550,6 +558,21 @@ mod tests {
              -Wl,-T,solo5_spt.lds -l :solo5_spt.o -z max-page-size=0x1000 -static -Wl,--gc-sections \
              a.o -o a.spt"
         );
+    }
+
+    #[test]
+    fn an_image_is_linked_with_memcpy_last_and_an_object_is_not() {
+        for (args, end) in [
+            ("a.o", "a.o -lsolo5_mem"),
+            ("-r a.o", "-r a.o"),
+            ("-c a.c", "-c a.c"),
+        ] {
+            let layout = layout("mem");
+            fs::write(layout.bindings.join("libsolo5_mem.a"), "").unwrap();
+            let command = cc(&words("gcc"), Family::Gcc, None, &layout, &words(args));
+            let text = text(&layout, command);
+            assert!(text.ends_with(end), "{text}");
+        }
     }
 
     #[test]

@@ -35,6 +35,13 @@ pub use length::strlen;
 #[cfg(feature = "moves-only")]
 pub use scalar::strlen;
 
+/// Nothing here panics; a library of its own needs the handler all the same.
+#[cfg(feature = "alone")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
 /// The C symbols: each hands its arguments on.
 #[cfg(feature = "symbols")]
 mod symbols {

@@ -154,6 +154,7 @@ mod tests {
         compiler_options: &[],
         exports: &["wanted", "some_*"],
         imports: &["given", "also_*"],
+        weak: false,
     };
 
     #[test]

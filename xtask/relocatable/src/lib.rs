@@ -109,6 +109,8 @@ pub struct Recipe<'a> {
     pub exports: &'a [&'a str],
     /// Symbols that may stay undefined.
     pub imports: &'a [&'a str],
+    /// Whether a program's own symbols of the same names win without an error.
+    pub weak: bool,
 }
 
 /// Why there is no object.
@@ -222,6 +224,9 @@ impl Recipe<'_> {
             "--strip-debug",
             "--strip-unneeded-symbol=rust_eh_personality",
         ]);
+        if self.weak {
+            localise.arg("--weaken");
+        }
         for section in [
             ".eh_frame",
             ".comment",

@@ -49,6 +49,7 @@ pub const SOLO5_HVT: Recipe<'static> = Recipe {
     compiler_options: MOVES_ONLY,
     exports: BINDINGS_EXPORTS,
     imports: &BINDINGS_IMPORTS,
+    weak: false,
 };
 
 /// `solo5_spt.o`: the bindings for the spt target.
@@ -59,6 +60,7 @@ pub const SOLO5_SPT: Recipe<'static> = Recipe {
     compiler_options: &[],
     exports: BINDINGS_EXPORTS,
     imports: &BINDINGS_IMPORTS,
+    weak: false,
 };
 
 /// `solo5_stub.o`: bindings that do nothing, so that a configure script can link its tests.
@@ -69,6 +71,7 @@ pub const SOLO5_STUB: Recipe<'static> = Recipe {
     compiler_options: &[],
     exports: BINDINGS_EXPORTS,
     imports: &[],
+    weak: false,
 };
 
 /// `libmnet.a`: the library for C (design section 5). Only `mnet_*` is visible, and nothing is
@@ -80,4 +83,16 @@ pub const LIBMNET: Recipe<'static> = Recipe {
     compiler_options: &[],
     exports: &["mnet_*"],
     imports: &["solo5_*"],
+    weak: false,
+};
+
+/// `libsolo5_mem.a`: what compilers call on their own, for programs without a C library.
+pub const SOLO5_MEM: Recipe<'static> = Recipe {
+    package: "solo5-mem",
+    library: "solo5_mem",
+    features: &["alone"],
+    compiler_options: &[],
+    exports: &["bcmp", "memcmp", "memcpy", "memmove", "memset", "strlen"],
+    imports: &[],
+    weak: true,
 };

@@ -2,7 +2,7 @@
 //!
 //! | Path | Content |
 //! |---|---|
-//! | `bin/` | `solo5-hvt`, `solo5-hvt-debug`, `solo5-spt`, `solo5-elftool`, `cargo-solo5`, `TRIPLE-cc`, `TRIPLE-ld`, `TRIPLE-objcopy` |
+//! | `bin/` | `solo5-hvt`, `solo5-hvt-debug`, `solo5-spt`, `solo5-elftool`, `solo5-embed`, `cargo-solo5`, `TRIPLE-cc`, `TRIPLE-ld`, `TRIPLE-objcopy` |
 //! | `include/solo5/` | `solo5.h`, `mnet.h` and the headers of the binary interface |
 //! | `include/TRIPLE/` | headers of the C compiler itself: `stdint.h`, `stdarg.h`, ... |
 //! | `lib/TRIPLE/` | `libmnet.a`, `libsolo5_mem.a`; bindings and linker script of each target |
@@ -29,6 +29,7 @@ const HOST_PACKAGES: &[&str] = &[
     "solo5-tender",
     "solo5-debug",
     "solo5-elftool",
+    "solo5-embed",
     "solo5-cc",
 ];
 
@@ -39,6 +40,7 @@ const PROGRAMS: &[&str] = &[
     "solo5-hvt-debug",
     "solo5-spt",
     "solo5-elftool",
+    "solo5-embed",
     "x86_64-solo5-none-static-cc",
     "x86_64-solo5-none-static-ld",
     "x86_64-solo5-none-static-objcopy",

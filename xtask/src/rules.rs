@@ -56,6 +56,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("solo5-debug", &["solo5-abi", "solo5-tender"]),
     ("solo5-elftool", &["solo5-abi", "solo5-tender"]),
     ("solo5-cc", &[]),
+    ("solo5-embed", &[]),
     ("solo5-network", &[]),
     (
         "cargo-solo5",

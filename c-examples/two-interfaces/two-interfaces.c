@@ -7,42 +7,13 @@
  * until the other side's connection has taken it, so a slow reader slows down its sender. See README.md for what to
  * type.
  */
-#include <mnet.h>
-#include <solo5.h>
+#include <mnet_program.h>
 
-/* The stack lives at the end of the heap and grows down; this much is left to it. */
-#define STACK_RESERVE ((size_t)256 << 10)
-#define ARENA_MAX ((size_t)32 << 20)
 /* Clients at a time. */
 #define PAIRS 256
 /* Clients that may wait to be accepted. */
 #define BACKLOG 64
 #define EVENTS 64
-
-/* ------------------------------------------------------------------------------------------------------- text --- */
-
-static size_t length_of(const char *string)
-{
-    size_t length = 0;
-    while (string[length] != '\0')
-        length++;
-    return length;
-}
-
-static void print(const char *string)
-{
-    solo5_console_write(string, length_of(string));
-}
-
-static int fail(const char *what, int64_t error)
-{
-    print("two-interfaces: ");
-    print(what);
-    print(": ");
-    print(mnet_strerror((int)error));
-    print("\n");
-    return SOLO5_EXIT_FAILURE;
-}
 
 /* ------------------------------------------------------------------------------------------------------- pairs --- */
 
@@ -142,13 +113,10 @@ int solo5_app_main(const struct solo5_start_info *info)
     };
     struct mnet_args args;
     struct mnet_config config;
-    char address[64];
+    char address[64], behind[64];
 
-    if (mnet_abi_version() != MNET_ABI_VERSION) {
-        print("two-interfaces: header and library of mnet do not belong together\n");
+    if (mnet_program_begin(&args, &config, info) < 0)
         return SOLO5_EXIT_FAILURE;
-    }
-    mnet_args_default(&args, sizeof args);
     args.program = "two-interfaces";
     args.summary = "A TCP proxy from the network of the device service to one address beyond the device backend.";
     args.devices = DEVICES;
@@ -162,41 +130,32 @@ int solo5_app_main(const struct solo5_start_info *info)
     /* Both sides are known by their addresses below. */
     for (size_t i = 0; i < args.device_count; i++)
         if (args.device[i].ipv4 != MNET_ARGS_IPV4_STATIC || args.device[i].ipv6 != MNET_ARGS_IPV6_NONE) {
-            print("two-interfaces: give an IPv4 address to each device: --ipv4=ADDRESS/PREFIX and "
-                  "--ipv4:backend=ADDRESS/PREFIX\n");
+            mnet_print("two-interfaces: give an IPv4 address to each device: --ipv4=ADDRESS/PREFIX and "
+                       "--ipv4:backend=ADDRESS/PREFIX\n");
             return SOLO5_EXIT_FAILURE;
         }
 
-    mnet_config_default(&config, sizeof config);
-    config.arena = (void *)info->heap_start;
-    config.arena_size = info->heap_size > STACK_RESERVE ? info->heap_size - STACK_RESERVE : 0;
-    if (config.arena_size > ARENA_MAX)
-        config.arena_size = ARENA_MAX;
     /* The frames have room for either device; each device may have a VLAN. */
     config.max_mtu = 9000;
     config.max_interfaces = 4;
-    config.flags = MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY | MNET_CONFIG_ARENA_ZERO;
+    config.flags |= MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY;
     mnet_stack stack = mnet_open_args(&config, &args);
     if (stack < 0)
-        return fail("cannot open the networks", stack);
+        return mnet_fail(&args, "cannot open the networks", stack);
     struct mnet_addr *service = &args.device[0].ipv4_address, *backend = &args.device[1].ipv4_address;
     service->port = (uint16_t)port;
     mnet_fd listener = mnet_listen(stack, service, BACKLOG);
     if (listener < 0)
-        return fail("cannot listen", listener);
+        return mnet_fail(&args, "cannot listen", listener);
     mnet_addr_format(service, address, sizeof address);
-    print("two-interfaces: ");
-    print(address);
-    mnet_addr_format(&target, address, sizeof address);
-    print(" leads to ");
-    print(address);
-    print("\n");
+    mnet_addr_format(&target, behind, sizeof behind);
+    mnet_print("two-interfaces: %s leads to %s\n", address, behind);
 
     for (;;) {
         struct mnet_event events[EVENTS];
         int64_t count = mnet_events(stack, events, EVENTS, -1);
         if (count < 0)
-            return fail("the network failed", count);
+            return mnet_fail(&args, "the network failed", count);
         for (int64_t i = 0; i < count; i++) {
             struct pair *pair;
             if (events[i].fd == listener)

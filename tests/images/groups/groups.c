@@ -7,8 +7,7 @@
  *
  *   solo5-spt --net:service=tap0 -- groups.spt --ipv4=10.0.0.2/24 --ipv6=2001:db8::2/64
  */
-#include <mnet.h>
-#include <solo5.h>
+#include <mnet_program.h>
 
 enum { PORT = 5353, MAX_EVENTS = 4 };
 
@@ -21,17 +20,9 @@ static size_t length(const char *text)
     return n;
 }
 
-static void say(const char *text)
-{
-    solo5_console_write(text, length(text));
-}
-
 static void fail(const char *what, int64_t code)
 {
-    say(what);
-    say(": ");
-    say(mnet_error_name((int)code));
-    say("\n");
+    mnet_print("%s: %s\n", what, mnet_error_name((int)code));
     solo5_exit(SOLO5_EXIT_FAILURE);
 }
 
@@ -124,7 +115,7 @@ int solo5_app_main(const struct solo5_start_info *info)
     if ((stack = mnet_open_args(&config, &args)) < 0) fail("mnet_open_args", stack);
     members[0] = join(stack, "0.0.0.0", "239.77.78.69");
     members[1] = join(stack, "::", "ff15::4d4e:4554");
-    say("groups: joined\n");
+    mnet_print("groups: joined\n");
     for (;;) {
         int64_t n = mnet_events(stack, events, MAX_EVENTS, -1);
         if (n < 0) fail("mnet_events", n);

@@ -8,8 +8,7 @@
  *   address=NUMBER,ADDRESS/PREFIX   an address; for IPv6 the interface speaks it from then on, without routers
  *   gateway=NUMBER,ADDRESS          a default gateway
  */
-#include <mnet.h>
-#include <solo5.h>
+#include <mnet_program.h>
 
 #define STACK_RESERVE ((size_t)256 << 10)
 #define EVENTS 64
@@ -24,18 +23,9 @@ static size_t length_of(const char *string)
     return length;
 }
 
-static void print(const char *string)
-{
-    solo5_console_write(string, length_of(string));
-}
-
 static int fail(const char *what, int64_t error)
 {
-    print("interfaces: ");
-    print(what);
-    print(": ");
-    print(mnet_error_name((int)error));
-    print("\n");
+    mnet_print("interfaces: %s: %s\n", what, mnet_error_name((int)error));
     return SOLO5_EXIT_FAILURE;
 }
 
@@ -190,7 +180,7 @@ int solo5_app_main(const struct solo5_start_info *info)
         if (listeners[i] < 0 || udp[i] < 0)
             return fail("listen", listeners[i] < 0 ? listeners[i] : udp[i]);
     }
-    print("interfaces: listening\n");
+    mnet_print("interfaces: listening\n");
 
     for (;;) {
         struct mnet_event events[EVENTS];

@@ -129,17 +129,59 @@ impl Prefix {
             std::fs::copy(&from, directory.join(&file))
                 .with_context(|| format!("cannot copy {}", from.display()))?;
         }
+        self.build_there(target, name, &[&format!("{name}.c")], directory)
+    }
+
+    /// Builds an image of some C files and the `manifest.json` of a directory, there; the image's
+    /// path. If there is a folder `www`, it becomes `files.c` first.
+    ///
+    /// # Errors
+    ///
+    /// When a tool fails. The message has what it printed.
+    pub fn build_there(
+        &self,
+        target: &str,
+        name: &str,
+        sources: &[&str],
+        directory: &Path,
+    ) -> Result<PathBuf> {
         let mut manifest = self.tool("solo5-elftool");
         manifest.args(["gen-manifest", "manifest.json", "manifest.c"]);
         succeed(manifest.current_dir(directory))?;
+        if directory.join("www").is_dir() {
+            let mut embed = self.tool("solo5-embed");
+            succeed(embed.args(["www", "files.c"]).current_dir(directory))?;
+        }
         let image = format!("{name}.{target}");
         let abi = format!("solo5-abi={target}");
         let mut compile = self.tool("x86_64-solo5-none-static-cc");
         compile.args(["-z", &abi, "-O2", "-o", &image]);
-        compile.args([&format!("{name}.c"), "manifest.c", "-lmnet"]);
+        compile.args(sources).args(["manifest.c", "-lmnet"]);
         succeed(compile.current_dir(directory))?;
         Ok(directory.join(image))
     }
+}
+
+/// Copies a folder with all that is in it.
+///
+/// # Errors
+///
+/// When something cannot be read or written.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    let entries =
+        std::fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let (source, copy) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy_folder(&source, &copy)?;
+        } else {
+            std::fs::copy(&source, &copy)
+                .with_context(|| format!("cannot copy {}", source.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs a command that must succeed; what it printed.

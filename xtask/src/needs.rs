@@ -70,6 +70,16 @@ const NEEDS: &[Need] = &[
         suites: &[Suite::Units, Suite::Images],
     },
     Need {
+        what: What::Program("wrk"),
+        package: "wrk",
+        suites: &[Suite::Images],
+    },
+    Need {
+        what: What::Program("ab"),
+        package: "apache2-utils",
+        suites: &[Suite::Images],
+    },
+    Need {
         what: What::Program("mosquitto"),
         package: "mosquitto",
         suites: &[Suite::Units],

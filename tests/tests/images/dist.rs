@@ -13,6 +13,7 @@ use crate::fixture::Fixture;
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("has_the_layout_of_solo5", has_the_layout_of_solo5),
     ("hello_runs_without_a_network", hello_runs),
+    ("a_program_without_memcpy_is_given_one", is_given_memcpy),
     ("echo_is_under_504_kib_stripped", echo_is_small),
 ];
 
@@ -20,6 +21,7 @@ fn has_the_layout_of_solo5(fixture: &Fixture) -> Result<()> {
     let files = [
         "bin/cargo-solo5",
         "bin/solo5-elftool",
+        "bin/solo5-embed",
         "bin/solo5-hvt",
         "bin/solo5-hvt-debug",
         "bin/solo5-spt",
@@ -31,7 +33,9 @@ fn has_the_layout_of_solo5(fixture: &Fixture) -> Result<()> {
         "include/solo5/hvt_ring.h",
         "include/solo5/mft_abi.h",
         "include/solo5/mnet.h",
+        "include/solo5/mnet_program.h",
         "include/solo5/solo5.h",
+        "include/solo5/solo5_embed.h",
         "include/solo5/spt_abi.h",
         "include/x86_64-solo5-none-static/stdarg.h",
         "include/x86_64-solo5-none-static/stddef.h",
@@ -40,6 +44,7 @@ fn has_the_layout_of_solo5(fixture: &Fixture) -> Result<()> {
         "lib/cmake/mnet/mnet-config.cmake",
         "lib/pkgconfig/libmnet.pc",
         "lib/x86_64-solo5-none-static/libmnet.a",
+        "lib/x86_64-solo5-none-static/libsolo5_mem.a",
         "lib/x86_64-solo5-none-static/solo5_hvt.lds",
         "lib/x86_64-solo5-none-static/solo5_hvt.o",
         "lib/x86_64-solo5-none-static/solo5_spt.lds",
@@ -72,6 +77,50 @@ fn hello_runs(fixture: &Fixture) -> Result<()> {
         finished.status,
         finished.text
     );
+    Ok(())
+}
+
+/// A program that needs what compilers call on their own. One of these functions is its own, and it is
+/// that which is called.
+fn is_given_memcpy(fixture: &Fixture) -> Result<()> {
+    const PROGRAM: &str = r#"
+#include <solo5.h>
+struct large { char bytes[4096]; };
+void *memcpy(void *to, const void *from, size_t count);
+void *memset(void *to, int value, size_t count);
+int memcmp(const void *left, const void *right, size_t count);
+size_t strlen(const char *text);
+static int own;
+void *memset(void *to, int value, size_t count)
+{
+    own++;
+    for (volatile char *byte = to; count > 0; count--)
+        *byte++ = (char)value;
+    return to;
+}
+int solo5_app_main(const struct solo5_start_info *info)
+{
+    struct large *heap = (struct large *)info->heap_start;
+    memset(&heap[0], 'x', sizeof heap[0]);
+    heap[1] = heap[0];
+    heap[2].bytes[0] = 'y';
+    memcpy(&heap[2], &heap[1], strlen(info->cmdline));
+    return own == 1 && memcmp(&heap[1], &heap[0], 4096) == 0 && heap[2].bytes[0] == 'x' ? 0 : 1;
+}
+"#;
+    let directory = fixture.directory("dist-memcpy")?;
+    fs::write(directory.join("program.c"), PROGRAM)?;
+    fs::write(
+        directory.join("manifest.json"),
+        r#"{ "type": "solo5.manifest", "version": 1, "devices": [] }"#,
+    )?;
+    let sources = ["program.c"];
+    let image = fixture
+        .prefix
+        .build_there("spt", "program", &sources, &directory)?;
+    let unikernel = fixture.unikernel(&image).argument("four");
+    let finished = run(&mut unikernel.command(), Duration::from_secs(10))?;
+    ensure!(finished.status.success(), "{}", finished.text);
     Ok(())
 }
 

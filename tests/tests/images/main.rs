@@ -28,6 +28,7 @@ mod paths;
 mod readme;
 mod thc_ipv6;
 mod tools;
+mod web;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -66,6 +67,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("readme", readme::TESTS),
     ("thc_ipv6", thc_ipv6::TESTS),
     ("tools", tools::TESTS),
+    ("web", web::TESTS),
 ];
 
 fn main() -> ExitCode {
@@ -96,6 +98,9 @@ fn main() -> ExitCode {
                 let fixture = fixture.context("tests run only with a fixture")?;
                 match isolated(&fixture, test) {
                     Ok(()) => Ok(Completion::Completed),
+                    Err(error) if error.is::<Skipped>() => {
+                        Ok(Completion::ignored_with(error.to_string()))
+                    }
                     Err(error) => match error.downcast::<Missing>() {
                         Ok(missing) => skip(missing.to_string()),
                         Err(error) => Err(format!("{error:#}").into()),
@@ -126,6 +131,11 @@ impl fmt::Display for Missing {
 }
 
 impl std::error::Error for Missing {}
+
+/// Why a test has nothing to do, under CI as well: what it is about is not worth installing for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Skipped(&'static str);
 
 /// Asks for a program of the host that not every test needs.
 fn needs(program: &'static str) -> Result<()> {

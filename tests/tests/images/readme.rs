@@ -1,5 +1,5 @@
-//! Every command of the README works, in order, and prints what the README shows. Links in the
-//! documentation lead somewhere.
+//! Every command of the README works, in order, and prints what the README shows; so do those of
+//! examples' READMEs and of chapters. Links in the documentation lead somewhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use mnet_tests::prefix::workspace;
+use mnet_tests::prefix::{copy_folder, workspace};
 use mnet_tests::process::{Process, run};
 use mnet_tests::transcript::{self, Block};
 use nix::sys::signal::Signal;
@@ -17,6 +17,9 @@ use crate::fixture::Fixture;
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("every_command_works", every_command_works),
+    ("every_command_of_the_example_web_works", |fixture| {
+        example_works(fixture, "web")
+    }),
     ("links_lead_somewhere", links_lead_somewhere),
 ];
 
@@ -36,8 +39,27 @@ fn every_command_works(fixture: &Fixture) -> Result<()> {
         "the README does not look like one"
     );
     let home = fixture.directory("readme")?;
-    let first = Terminal::open(&home, "first")?;
-    let second = Terminal::open(&home, "second")?;
+    follow(&blocks, &home, &workspace(), None)
+}
+
+/// The page of an example, in a copy of its folder and with the installation on the path.
+fn example_works(fixture: &Fixture, name: &str) -> Result<()> {
+    let home = fixture.directory(&format!("readme-{name}"))?;
+    let folder = home.join(name);
+    copy_folder(&workspace().join("c-examples").join(name), &folder)?;
+    let page = fs::read_to_string(folder.join("README.md"))?;
+    let blocks = transcript::parse(&page);
+    ensure!(
+        blocks.len() > 1,
+        "the page of {name} does not look like one"
+    );
+    follow(&blocks, &home, &folder, Some(&fixture.prefix.bin()))
+}
+
+/// Types all commands of a page. The terminals begin in a directory, with another one on the path.
+fn follow(blocks: &[Block], home: &Path, directory: &Path, bin: Option<&Path>) -> Result<()> {
+    let first = Terminal::open(home, "first", directory, bin)?;
+    let second = Terminal::open(home, "second", directory, bin)?;
     let mut running: Option<(Process, String)> = None;
     for (index, block) in blocks.iter().enumerate() {
         let next_is_second = blocks
@@ -67,11 +89,11 @@ fn every_command_works(fixture: &Fixture) -> Result<()> {
             }
             let output = terminal.run(text)?;
             if let Some(line) = command.missing_from(&output) {
-                bail!("`{text}` does not print {line:?} as the README shows, but:\n{output}");
+                bail!("`{text}` does not print {line:?} as the page shows, but:\n{output}");
             }
         }
     }
-    ensure!(running.is_none(), "the README never stops what it started");
+    ensure!(running.is_none(), "the page never stops what it started");
     Ok(())
 }
 
@@ -107,9 +129,13 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn open(home: &Path, name: &str) -> Result<Self> {
+    fn open(home: &Path, name: &str, directory: &Path, bin: Option<&Path>) -> Result<Self> {
         let state = home.join(format!(".{name}"));
-        fs::write(&state, format!("cd '{}'\n", workspace().display()))?;
+        let mut script = format!("cd '{}'\n", directory.display());
+        if let Some(bin) = bin {
+            script += &format!("export PATH='{}':\"$PATH\"\n", bin.display());
+        }
+        fs::write(&state, script)?;
         Ok(Self {
             home: home.to_path_buf(),
             state,

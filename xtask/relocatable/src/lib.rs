@@ -11,7 +11,8 @@
 //! 1. run `cargo rustc --crate-type staticlib` for the package: profile `image`, static
 //!    relocation, in a target directory of its own, whatever `RUSTFLAGS` says;
 //! 2. link the archive into one relocatable object, keeping what the chosen symbols reach
-//!    (`ld -r --gc-sections`), and make every other symbol local (`objcopy`);
+//!    (`ld -r --gc-sections`), make every other symbol local, and shorten the names of sections
+//!    (`objcopy`);
 //! 3. check the result: exactly the expected symbols are global, nothing is undefined but what may
 //!    be, there is no thread-local data, no constructor and no unwind table;
 //! 4. put it in place with a rename, so that a reader never sees a half-written file.
@@ -29,6 +30,7 @@
 
 mod check;
 pub mod recipes;
+mod sections;
 mod tools;
 
 use std::path::{Path, PathBuf};
@@ -235,6 +237,9 @@ impl Recipe<'_> {
             ".note.gnu.property",
         ] {
             localise.arg("--remove-section").arg(section);
+        }
+        for (name, short) in sections::shorter_names(&linked)? {
+            localise.arg(format!("--rename-section={name}={short}"));
         }
         run(localise.arg(&linked).arg(&object))?;
         tools::remove(&linked)?;

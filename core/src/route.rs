@@ -34,8 +34,8 @@ pub struct RouteEntry {
     pub next_hop: NextHop,
     /// Among routes of the owner to the same hosts the least goes first; 0 for those of routers.
     pub metric: u32,
-    /// When it ends, if a router told of it (RFC 4861, RFC 4191); `None`: it is the owner's, or that
-    /// of an address that the owner gave.
+    /// When it ends, if a router told of it (RFC 4861, RFC 4191); `None`: it is the owner's, or comes
+    /// with an address or a lease, for as long as that holds.
     pub expires: Option<Instant>,
     /// False if the gateway did not answer when it was asked for last: other ways go first.
     pub answers: bool,

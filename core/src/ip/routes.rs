@@ -9,18 +9,17 @@ use crate::route::{NextHop, RouteEntry};
 use crate::time::Instant;
 use crate::wire::ndp::Preference;
 use core::cmp::Reverse;
+use core::mem::discriminant;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 /// Most routes, those of our own networks included.
 const MAX_ROUTES: usize = 64;
-/// Most of them that routers may add, so that none of the owner's is kept out.
-const MAX_FROM_ROUTERS: usize = 24;
-
-/// Most of these that redirects may add: routes to one host each.
+/// Most of them that routers of IPv6 may add, that redirects may, and that leases may: none keeps out
+/// one of another kind, or one of the owner's.
+const MAX_FROM_ROUTERS: usize = 16;
 const MAX_REDIRECTS: usize = 8;
-/// Bits of the prefix of a route to one host.
-const HOST_BITS: u8 = 128;
+const MAX_FROM_LEASES: usize = 16;
 /// The interface of a route that leads nowhere.
 const NOWHERE: u8 = u8::MAX;
 /// How often a gateway that did not answer is asked whether it does now.
@@ -31,11 +30,16 @@ const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
 enum Origin {
     /// The owner of the stack, or an address that it gave.
     Owner,
+    /// An address of IPv4 that the owner did not give, or the lease that it came with; what ends
+    /// these takes the route out.
+    Lease { preference: Preference },
     /// A router of the link, for a time, with its preference (RFC 4191).
     Router {
         preference: Preference,
         until: Instant,
     },
+    /// The first hop to a host, which knows a better one (RFC 4861 §8).
+    Redirect { until: Instant },
 }
 
 /// A route.
@@ -83,8 +87,29 @@ impl Route {
         }
     }
 
+    /// The same as it comes with an address that the owner did not give, so much preferred.
+    pub(crate) fn leased(self, preference: Preference) -> Self {
+        Self {
+            origin: Origin::Lease { preference },
+            ..self
+        }
+    }
+
+    /// The same as a redirect tells of it, until then.
+    pub(crate) fn redirected(self, until: Instant) -> Self {
+        Self {
+            origin: Origin::Redirect { until },
+            ..self
+        }
+    }
+
     fn is_advertised(&self) -> bool {
         self.origin != Origin::Owner
+    }
+
+    /// Whether both come from the owner, leases, routers, or redirects.
+    fn is_of_kind(&self, other: &Self) -> bool {
+        discriminant(&self.origin) == discriminant(&other.origin)
     }
 
     /// Whether packets that match it are not to be sent.
@@ -102,44 +127,53 @@ impl Route {
         };
         RouteEntry {
             destination: self.prefix.first(),
-            prefix_len: self.prefix.family_len(),
+            prefix_len: self.prefix.len(),
             next_hop,
             metric: self.metric,
-            expires: Some(self.until()).filter(|_| self.is_advertised()),
+            expires: Some(self.until()).filter(|until| *until != Instant::FAR_FUTURE),
             answers: !self.suspect,
         }
     }
 
     fn until(&self) -> Instant {
         match self.origin {
-            Origin::Owner => Instant::FAR_FUTURE,
-            Origin::Router { until, .. } => until,
+            Origin::Owner | Origin::Lease { .. } => Instant::FAR_FUTURE,
+            Origin::Router { until, .. } | Origin::Redirect { until } => until,
         }
     }
 
-    /// What decides among routes that cover a destination: more is better.
-    fn rank(&self) -> (u8, bool, bool, Preference, Reverse<u32>) {
+    /// What decides among routes that cover a destination: more is better. Routes that were not the
+    /// owner's word come last while their gateway does not answer, however long their prefix is
+    /// (RFC 4191 §3.2, RFC 4861 §7.3.3); the owner's may be meant to keep packets from going
+    /// elsewhere, so they give way to the same prefix only.
+    fn rank(&self) -> impl Ord + use<> {
         let (by_owner, preference) = match self.origin {
             Origin::Owner => (true, Preference::High),
-            Origin::Router { preference, .. } => (false, preference),
+            Origin::Lease { preference } | Origin::Router { preference, .. } => (false, preference),
+            Origin::Redirect { .. } => (false, Preference::High),
         };
-        let metric = Reverse(self.metric);
         (
+            by_owner || !self.suspect,
             self.prefix.len(),
             !self.suspect,
             by_owner,
             preference,
-            metric,
+            Reverse(self.metric),
         )
     }
 
-    /// Whether `other` takes the place of this route: it leads to the same hosts over the same
-    /// interface with the same metric and, where routers tell of them, by way of the same router.
+    /// Whether `other` takes the place of this route: it is of the same kind and leads to the same
+    /// hosts over the same interface with the same metric and, where routers or leases tell of them,
+    /// by way of the same router.
     fn is_replaced_by(&self, other: &Self) -> bool {
-        (self.prefix, self.interface, self.is_advertised())
-            == (other.prefix, other.interface, other.is_advertised())
-            && self.metric == other.metric
-            && (!self.is_advertised() || self.gateway == other.gateway)
+        let other_ways = match self.origin {
+            Origin::Owner | Origin::Redirect { .. } => false,
+            Origin::Lease { .. } | Origin::Router { .. } => self.gateway != other.gateway,
+        };
+        self.is_of_kind(other)
+            && (self.prefix, self.interface, self.metric)
+                == (other.prefix, other.interface, other.metric)
+            && !other_ways
     }
 
     /// Whom to hand a packet for `destination` to.
@@ -174,13 +208,26 @@ impl Routes {
         if self.routes.iter().any(|old| old.is_replaced_by(route)) {
             return true;
         }
-        if self.routes.is_full() || !route.is_advertised() {
-            return !self.routes.is_full();
-        }
-        let advertised = || self.routes.iter().filter(|route| route.is_advertised());
-        let to_hosts = advertised().filter(|route| route.prefix.len() == HOST_BITS);
-        advertised().count() < MAX_FROM_ROUTERS
-            && (route.prefix.len() < HOST_BITS || to_hosts.count() < MAX_REDIRECTS)
+        self.has_share_for(route) || self.dead(route).is_some()
+    }
+
+    fn has_share_for(&self, route: &Route) -> bool {
+        let share = match route.origin {
+            Origin::Owner => MAX_ROUTES,
+            Origin::Lease { .. } => MAX_FROM_LEASES,
+            Origin::Router { .. } => MAX_FROM_ROUTERS,
+            Origin::Redirect { .. } => MAX_REDIRECTS,
+        };
+        let alike = self.routes.iter().filter(|other| other.is_of_kind(route));
+        !self.routes.is_full() && alike.count() < share
+    }
+
+    /// The last of the routes that are no word of the owner's, are of the same kind as this one, and
+    /// whose gateway does not answer.
+    fn dead(&self, route: &Route) -> Option<usize> {
+        self.routes
+            .iter()
+            .rposition(|other| other.suspect && other.is_of_kind(route) && other.is_advertised())
     }
 
     /// Adds a route; one that it takes the place of goes. Among routes to the same network the
@@ -195,14 +242,21 @@ impl Routes {
             .iter()
             .position(|old| old.is_replaced_by(&route));
         let added = match old {
-            None => self.insert(route).map(|()| true),
+            None => {
+                if !self.has_share_for(&route)
+                    && let Some(dead) = self.dead(&route)
+                {
+                    self.routes.remove(dead);
+                }
+                self.insert(route).map(|()| true)
+            }
             Some(place) => {
                 let old = self.routes.remove(place);
                 let route = Route {
                     suspect: old.suspect && old.gateway == route.gateway,
                     ..route
                 };
-                let changed = (old.rank(), old.gateway) != (route.rank(), route.gateway);
+                let changed = old.rank() != route.rank() || old.gateway != route.gateway;
                 self.insert(route).map(|()| changed)
             }
         };
@@ -247,8 +301,8 @@ impl Routes {
         self.remove(|route| route.until() <= now)
     }
 
-    /// Takes out the route to a network of ours on an interface, and the owner's routes over gateways
-    /// there that are not neighbours any more.
+    /// Takes out the routes to a network of ours on an interface that came with its addresses, and the
+    /// owner's routes over gateways there that are not neighbours any more.
     pub(crate) fn leave_network(
         &mut self,
         network: Prefix,
@@ -256,7 +310,11 @@ impl Routes {
         is_neighbour: impl Fn(IpAddr) -> bool,
     ) {
         let here = |route: &Route| route.interface == interface && !route.is_advertised();
-        self.remove(|route| here(route) && (route.prefix, route.gateway) == (network, None));
+        self.remove(|route| {
+            let with_address = matches!(route.origin, Origin::Owner | Origin::Lease { .. });
+            let link = (route.prefix, route.gateway, route.interface);
+            with_address && link == (network, None, interface)
+        });
         let links: heapless::Vec<Prefix, MAX_ROUTES> = self
             .routes
             .iter()
@@ -338,11 +396,20 @@ impl Routes {
     /// Whether another route to the same hosts is taken, for this one's gateway does not answer.
     /// Where there is no other, the next packet asks it again.
     fn is_replaced(&self, route: &Route) -> bool {
-        let other = |other: &Route| other.prefix == route.prefix && !other.suspect;
+        let other = |other: &Route| {
+            let instead = if route.is_advertised() {
+                other.prefix.contains(&route.prefix)
+            } else {
+                other.prefix == route.prefix
+            };
+            instead && !other.suspect
+        };
         route.suspect && self.routes.iter().any(other)
     }
 
-    /// Notes whether a gateway answers. Whether that changes a route.
+    /// Notes whether a neighbour answers, which may be a gateway. Whether that changes a route. A host
+    /// that was said to be a neighbour and does not answer is looked for over the routers again (RFC
+    /// 4861 §7.3.3).
     pub(crate) fn gateway_answers(
         &mut self,
         now: Instant,
@@ -350,6 +417,12 @@ impl Routes {
         interface: u8,
         answers: bool,
     ) -> bool {
+        let no_neighbour = !answers
+            && self.remove(|route| {
+                matches!(route.origin, Origin::Redirect { .. })
+                    && (route.gateway, route.interface) == (None, interface)
+                    && route.prefix.starts_at(gateway)
+            });
         let mut changed = heapless::Vec::<Route, MAX_ROUTES>::new();
         self.routes.retain(|route| {
             let concerned = (route.gateway, route.interface) == (Some(gateway), interface)
@@ -370,7 +443,7 @@ impl Routes {
             self.recheck_at = self.recheck_at.min(now + RECHECK_INTERVAL);
             self.note_end();
         }
-        !changed.is_empty()
+        no_neighbour || !changed.is_empty()
     }
 
     /// Whether the owner has said that an address is a neighbour's, beside those of the networks of

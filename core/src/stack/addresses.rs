@@ -10,6 +10,7 @@ use crate::ip::{Conflict, Ipv4Event, Prefix, Route};
 use crate::time::Instant;
 use crate::wire::arp::{ArpPacket, Operation};
 use crate::wire::ethernet::EthernetAddress;
+use crate::wire::ndp::Preference;
 use core::net::{IpAddr, Ipv4Addr};
 
 impl Stack {
@@ -81,7 +82,7 @@ impl Stack {
             .interfaces
             .get_mut(interface.index())
             .ok_or(ConfigError::NoSuchInterface)?;
-        let route = Route::new(prefix, None, interface.0);
+        let route = link_route(prefix, interface.0, origin);
         if !self.routes.has_room_for(&route) {
             return Err(ConfigError::TooMany);
         }
@@ -188,7 +189,7 @@ impl Stack {
         entry.v4.change_prefix(address, prefix_len);
         if let Some(prefix) = Prefix::new(address.into(), prefix_len) {
             // If there is no room, the network is reached over a router, or not at all.
-            let _ = self.routes.add(Route::new(prefix, None, id));
+            let _ = self.routes.add(link_route(prefix, id, AddressOrigin::Dhcp));
         }
         self.address_gone(id, (address.into(), old_len), false);
     }
@@ -250,7 +251,9 @@ impl Stack {
                 .try_link_local(self.now, entry.hardware, &mut self.rng)?;
         self.ipv4_due = Instant::ZERO;
         let network = Prefix::new(address.into(), prefix_len).ok_or(ConfigError::BadAddress)?;
-        let added = self.routes.add(Route::new(network, None, id));
+        let added = self
+            .routes
+            .add(link_route(network, id, AddressOrigin::LinkLocal));
         if let Err(error) = added {
             self.disable_link_local_of(id);
             return Err(error);
@@ -424,5 +427,15 @@ impl Stack {
             interface.v4.next_timeout().into_iter().chain(dhcp)
         });
         timeouts.min().filter(|at| *at != Instant::FAR_FUTURE)
+    }
+}
+
+/// The route to the network of an IPv4 address. Only with an address of the owner it is the owner's
+/// word, which goes before other routes and takes the place of earlier ones.
+fn link_route(network: Prefix, id: u8, origin: AddressOrigin) -> Route {
+    let route = Route::new(network, None, id);
+    match origin {
+        AddressOrigin::Static => route,
+        _ => route.leased(Preference::High),
     }
 }

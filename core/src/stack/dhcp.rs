@@ -58,7 +58,9 @@ pub(crate) trait DhcpClient: fmt::Debug + Send + Sync {
 impl Stack {
     /// Starts a DHCPv4 client on an interface (RFC 2131). The address that it is lent is asked for on
     /// the link, then it is ours, with the server's routes and DNS servers, for as long as the lease
-    /// is renewed. It stands beside addresses of its owner; routes of the owner go first.
+    /// is renewed. It stands beside addresses of its owner. Of routes to the same network the owner's
+    /// goes first; but a server may tell of longer prefixes (option 121), which are preferred as those
+    /// of any route are.
     /// [`Stack::poll_network_event`] tells what changes. This allocates, and nothing afterwards.
     ///
     /// # Errors
@@ -449,7 +451,7 @@ fn add_route(stack: &mut Stack, id: u8, route: LeaseRoute, place: usize) -> bool
     let Some((.., route)) = route_of(id, route) else {
         return false;
     };
-    let route = route.advertised(preference, Instant::FAR_FUTURE);
+    let route = route.leased(preference);
     match stack.routes.add(route) {
         Ok(changed) => changed,
         Err(_) => {

@@ -62,10 +62,10 @@ impl Stack {
     }
 
     /// Adds a route: packets to the hosts that share `prefix_len` bits (0 to 32, or 0 to 128) with
-    /// `destination` go to `next_hop`. The longest prefix wins, and what routers advertise comes
-    /// after what is added here. Among routes to the same hosts the least `metric` goes first, but
-    /// a gateway that does not answer goes last and is asked again every minute. A route to the same
-    /// hosts over the same interface with the same metric is replaced.
+    /// `destination` go to `next_hop`. The longest prefix wins; of the same length, what is added here
+    /// goes before what routers and leases bring. Among routes to the same hosts the least `metric`
+    /// goes first, but a gateway that does not answer goes last and is asked again every minute. A
+    /// route to the same hosts over the same interface with the same metric is replaced.
     ///
     /// Packets from an address of ours prefer the routes of the interface that has it; a route that
     /// leads nowhere ([`NextHop::Unreachable`]) counts for every interface.

@@ -211,7 +211,7 @@ impl Stack {
         let gateway = (!on_link).then_some(IpAddr::V6(target));
         let until = self.now + REDIRECT_LIFETIME;
         let prefix = Prefix::new(destination.into(), 128)?;
-        let route = Route::new(prefix, gateway, id).advertised(Preference::High, until);
+        let route = Route::new(prefix, gateway, id).redirected(until);
         match self.routes.add(route) {
             Ok(_) => {
                 self.counters.nd_redirects += 1;

@@ -6,11 +6,16 @@ use std::path::Path;
 #[test]
 fn every_block_of_code_is_in_an_example() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |path: &str| fs::read_to_string(package.join(path)).unwrap();
+    let read = |path| fs::read_to_string(package.join::<&str>(path)).unwrap();
     let chapter = read("../docs/rust.md");
-    let examples = ["common/mod.rs", "echo.rs", "web/service.rs"]
-        .map(|name| read(&format!("examples/{name}")))
-        .concat();
+    let examples = [
+        "examples/common/mod.rs",
+        "examples/echo.rs",
+        "examples/web/service.rs",
+        "../rust-examples/upload/src/service.rs",
+    ]
+    .map(read)
+    .concat();
     let blocks: Vec<_> = chapter
         .split("```rust\n")
         .skip(1)

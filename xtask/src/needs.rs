@@ -105,6 +105,11 @@ const NEEDS: &[Need] = &[
         suites: &[Suite::Images],
     },
     Need {
+        what: What::Program("unzip"),
+        package: "unzip",
+        suites: &[Suite::Images],
+    },
+    Need {
         what: What::Program("nc"),
         package: "netcat-openbsd",
         suites: &[Suite::Images],

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Subcommand;
 
-use crate::cargo::{cargo, generators, metadata, workspace};
+use crate::cargo::{cargo, generators, metadata, succeed, workspace};
 use crate::report::{self, Outcome};
 use crate::{dist, machines, needs, rules, spec};
 
@@ -252,6 +252,8 @@ fn headers() -> Result<Outcome> {
 }
 
 fn images() -> Result<Outcome> {
+    // The tests build these without a network.
+    succeed(&mut cargo(&["fetch", "--quiet", "--locked", RUST_EXAMPLES]))?;
     let prefix = workspace().target_dir().join("dist");
     dist::install(&prefix)?;
     check(cargo(&["test", "--locked", "--package=mnet-tests"]).env("MNET_PREFIX", &prefix))

@@ -35,12 +35,12 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 ];
 
 /// Long enough to compile everything on a slow machine.
-const BUILD_TIME: Duration = Duration::from_secs(1200);
+pub(crate) const BUILD_TIME: Duration = Duration::from_secs(1200);
 /// Long enough for an image to boot and speak.
-const REACTION_TIME: Duration = Duration::from_secs(20);
+pub(crate) const REACTION_TIME: Duration = Duration::from_secs(20);
 
 /// The installed program, in a directory.
-fn cargo_solo5(fixture: &Fixture, directory: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn cargo_solo5(fixture: &Fixture, directory: &Path, arguments: &[&str]) -> Command {
     let mut command = fixture.prefix.tool("cargo-solo5");
     command
         .arg("solo5")
@@ -59,7 +59,7 @@ fn finish(fixture: &Fixture, directory: &Path, arguments: &[&str]) -> Result<Fin
 }
 
 /// Runs it to an end with this status; what it printed.
-fn ends_with(
+pub(crate) fn ends_with(
     status: i32,
     fixture: &Fixture,
     directory: &Path,
@@ -75,7 +75,7 @@ fn ends_with(
     Ok(finished.text)
 }
 
-fn prints(text: &str, wanted: &str) -> Result<()> {
+pub(crate) fn prints(text: &str, wanted: &str) -> Result<()> {
     ensure!(text.contains(wanted), "no {wanted:?} in:\n{text}");
     Ok(())
 }

@@ -28,6 +28,7 @@ mod paths;
 mod readme;
 mod thc_ipv6;
 mod tools;
+mod upload;
 mod web;
 
 use std::fmt;
@@ -67,6 +68,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("readme", readme::TESTS),
     ("thc_ipv6", thc_ipv6::TESTS),
     ("tools", tools::TESTS),
+    ("upload", upload::TESTS),
     ("web", web::TESTS),
 ];
 

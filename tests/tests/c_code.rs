@@ -51,3 +51,12 @@ fn web_reads_requests_as_rfc_9112_has_them_and_never_beyond_their_end() {
 fn formats_of_mnet_program_are_those_of_snprintf() {
     passes("format_cases", &["tests/c/format_cases.c"], "include");
 }
+
+#[test]
+fn block_keeps_what_it_acknowledged_wherever_it_is_ended_or_damaged() {
+    passes(
+        "store_cases",
+        &["tests/c/store_cases.c", "c-examples/block/store.c"],
+        "c-examples/block",
+    );
+}

@@ -6,6 +6,7 @@
 //!
 //! `$MNET_PREFIX` names an installation made by `cargo xtask dist`; without it one is made.
 
+mod block;
 mod builds;
 mod cargo_solo5;
 mod dhcp;
@@ -47,6 +48,7 @@ type Test = fn(&Fixture) -> Result<()>;
 
 /// All tests: each module lists its own.
 const TESTS: &[(&str, &[(&str, Test)])] = &[
+    ("block", block::TESTS),
     ("builds", builds::TESTS),
     ("cargo_solo5", cargo_solo5::TESTS),
     ("dhcp6", dhcp6::TESTS),

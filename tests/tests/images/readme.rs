@@ -17,6 +17,9 @@ use crate::fixture::Fixture;
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("every_command_works", every_command_works),
+    ("every_command_of_the_example_block_works", |fixture| {
+        example_works(fixture, "block")
+    }),
     ("every_command_of_the_example_web_works", |fixture| {
         example_works(fixture, "web")
     }),

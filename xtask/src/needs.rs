@@ -70,6 +70,16 @@ const NEEDS: &[Need] = &[
         suites: &[Suite::Units, Suite::Images],
     },
     Need {
+        what: What::Program("rdate"),
+        package: "rdate",
+        suites: &[Suite::Images],
+    },
+    Need {
+        what: What::Program("chronyd"),
+        package: "chrony",
+        suites: &[Suite::Images],
+    },
+    Need {
         what: What::Program("wrk"),
         package: "wrk",
         suites: &[Suite::Images],

@@ -39,7 +39,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server on `tap0`, stopped at the end.
-struct Dnsmasq {
+pub(crate) struct Dnsmasq {
     child: Child,
     log: PathBuf,
 }
@@ -58,7 +58,7 @@ impl Dnsmasq {
         Self::start_with(directory, range, times, &[])
     }
 
-    fn start_with(
+    pub(crate) fn start_with(
         directory: &Path,
         range: (u8, u8),
         times: (u32, u32),
@@ -101,11 +101,11 @@ impl Dnsmasq {
         Ok(server)
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn wait_for(&self, text: &str) -> Result<()> {
+    pub(crate) fn wait_for(&self, text: &str) -> Result<()> {
         eventually(text, || {
             ensure!(self.log().contains(text), "the log: {}", self.log());
             Ok(())

@@ -9,8 +9,10 @@
 mod block;
 mod builds;
 mod cargo_solo5;
+mod client;
 mod dhcp;
 mod dhcp6;
+mod dhcp_example;
 mod dist;
 mod echo;
 mod fixture;
@@ -29,6 +31,7 @@ mod paths;
 mod readme;
 mod thc_ipv6;
 mod tools;
+mod udp_time;
 mod upload;
 mod web;
 
@@ -51,7 +54,9 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("block", block::TESTS),
     ("builds", builds::TESTS),
     ("cargo_solo5", cargo_solo5::TESTS),
+    ("client", client::TESTS),
     ("dhcp6", dhcp6::TESTS),
+    ("dhcp_example", dhcp_example::TESTS),
     ("dhcp", dhcp::TESTS),
     ("dist", dist::TESTS),
     ("echo", echo::TESTS),
@@ -70,6 +75,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("readme", readme::TESTS),
     ("thc_ipv6", thc_ipv6::TESTS),
     ("tools", tools::TESTS),
+    ("udp_time", udp_time::TESTS),
     ("upload", upload::TESTS),
     ("web", web::TESTS),
 ];

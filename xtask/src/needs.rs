@@ -70,6 +70,11 @@ const NEEDS: &[Need] = &[
         suites: &[Suite::Units, Suite::Images],
     },
     Need {
+        what: What::Program("python3"), // Its web server, for the example client.
+        package: "python3",
+        suites: &[Suite::Images],
+    },
+    Need {
         what: What::Program("rdate"),
         package: "rdate",
         suites: &[Suite::Images],

@@ -20,9 +20,22 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("every_command_of_the_example_block_works", |fixture| {
         example_works(fixture, "block")
     }),
+    ("every_command_of_the_example_client_works", |fixture| {
+        example_works(fixture, "client")
+    }),
+    ("every_command_of_the_example_dhcp_works", |fixture| {
+        example_works(fixture, "dhcp")
+    }),
+    ("every_command_of_the_example_udp_time_works", |fixture| {
+        example_works(fixture, "udp-time")
+    }),
     ("every_command_of_the_example_web_works", |fixture| {
         example_works(fixture, "web")
     }),
+    (
+        "every_step_of_the_chapter_on_web_servers_works",
+        |fixture| chapter_works(fixture, "web-server"),
+    ),
     ("links_lead_somewhere", links_lead_somewhere),
 ];
 
@@ -57,6 +70,30 @@ fn example_works(fixture: &Fixture, name: &str) -> Result<()> {
         "the page of {name} does not look like one"
     );
     follow(&blocks, &home, &folder, Some(&fixture.prefix.bin()))
+}
+
+/// A chapter that builds programs: each block of C that begins with the name of a file becomes that
+/// file, then its commands are typed.
+fn chapter_works(fixture: &Fixture, name: &str) -> Result<()> {
+    let home = fixture.directory(&format!("chapter-{name}"))?;
+    let page = fs::read_to_string(workspace().join("docs").join(name).with_extension("md"))?;
+    let mut programs = 0;
+    for block in page.split("```c\n").skip(1) {
+        let code = block.split("```").next().unwrap_or_default();
+        let file = code
+            .strip_prefix("/* ")
+            .and_then(|code| code.split(':').next());
+        if let Some(file) = file.filter(|file| file.ends_with(".c")) {
+            fs::write(home.join(file), code)?;
+            programs += 1;
+        }
+    }
+    let blocks = transcript::parse(&page);
+    ensure!(
+        programs > 0 && blocks.len() > 1,
+        "{name} does not look like a chapter"
+    );
+    follow(&blocks, &home, &home, Some(&fixture.prefix.bin()))
 }
 
 /// Types all commands of a page. The terminals begin in a directory, with another one on the path.

@@ -8,7 +8,8 @@
 //! - [`options`]: the grammar of the command line; [`cli`]: what both tenders make of it
 //! - [`devices`]: what the manifest declares and what the command line attaches, from [`tap`] and
 //!   [`block`]
-//! - [`boot`]: what a guest finds; [`filter`]: making system call filters
+//! - [`boot`]: what a guest finds; [`filter`]: making system call filters; [`descriptors`]: closing
+//!   what nobody needs
 //! - [`capture`] and [`stats`]: what is seen of a guest while it runs
 //! - [`spt`] and [`hvt`]: the two tenders
 //!
@@ -19,6 +20,7 @@ pub mod block;
 pub mod boot;
 pub mod capture;
 pub mod cli;
+pub mod descriptors;
 pub mod devices;
 pub mod errno;
 pub mod filter;

@@ -41,13 +41,13 @@ int solo5_app_main(const struct solo5_start_info *info)
         __asm__ volatile("xorl %%ecx, %%ecx; divl %%ecx" : : "a"(1), "d"(0) : "ecx");
     if (same(what, "breakpoint"))
         __asm__ volatile("int3");
-#ifdef HVT
     if (same(what, "halt"))
         __asm__ volatile("hlt");
     if (same(what, "cr3"))
         __asm__ volatile("movq %0, %%cr3" : : "r"((uintptr_t)0));
     if (same(what, "port"))
         __asm__ volatile("outl %0, %1" : : "a"(0), "Nd"((uint16_t)0x80));
+#ifdef HVT
     if (same(what, "port-in"))
         __asm__ volatile("inl %1, %0" : "=a"(*(uint32_t *)info->heap_start) : "Nd"((uint16_t)0x500));
     if (same(what, "handler-port"))

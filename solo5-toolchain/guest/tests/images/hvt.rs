@@ -60,6 +60,8 @@ fn traps_in_ring_0_are_reported_by_the_guest_and_end_it() {
         ("zero", "Solo5: trap: type=#PF ec=0x2 rip=0x"),
         ("illegal", "Solo5: trap: type=#UD ec=0x0 rip=0x"),
         ("boot-info", "Solo5: trap: type=#PF ec=0x3 rip=0x"),
+        // There is nobody to call.
+        ("dup", "Solo5: trap: "),
     ] {
         let outcome = image.run(&[what]);
         outcome.failed(255, "trying\n");

@@ -42,6 +42,7 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EventFd};
 use crate::boot;
 use crate::capture;
 use crate::cli::{CliError, Job, Program, Settings, Tender};
+use crate::descriptors::close_others;
 use crate::devices::SetupError;
 use crate::errno::Strerror;
 use crate::filter::Rules;
@@ -280,7 +281,7 @@ fn start(program: &Program, job: Job, driver: &mut impl Driver) -> Result<i32, E
         ..resources
     };
     // SAFETY: the image is closed; whoever has a descriptor now has one of these.
-    unsafe { sandbox::close_others(&resources) }.map_err(Error::Close)?;
+    unsafe { close_others(&resources.descriptors()) }.map_err(Error::Close)?;
     let filter = sandbox::filter(&resources, |rules| driver.allow(rules, resources.vcpu));
     let filter = filter.map_err(Error::Filter)?;
     seccompiler::apply_filter_all_threads(&filter).map_err(Error::Install)?;

@@ -1,11 +1,10 @@
-//! The box around the tender itself: which descriptors it has, which system calls it may make once
+//! The box around the tender itself: which descriptors it keeps, which system calls it may make once
 //! the guest runs (solo5-abi section 13.1), and where it may create files.
 //!
 //! A filter of system calls sees descriptors but not paths. So where a core file may be written,
 //! Landlock keeps the tender in the directory for it, if the kernel has Landlock.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::os::fd::AsFd;
 
 use kvm_bindings::{kvm_regs, kvm_sregs};
@@ -15,6 +14,7 @@ use landlock::{
 };
 use seccompiler::{BackendError, BpfProgram, SeccompCmpOp as Op};
 
+use crate::descriptors::STANDARD;
 use crate::filter::{Rules, register};
 use crate::hvt::core_dump::OPEN_FLAGS;
 
@@ -43,43 +43,13 @@ pub struct Resources {
 
 impl Resources {
     /// Everything in use, with the three standard descriptors.
-    fn descriptors(&self) -> BTreeSet<i32> {
-        let single = [0, 1, 2, self.vm, self.vcpu];
+    #[must_use]
+    pub fn descriptors(&self) -> BTreeSet<i32> {
+        let single = STANDARD.into_iter().chain([self.vm, self.vcpu]);
         let many = self.net.iter().chain(&self.block).chain(&self.doorbells);
         let many = many.chain(&self.captures).chain(&self.others);
         many.chain(&self.core).copied().chain(single).collect()
     }
-}
-
-/// Closes all descriptors but those of `resources`: what this process was started with by accident,
-/// and what it needed at start only.
-///
-/// # Safety
-///
-/// Nobody uses any other descriptor from now on, not even to close it.
-///
-/// # Errors
-///
-/// The kernel is older than 5.9.
-pub unsafe fn close_others(resources: &Resources) -> io::Result<()> {
-    let mut first = 0;
-    let used = resources.descriptors();
-    // The last of them is followed by all others that there can be.
-    for used in used
-        .into_iter()
-        .map(i64::from)
-        .chain([i64::from(u32::MAX) + 1])
-    {
-        if first < used {
-            // SAFETY: the caller vouches for the descriptors.
-            let result = unsafe { libc::syscall(libc::SYS_close_range, first, used - 1, 0) };
-            if result != 0 {
-                return Err(io::Error::last_os_error());
-            }
-        }
-        first = used + 1;
-    }
-    Ok(())
 }
 
 /// Takes all rights to files from this thread, and from those that it starts later, but for creating
@@ -242,6 +212,8 @@ pub fn filter(
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -304,10 +276,10 @@ mod tests {
             file.set_len(4096).unwrap();
             for path in [place.join("outside"), inside.join("../outside")] {
                 let error = create(path).unwrap_err();
-                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+                assert_eq!(error.kind(), ErrorKind::PermissionDenied);
             }
             let error = File::open(inside.join("core")).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         });
         confined.join().unwrap();
         remove_dir_all(root).unwrap();

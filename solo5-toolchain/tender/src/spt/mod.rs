@@ -8,13 +8,13 @@ pub mod supervisor;
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
 
 use solo5_abi::boot::SptBootInfo;
 use solo5_abi::constants::{AbiTarget, SPT_ABI_VERSION};
 use thiserror::Error;
 
 use crate::cli::{CliError, Job, Program, Tender};
+use crate::descriptors::close_others;
 use crate::devices::SetupError;
 use crate::errno::Strerror;
 use launch::Events;
@@ -49,6 +49,8 @@ enum Error {
     BootInfo(io::Error),
     #[error("Could not supervise the guest: {}", Strerror(.0))]
     Supervise(io::Error),
+    #[error("Could not close descriptors: {}", Strerror(.0))]
+    Close(io::Error),
     #[error("Could not build the system call filter: {0}")]
     Filter(seccompiler::BackendError),
     #[error("Could not install the system call filter: {0}")]
@@ -111,28 +113,28 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
         .write_boot_info(boot, &attached.manifest, &cmdline)
         .map_err(Error::BootInfo)?;
     let (net, block) = (&attached.net[..], &attached.block[..]);
-    let filter = sandbox::filter(Resources {
+    let resources = Resources {
         epoll_fd,
         timer_fd,
         net,
         block,
-    });
-    let filter = filter.map_err(Error::Filter)?;
+    };
+    let filter = sandbox::filter(resources).map_err(Error::Filter)?;
     if let Some(supervisor) = supervisor {
         // SAFETY: this program starts no threads.
         let side = unsafe { supervisor.divide() }.map_err(Error::Supervise)?;
         if let Side::Supervisor(supervisor, guest) = side {
             drop(events);
-            let (net, block) = (net.iter().map(|d| d.fd), block.iter().map(|d| d.fd));
-            // SAFETY: descriptors and memory are the guest's, which is another process now.
-            unsafe {
-                net.chain(block)
-                    .for_each(|fd| drop(OwnedFd::from_raw_fd(fd)));
+            // SAFETY: memory and descriptors are the guest's, which is another process now.
+            let status = unsafe {
                 memory.release();
-            }
-            return supervisor.supervise(guest).map_err(Error::Supervise);
+                supervisor.supervise(guest)
+            };
+            return status.map_err(Error::Supervise);
         }
     }
+    // SAFETY: files and events were the tender's, and there is no way back to what closes them.
+    unsafe { close_others(&resources.descriptors()) }.map_err(Error::Close)?;
     // SAFETY: guest memory is mapped, the image is loaded with an entry point in it, and boot
     // information is in place. This program starts no threads.
     Err(Error::Install(unsafe {

@@ -1,8 +1,11 @@
 //! The box: which system calls an spt guest may make (solo5-abi section 14.6).
 
+use std::collections::BTreeSet;
+
 use seccompiler::{BackendError, BpfProgram, SeccompCmpOp as Op};
 use solo5_abi::spt;
 
+use crate::descriptors::STANDARD;
 use crate::devices::{BlockDevice, NetDevice};
 use crate::filter::{Rules, register};
 
@@ -17,6 +20,22 @@ pub struct Resources<'a> {
     pub net: &'a [NetDevice],
     /// All block devices.
     pub block: &'a [BlockDevice],
+}
+
+impl Resources<'_> {
+    /// Everything in use, with the three standard descriptors.
+    #[must_use]
+    pub fn descriptors(&self) -> BTreeSet<i32> {
+        let events = [self.epoll_fd, self.timer_fd];
+        let net = self.net.iter().map(|device| device.fd);
+        let block = self.block.iter().map(|device| device.fd);
+        STANDARD
+            .into_iter()
+            .chain(events)
+            .chain(net)
+            .chain(block)
+            .collect()
+    }
 }
 
 /// Compiles the filter. A system call that it does not let through kills the process.

@@ -3,6 +3,7 @@
 //!
 //! It looks at nothing of the guest's but its frames, and is behind a filter of its own.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
@@ -15,6 +16,7 @@ use nix::unistd::{ForkResult, Pid, fork};
 use seccompiler::{BackendError, BpfProgram, SeccompCmpOp as Op};
 
 use crate::capture;
+use crate::descriptors::{STANDARD, close_others};
 use crate::devices::Attached;
 use crate::filter::{Rules, register};
 use crate::spt::relay::Line;
@@ -200,14 +202,19 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Passes frames and signals on until the guest has ended: the exit status. What only the guest
-    /// needs of descriptors and memory is the caller's to give up before.
+    /// Passes frames and signals on until the guest has ended: the exit status. All descriptors that
+    /// only the guest needs are closed. Its memory is the caller's to give up before.
     ///
     /// # Errors
     ///
     /// The host refuses the filter, or to wait. Then the guest is ended.
-    pub fn supervise(self, guest: Pid) -> io::Result<i32> {
-        let status = self.try_supervise(guest);
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses any other descriptor from now on, not even to close it.
+    pub unsafe fn supervise(self, guest: Pid) -> io::Result<i32> {
+        // SAFETY: the caller vouches for descriptors.
+        let status = unsafe { self.try_supervise(guest) };
         if status.is_err() {
             // It must not run without anybody to look after it.
             let _ = nix::sys::signal::kill(guest, Signal::SIGKILL);
@@ -215,8 +222,13 @@ impl Supervisor {
         status
     }
 
-    fn try_supervise(mut self, guest: Pid) -> io::Result<i32> {
+    /// # Safety
+    ///
+    /// That of [`supervise`](Self::supervise).
+    unsafe fn try_supervise(mut self, guest: Pid) -> io::Result<i32> {
         let io = File::open(format!("/proc/{guest}/io")).ok();
+        // SAFETY: the caller vouches for all others.
+        unsafe { close_others(&self.descriptors(io.as_ref())) }?;
         let filter = self.filter(guest, io.as_ref());
         let filter = filter.map_err(io::Error::other)?;
         seccompiler::apply_filter(&filter).map_err(io::Error::other)?;
@@ -334,6 +346,22 @@ impl Supervisor {
                 ""
             }
         )
+    }
+
+    /// Everything in use, with the three standard descriptors.
+    fn descriptors(&self, io: Option<&File>) -> BTreeSet<RawFd> {
+        let lines = self.lines.iter();
+        let lines =
+            lines.flat_map(|line| [line.interface_fd(), line.guest_fd(), line.capture_fd()]);
+        let counters = self.counters.as_ref().map(|Interfaces(file)| file);
+        let files = counters.into_iter().chain(io).map(AsRawFd::as_raw_fd);
+        let signals = self.signals.as_raw_fd();
+        STANDARD
+            .into_iter()
+            .chain(lines)
+            .chain(files)
+            .chain([signals])
+            .collect()
     }
 
     /// Compiles the filter of this process.

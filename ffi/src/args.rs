@@ -530,7 +530,7 @@ fn tell(args: &mut mnet_args, network: &NetworkArgs) {
         .iter_mut()
         .zip(network.dhcp_hostname.bytes())
     {
-        *place = byte.cast_signed();
+        *place = c_char::from_ne_bytes([byte]);
     }
     for (out, said) in args.device.iter_mut().zip(&network.interfaces) {
         out.ipv4 = match said.ipv4 {

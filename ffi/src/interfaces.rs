@@ -219,7 +219,7 @@ pub unsafe extern "C" fn mnet_interface_info(
             rx_dropped: counters.rx_dropped,
             tx_frames: counters.tx_frames,
             tx_bytes: counters.tx_bytes,
-            device: name.map(u8::cast_signed),
+            device: name.map(|byte| c_char::from_ne_bytes([byte])),
         };
         // SAFETY: as the header says: `size` bytes that may be written.
         unsafe { pointer::write_sized(info, size, &known) }?;

@@ -8,6 +8,7 @@ mod cargo;
 mod demo;
 mod dist;
 mod machines;
+mod named;
 mod needs;
 mod report;
 mod rules;

@@ -1,5 +1,4 @@
-//! Where each requirement of RFC 9293 stands, from the identifiers in comments of the source, and
-//! whether the tests that SECURITY.md names exist.
+//! Where each requirement of RFC 9293 stands, from the identifiers in comments of the source.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -9,23 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::cargo::workspace;
+use crate::named;
 use crate::report::Outcome;
 
 /// The table of requirements.
 const TABLE: &str = "docs/rfc9293.md";
 /// Where requirements are implemented and tested.
 const SOURCES: &[&str] = &["core", "mnet", "ffi"];
-/// Where the table of attacks is.
-const SECURITY: &str = "SECURITY.md";
-/// Where its tests are.
-const ATTACKS: &[&str] = &[
-    "core",
-    "mnet",
-    "ffi",
-    "tests",
-    "fuzz/harness",
-    "solo5-toolchain",
-];
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +151,7 @@ fn files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
 }
 
 /// The files of some folders of the workspace, with their contents.
-fn sources(folders: &[&str], extensions: &[&str]) -> Result<Vec<(String, String)>> {
+pub(crate) fn sources(folders: &[&str], extensions: &[&str]) -> Result<Vec<(String, String)>> {
     let root = workspace().root().to_owned();
     let mut all = Vec::new();
     for folder in folders {
@@ -235,50 +224,11 @@ fn faults(requirements: &[Requirement], tags: &Tags) -> String {
     wrong
 }
 
-/// The tests that a table of attacks names, by row: what stands in backquotes in its last column.
-fn named_tests(text: &str) -> Vec<(String, Vec<String>)> {
-    let rows = text.lines().filter_map(|line| {
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let [_, row, _, tests, _] = cells[..] else {
-            return None;
-        };
-        row.parse::<u32>().ok()?;
-        let names = tests.split('`').skip(1).step_by(2).map(str::to_owned);
-        Some((row.to_owned(), names.collect()))
-    });
-    rows.collect()
-}
-
-/// Which of the named tests do not exist. A test is a function, a script, or a file.
-fn missing_tests(named: &[(String, Vec<String>)], files: &[(String, String)]) -> String {
-    let exists = |name: &str| {
-        files.iter().any(|(path, text)| {
-            path.ends_with(name)
-                || path.ends_with(&format!("/{name}.script"))
-                || text.contains(&format!("fn {name}("))
-        })
-    };
-    let mut wrong = String::new();
-    for (row, names) in named {
-        for name in names.iter().filter(|name| !exists(name)) {
-            let _ = writeln!(
-                wrong,
-                "{SECURITY}: row {row} names {name}, which is no test"
-            );
-        }
-    }
-    wrong
-}
-
-/// Fails if a MUST is open or untested, if a tag is unknown, or if a test of [`SECURITY`] is not
-/// there.
+/// Fails if a MUST is open or untested, if a tag is unknown, or if a page names a test that is not
+/// there or misses one.
 pub(crate) fn check() -> Result<Outcome> {
     let (requirements, tags) = read()?;
-    let mut wrong = faults(&requirements, &tags);
-    let security = fs::read_to_string(workspace().root().join(SECURITY))?;
-    let named = named_tests(&security);
-    ensure!(!named.is_empty(), "{SECURITY} has no table of attacks");
-    wrong += &missing_tests(&named, &sources(ATTACKS, &["rs", "script"])?);
+    let wrong = faults(&requirements, &tags) + &named::faults()?;
     Ok(if wrong.is_empty() {
         Outcome::pass()
     } else {
@@ -321,20 +271,5 @@ mod tests {
             "core/src/a.rs:2: MUST-70 is not in docs/rfc9293.md\n"
         );
         assert!(requirements(&format!("{ROWS}| MUST-1 | 1 | again | |\n")).is_err());
-    }
-
-    #[test]
-    fn a_test_that_does_not_exist_is_reported_with_its_row() {
-        let table = "| # | Class | Tests |\n|---|---|---|\n\
-            | 5 | loops | `one`, `two` and `some.rs` |\n| 6 | `x` | not applicable yet |\n";
-        let named = named_tests(table);
-        let files = [
-            ("core/tests/some.rs".to_owned(), "fn one() {}".to_owned()),
-            ("core/tests/scripts/three.script".to_owned(), String::new()),
-        ];
-        assert_eq!(
-            missing_tests(&named, &files),
-            "SECURITY.md: row 5 names two, which is no test\n"
-        );
     }
 }

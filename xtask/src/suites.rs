@@ -20,7 +20,8 @@ pub(crate) enum Suite {
     RustVersion,
     /// Dependencies between crates point the right way.
     Layers,
-    /// Every MUST of RFC 9293 is implemented and tested, and the tests that SECURITY.md names exist.
+    /// Every MUST of RFC 9293 is implemented and tested; the tests that SECURITY.md and docs/targets.md
+    /// name exist, and none of guests is missing there.
     /// Alone it prints all requirements and where each stands.
     Spec,
     /// Licences and sources of dependencies, by cargo-deny, if it is installed.

@@ -1,4 +1,5 @@
-# find_package(mnet): the library as the target mnet::mnet, and mnet_unikernel().
+# find_package(mnet): the library as the target mnet::mnet, BSD sockets as mnet::posix, and
+# mnet_unikernel().
 #
 # Everything is found relative to this file, so the installation can be moved.
 
@@ -11,8 +12,20 @@ if(NOT TARGET mnet::mnet)
   set_target_properties(mnet::mnet PROPERTIES
     IMPORTED_LOCATION "${MNET_LIBRARY_DIR}/libmnet.a"
     IMPORTED_LINK_INTERFACE_LANGUAGES C
+    INTERFACE_LINK_LIBRARIES "${MNET_LIBRARY_DIR}/libsolo5_mem.a"
     INTERFACE_INCLUDE_DIRECTORIES "${MNET_INCLUDE_DIR}"
     # Not as system headers: an upstream wrapper's own solo5.h would not come first any more.
+    IMPORTED_NO_SYSTEM TRUE)
+endif()
+
+# BSD sockets, for programs that have no C library: docs/posix.md.
+if(NOT TARGET mnet::posix)
+  add_library(mnet::posix STATIC IMPORTED)
+  set_target_properties(mnet::posix PROPERTIES
+    IMPORTED_LOCATION "${MNET_LIBRARY_DIR}/libmnet-posix.a"
+    IMPORTED_LINK_INTERFACE_LANGUAGES C
+    INTERFACE_INCLUDE_DIRECTORIES "${MNET_PREFIX}/include/mnet-posix"
+    INTERFACE_LINK_LIBRARIES mnet::mnet
     IMPORTED_NO_SYSTEM TRUE)
 endif()
 

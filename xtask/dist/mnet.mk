@@ -6,6 +6,8 @@
 # service.spt is linked from service.o, manifest.o and libmnet.a; what else it needs is said by
 # `service.spt: other.o`. The devices are those of manifest.json. The same for service.hvt.
 #
+# With `MNET_POSIX = 1` in front, programs have the headers and the library of docs/posix.md.
+#
 # CC is the wrapper of this installation unless it is set, for example to upstream's. CPPFLAGS,
 # CFLAGS, LDFLAGS and LDLIBS mean what they mean to make.
 
@@ -17,7 +19,12 @@ CC := $(MNET_PREFIX)/bin/x86_64-solo5-none-static-cc
 endif
 
 MNET_CPPFLAGS := -I$(MNET_PREFIX)/include/solo5
-MNET_LDLIBS := -L$(MNET_PREFIX)/lib/x86_64-solo5-none-static -lmnet
+MNET_LDLIBS := -L$(MNET_PREFIX)/lib/x86_64-solo5-none-static -lmnet -lsolo5_mem
+
+ifneq ($(MNET_POSIX),)
+MNET_CPPFLAGS := -I$(MNET_PREFIX)/include/mnet-posix $(MNET_CPPFLAGS)
+MNET_LDLIBS := -L$(MNET_PREFIX)/lib/x86_64-solo5-none-static -lmnet-posix $(MNET_LDLIBS)
+endif
 
 # Pattern rules only: the first target of the makefile stays the one that make makes.
 

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `bin/` | `solo5-hvt`, `solo5-hvt-debug`, `solo5-spt`, `solo5-elftool`, `solo5-embed`, `cargo-solo5`, `TRIPLE-cc`, `TRIPLE-ld`, `TRIPLE-objcopy` |
 //! | `include/solo5/` | `solo5.h`, `mnet.h` and the headers of the binary interface |
+//! | `include/mnet-posix/` | BSD sockets, for programs without a C library |
 //! | `include/TRIPLE/` | headers of the C compiler itself: `stdint.h`, `stdarg.h`, ... |
-//! | `lib/TRIPLE/` | `libmnet.a`, `libsolo5_mem.a`; bindings and linker script of each target |
+//! | `lib/TRIPLE/` | `libmnet.a`, `libmnet-posix.a`, `libsolo5_mem.a`; bindings and linker script of each target |
 //! | `lib/pkgconfig/`, `lib/cmake/`, `share/mnet/` | what pkg-config, CMake and make want to know, from `xtask/dist` |
 //! | `src/mnet/` | the crates that a unikernel in Rust depends on |
 
@@ -14,6 +15,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use mnet_relocatable::{Workspace, recipes};
@@ -64,6 +66,7 @@ const SOURCES: &[&str] = &[
 ///
 /// They find the installation by their own place in it, so that it can be moved.
 const BUILD_FILES: &[(&str, &str)] = &[
+    ("libmnet-posix.pc", "lib/pkgconfig"),
     ("libmnet.pc", "lib/pkgconfig"),
     ("mnet-config.cmake", "lib/cmake/mnet"),
     ("mnet-config-version.cmake", "lib/cmake/mnet"),
@@ -111,8 +114,41 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
     for file in &headers.files {
         copy(&headers.dir.join(file), &include.join(TRIPLE).join(file))?;
     }
+    install_posix(&workspace, prefix)?;
     install_build_files(&workspace, prefix)?;
     install_sources(&workspace, &prefix.join("src/mnet"))
+}
+
+/// Installs the headers of `posix`, and its library, built by the wrapper that was installed before.
+fn install_posix(workspace: &Workspace, prefix: &Path) -> Result<()> {
+    let posix = workspace.root().join("posix");
+    copy_tree(&posix.join("include"), &prefix.join("include/mnet-posix"))?;
+    let mut sources: Vec<PathBuf> = fs::read_dir(posix.join("src"))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<_>>()?;
+    sources.retain(|source| source.extension().is_some_and(|kind| kind == "c"));
+    sources.sort();
+    let directory = workspace.target_dir().join("posix");
+    fs::create_dir_all(&directory)?;
+    let archive = directory.join("libmnet-posix.a");
+    let mut ar = Command::new("ar");
+    ar.arg("rcsD").arg(&archive);
+    for source in &sources {
+        let object = directory.join(source.with_extension("o").file_name().unwrap_or_default());
+        let mut compile = Command::new(prefix.join(format!("bin/{TRIPLE}-cc")));
+        compile.args(["-std=gnu11", "-Os", "-Wall", "-Wextra", "-Werror"]);
+        compile.args(["-ffunction-sections", "-fdata-sections", "-I"]);
+        compile.arg(posix.join("include")).arg("-c").arg("-o");
+        succeed(compile.arg(&object).arg(source))?;
+        ar.arg(&object);
+    }
+    // Nothing stays of an earlier one.
+    if archive.exists() {
+        fs::remove_file(&archive)?;
+    }
+    succeed(&mut ar)?;
+    let library = prefix.join("lib").join(TRIPLE);
+    copy(&archive, &library.join("libmnet-posix.a"))
 }
 
 /// Installs what other build systems want to know. All packages have one version, also xtask's.

@@ -23,9 +23,10 @@ const WRAPPER: &str = "bin/x86_64-solo5-none-static-cc";
 
 /// What a project in C has to say to each of the three.
 const MAKEFILE: &str = "\
+MNET_POSIX = 1
 include $(MNET)/share/mnet/mnet.mk
 
-all: echo.spt echo.hvt
+all: echo.spt echo.hvt fetch.spt
 ";
 const CMAKE_LISTS: &str = "\
 cmake_minimum_required(VERSION 3.13)
@@ -38,6 +39,10 @@ foreach(abi spt hvt)
   target_link_libraries(echo-${abi} PRIVATE mnet::mnet)
   mnet_unikernel(echo-${abi} ABI ${abi})
 endforeach()
+
+add_executable(fetch fetch.c)
+target_link_libraries(fetch PRIVATE mnet::posix)
+mnet_unikernel(fetch)
 ";
 
 /// An installation that was moved, a Solo5 beside it without mnet, and a project.
@@ -63,7 +68,9 @@ impl Site {
         }
         for ours in [
             "include/solo5/mnet.h",
+            "include/mnet-posix",
             "lib/x86_64-solo5-none-static/libmnet.a",
+            "lib/x86_64-solo5-none-static/libmnet-posix.a",
             "lib/cmake",
             "lib/pkgconfig",
         ] {
@@ -75,9 +82,16 @@ impl Site {
             }
         }
         fs::create_dir_all(&site.project)?;
-        for file in ["echo.c", "manifest.json"] {
-            let from = workspace().join("c-examples/echo").join(file);
-            fs::copy(&from, site.project.join(file))?;
+        for file in [
+            "c-examples/echo/echo.c",
+            "c-examples/echo/manifest.json",
+            "posix/tests/fetch.c",
+        ] {
+            let from = workspace().join(file);
+            fs::copy(
+                &from,
+                site.project.join(from.file_name().unwrap_or_default()),
+            )?;
         }
         Ok(site)
     }
@@ -109,6 +123,7 @@ impl Site {
         let mut query = Prefix::new(self.moved.clone()).tool("solo5-elftool");
         query.arg("query-abi").arg(directory.join("echo.hvt"));
         let abi = succeed(&mut query)?;
+        ensure!(directory.join("fetch.spt").is_file());
         ensure!(abi.contains("hvt"), "{abi}");
         let unikernel = fixture.echo_unikernel_of(&directory.join("echo.spt"));
         let _machine = fixture.boot(&unikernel)?;
@@ -128,13 +143,14 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 fn pkg_config(fixture: &Fixture) -> Result<()> {
     needs("pkg-config")?;
     let site = Site::new(fixture, "builds-pkg-config")?;
-    let ask = |question: &[&str]| {
+    let ask = |question: &[&str], package: &str| {
         let mut command = site.command("pkg-config");
         command.env("PKG_CONFIG_PATH", site.moved("lib/pkgconfig"));
-        succeed(command.args(question).arg("libmnet"))
+        succeed(command.args(question).arg(package))
     };
-    ensure!(ask(&["--modversion"])?.trim() == env!("CARGO_PKG_VERSION"));
-    let flags = ask(&["--cflags", "--libs"])?;
+    ensure!(ask(&["--modversion"], "libmnet")?.trim() == env!("CARGO_PKG_VERSION"));
+    let flags = ask(&["--cflags", "--libs"], "libmnet")?;
+    let posix = ask(&["--cflags", "--libs"], "libmnet-posix")?;
     let mut manifest = Prefix::new(site.moved.clone()).tool("solo5-elftool");
     manifest.args(["gen-manifest", "manifest.json", "manifest.c"]);
     succeed(manifest.current_dir(&site.project))?;
@@ -146,6 +162,17 @@ fn pkg_config(fixture: &Fixture) -> Result<()> {
             compile.args(flags.split_whitespace());
             succeed(compile.current_dir(&site.project))?;
         }
+        let mut compile = Command::new(wrapper.join(WRAPPER));
+        compile.args([
+            "-z",
+            "solo5-abi=spt",
+            "-o",
+            "fetch.spt",
+            "fetch.c",
+            "manifest.c",
+        ]);
+        compile.args(posix.split_whitespace());
+        succeed(compile.current_dir(&site.project))?;
         site.works(fixture, &site.project)?;
     }
     Ok(())

@@ -28,6 +28,7 @@ mod multicast;
 mod path_changes;
 mod path_mtu;
 mod paths;
+mod posix;
 mod readme;
 mod thc_ipv6;
 mod tools;
@@ -72,6 +73,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("path_changes", path_changes::TESTS),
     ("path_mtu", path_mtu::TESTS),
     ("paths", paths::TESTS),
+    ("posix", posix::TESTS),
     ("readme", readme::TESTS),
     ("thc_ipv6", thc_ipv6::TESTS),
     ("tools", tools::TESTS),

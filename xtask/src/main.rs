@@ -10,6 +10,7 @@ mod dist;
 mod machines;
 mod named;
 mod needs;
+mod reference;
 mod report;
 mod rules;
 mod soak;
@@ -48,6 +49,8 @@ enum Chore {
     },
     /// Write the generated files anew: include/mnet.h and the bindings of solo5-sys.
     Generate,
+    /// Write the reference of the headers, by Doxygen, to target/reference.
+    Reference,
     /// Simulate with ever new seeds, until a time is over or a seed fails.
     Soak(soak::Arguments),
     /// Clients at random against an image under Linux, across a path that changes.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
             .iter_mut()
             .try_for_each(cargo::succeed)
             .map(|()| true),
+        Chore::Reference => write_reference(),
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Suite(suites::Suite::Spec) => spec::print(),
         Chore::SoakLinux(options) => soak_linux::run(&options).map(|()| true),
@@ -76,6 +80,20 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn write_reference() -> anyhow::Result<bool> {
+    match reference::write()? {
+        None => anyhow::bail!("doxygen is not installed (apt-get install doxygen)"),
+        Some(Err(warnings)) => {
+            eprint!("{warnings}");
+            Ok(false)
+        }
+        Some(Ok(())) => {
+            println!("{}", reference::output().join("html/index.html").display());
+            Ok(true)
         }
     }
 }

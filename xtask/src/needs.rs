@@ -158,6 +158,11 @@ const HELPFUL: &[Need] = &[
         package: "pkgconf",
         suites: &[Suite::Images],
     },
+    Need {
+        what: What::Program("doxygen"),
+        package: "doxygen",
+        suites: &[Suite::Docs],
+    },
 ];
 
 /// Installs what these suites need and is missing, as root on a Debian system. Otherwise says what

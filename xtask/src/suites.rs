@@ -1,6 +1,7 @@
 //! What `cargo xtask test` runs, suite by suite.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use clap::Subcommand;
 
 use crate::cargo::{cargo, generators, metadata, succeed, workspace};
 use crate::report::{self, Outcome};
-use crate::{dist, machines, needs, rules, spec};
+use crate::{dist, machines, needs, reference, rules, spec};
 
 /// One line of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand, clap::ValueEnum)]
@@ -168,10 +169,7 @@ impl Suite {
                 "--",
                 "check",
             ])),
-            Self::Docs => check(
-                cargo(&["doc", "--quiet", "--locked", "--workspace", "--no-deps"])
-                    .env("RUSTDOCFLAGS", "-D warnings"),
-            ),
+            Self::Docs => docs(),
             Self::Images => images(),
             Self::Machines => machines::run(),
         }
@@ -226,15 +224,19 @@ fn headers() -> Result<Outcome> {
         ("gcc", "c", "c11"),
         ("g++", "c++", "c++17"),
     ];
-    let include = workspace().root().join("include");
+    let root = workspace().root().to_path_buf();
+    let (include, posix) = (root.join("include"), root.join("posix/include"));
     let mut commands = Vec::new();
-    for entry in std::fs::read_dir(&include)? {
-        let header = entry?.file_name();
+    for header in [files_below(&include, "h")?, files_below(&posix, "h")?].concat() {
         for (compiler, language, standard) in MODES {
             let mut command = Command::new(compiler);
             command
                 .args(["-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-pedantic"])
-                .arg(format!("-std={standard}"))
+                .arg(format!("-std={standard}"));
+            if header.starts_with(&posix) {
+                command.arg("-I").arg(&posix);
+            }
+            command
                 .arg("-I")
                 .arg(&include)
                 .arg("-include")
@@ -250,6 +252,37 @@ fn headers() -> Result<Outcome> {
         }
     }
     check_all(commands)
+}
+
+/// The documentation of the crates, and the reference of the headers.
+fn docs() -> Result<Outcome> {
+    let mut total = check(
+        cargo(&["doc", "--quiet", "--locked", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
+    let of_headers = match reference::write()? {
+        None => Outcome::skip("doxygen is not installed (apt-get install doxygen)"),
+        Some(Ok(())) => Outcome::pass(),
+        Some(Err(warnings)) => Outcome::fail(warnings),
+    };
+    total.add(&of_headers);
+    total.notes += &of_headers.notes;
+    Ok(total)
+}
+
+/// The files below a directory with this ending, sorted.
+pub(crate) fn files_below(directory: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            all.extend(files_below(&path, ending)?);
+        } else if path.extension().is_some_and(|kind| kind == ending) {
+            all.push(path);
+        }
+    }
+    all.sort();
+    Ok(all)
 }
 
 fn images() -> Result<Outcome> {

@@ -269,6 +269,38 @@ fn a_sender_is_held_back_before_the_pool_is_empty_and_told_when_to_go_on() {
     host.assert_no_frame_lost();
 }
 
+/// Events are handed out one by one, and the first sender may take what was free for all of them. The
+/// others are told when there is something again, each in its turn.
+#[test]
+fn senders_that_find_the_room_taken_by_others_are_told_later() {
+    let mut host = Host::with(&common::small_config());
+    host.meet(PEER_HW, PEER);
+    let ids = [5_000, 5_001, 5_002].map(|port| host.stack.udp_bind(at(ANY, port)).unwrap());
+    let send = |host: &mut Host, id| host.stack.udp_send_to(host.now, id, b"x", at(PEER, 9));
+    for id in ids {
+        while send(&mut host, id).is_ok() {}
+    }
+    assert_eq!(host.stack.poll_event(), None);
+    let mut told = [0; 3];
+    while told.iter().sum::<u32>() < 9 {
+        host.stack.transmit(host.now).unwrap();
+        while let Some(event) = host.stack.poll_event() {
+            assert_eq!(event.readiness, Readiness::WRITABLE);
+            told[ids.iter().position(|id| *id == event.socket).unwrap()] += 1;
+            while send(&mut host, event.socket).is_ok() {}
+        }
+    }
+    assert_eq!(told, [3, 3, 3]);
+    host.transmit();
+    let mut last: Vec<_> = std::iter::from_fn(|| host.stack.poll_event()).collect();
+    last.sort_by_key(|event| event.socket.index());
+    assert_eq!(
+        last.iter().map(|event| event.socket).collect::<Vec<_>>(),
+        ids
+    );
+    host.assert_no_frame_lost();
+}
+
 #[test]
 fn each_interface_has_its_own_addresses_and_neighbours() {
     let mut host = Host::with_peer();

@@ -75,7 +75,8 @@ pub(super) struct Socket {
     /// The latest destinations, and which of them is replaced next.
     sent_to: [(IpAddr, u16); REMEMBERED],
     next_sent_to: usize,
-    /// The frames for want of which a send was refused; 0: none was.
+    /// The frames for want of which a send was refused, until an event has said that there are as
+    /// many; 0: none was.
     blocked: usize,
     settings: UdpSettings,
     /// A frame that the user writes a datagram into.
@@ -142,9 +143,10 @@ pub(crate) struct Udp {
     events: Box<[u32]>,
     first_event: usize,
     event_count: usize,
-    /// Sockets whose last send was refused, and the fewest frames that one of them needs.
-    blocked: usize,
+    /// The fewest frames that a refused sender needs for which no event is in the ring, and which
+    /// sender is looked at first when there are as many: the one that found them taken by others.
     needed: usize,
+    first_blocked: usize,
     defaults: UdpSettings,
     frame_size: usize,
     /// Frames in all queues together.
@@ -179,8 +181,8 @@ impl Udp {
             events: (0..count).map(|_| 0).collect(),
             first_event: 0,
             event_count: 0,
-            blocked: 0,
             needed: usize::MAX,
+            first_blocked: 0,
             defaults: UdpSettings::new(config),
             frame_size: limits.frame_size,
             max_queued: limits.most_datagrams(),
@@ -481,7 +483,6 @@ impl Udp {
         let mut socket = place.socket.take().ok_or(BadHandle)?;
         place.generation = place.generation.wrapping_add(1);
         self.queued -= socket.queue.len();
-        self.blocked -= usize::from(socket.blocked > 0);
         socket.queue.clear(pool);
         if let Some(frame) = socket.reserved {
             pool.free(frame);
@@ -693,8 +694,7 @@ impl Udp {
     pub(crate) fn block(&mut self, id: SocketId, frames: usize) {
         if let Ok(socket) = self.socket_mut(id) {
             let frames = frames.max(1);
-            let new = core::mem::replace(&mut socket.blocked, frames) == 0;
-            self.blocked += usize::from(new);
+            socket.blocked = frames;
             self.needed = self.needed.min(frames);
         }
     }
@@ -777,7 +777,7 @@ impl Udp {
 
     pub(crate) fn poll_event(&mut self, pool: &FramePool) -> Option<Event> {
         let free = pool.free_frames().saturating_sub(self.reserved);
-        if self.blocked > 0 && free >= self.needed {
+        if free >= self.needed {
             self.unblock(free);
         }
         while self.event_count > 0 {
@@ -788,30 +788,48 @@ impl Udp {
             place.has_event = false;
             let id = SocketId::new(SocketKind::Udp, index, place.generation);
             if let Ok(readiness) = self.readiness(id, pool) {
-                return Some(Event {
-                    socket: id,
-                    readiness,
-                });
+                self.told(index as usize, readiness);
+                if !readiness.is_empty() {
+                    return Some(Event {
+                        socket: id,
+                        readiness,
+                    });
+                }
             }
         }
         None
     }
 
     /// Raises an event for every socket whose last send was refused for want of at most `free` frames.
+    #[cold]
     fn unblock(&mut self, free: usize) {
         self.needed = usize::MAX;
-        for index in 0..self.places.len() {
-            let Some(socket) = &mut self.places[index].socket else {
+        let count = self.places.len();
+        for index in (self.first_blocked..count).chain(0..self.first_blocked) {
+            let Some(socket) = &self.places[index].socket else {
                 continue;
             };
             if socket.blocked > free {
                 self.needed = self.needed.min(socket.blocked);
-            } else if core::mem::take(&mut socket.blocked) > 0
+            } else if socket.blocked > 0
                 && let Ok(index) = u32::try_from(index)
             {
-                self.blocked -= 1;
                 self.raise(index);
             }
+        }
+    }
+
+    /// The event of a socket is handed out. A sender that was refused has its answer if there are
+    /// frames for it now. Others may have taken those for which it was raised: then it still waits.
+    fn told(&mut self, index: usize, readiness: Readiness) {
+        let Some(socket) = &mut self.places[index].socket else {
+            return;
+        };
+        if readiness.contains(Readiness::WRITABLE) {
+            socket.blocked = 0;
+        } else if socket.blocked > 0 {
+            self.needed = self.needed.min(socket.blocked);
+            self.first_blocked = index;
         }
     }
 

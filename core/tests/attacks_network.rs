@@ -280,6 +280,41 @@ fn row_20_forged_path_mtus_outside_the_window_are_ignored() {
     );
 }
 
+/// Row 20: everybody knows the port of a server. Who claims that the path to somebody is narrow must
+/// quote what the server has sent there in the last minute, and that only if not every path carries it:
+/// fragments are easily forged (RFC 5927 §7, RFC 8085 §3.2).
+#[test]
+fn row_20_path_mtus_are_not_believed_of_whom_a_server_has_not_sent_much() {
+    let mut host = Host::with_peer();
+    let server = host.stack.udp_bind(at(OURS, 53)).unwrap();
+    let client = at(REMOTE, 4_000);
+    let too_big =
+        |to: SocketAddr| icmp_error(3, 4, [0, 0, 2, 64], &udp(at(OURS, 53), to, &[0; 1_472]));
+    let room = |host: &mut Host, to| host.stack.udp_max_payload(host.now, server, Some(to));
+    let send = |host: &mut Host, payload: &[u8]| {
+        let sent = host.stack.udp_send_to(host.now, server, payload, client);
+        sent.unwrap();
+        host.transmit();
+    };
+    send(&mut host, &[0; 548]);
+    host.counted();
+    host.receive(&too_big(client));
+    for n in 0..=255 {
+        host.receive(&too_big(at(Ipv4Addr::new(192, 0, 2, n), 4_001)));
+    }
+    assert_eq!(
+        host.counted(),
+        [("icmp_received", 257), ("icmp_error_unrelated", 257)]
+    );
+    send(&mut host, &[0; 549]);
+    host.advance(61_000);
+    host.receive(&too_big(client));
+    assert_eq!(room(&mut host, client), Ok(1_472), "too late");
+    send(&mut host, &[0; 549]);
+    host.receive(&too_big(client));
+    assert_eq!(room(&mut host, client), Ok(576 - 28));
+}
+
 /// Row 22: cache poisoning. Talking unasked creates no entry, and a contradicting claim moves
 /// nobody's traffic while the owner answers.
 #[test]

@@ -208,6 +208,39 @@ fn errors_of_the_network_are_told_apart_and_name_the_destination() {
     assert_eq!(host.stack.udp_max_payload(now, id, Some(to)), Ok(772));
 }
 
+/// RFC 8085 §3.2: the answer of a router comes after many datagrams to others.
+#[test]
+fn a_server_of_many_learns_the_mtu_of_each_path() {
+    let mut host = Host::with_peer();
+    let now = host.now;
+    let id = host.stack.udp_bind(at(ANY, PORT)).unwrap();
+    let client = |n: u8| at(Ipv4Addr::new(192, 0, 2, n), 4_000);
+    let send = |host: &mut Host, to, payload: &[u8]| {
+        host.stack.udp_send_to(now, id, payload, to).unwrap();
+        host.transmit().remove(0)
+    };
+    let sent: Vec<_> = (0..50)
+        .map(|n| send(&mut host, client(n), &[7; 1_472]))
+        .collect();
+    let small = send(&mut host, client(50), &[7; 400]);
+    for n in 0..50u8 {
+        let mtu = 1_000 + u16::from(n);
+        host.receive(&icmp_about(&sent[usize::from(n)], 3, 4, mtu));
+        let room = host.stack.udp_max_payload(now, id, Some(client(n)));
+        assert_eq!(room, Ok(usize::from(mtu) - 28));
+    }
+    assert_eq!(host.stack.counters().udp_path_mtu_lowered, 50);
+    // What every path carries cannot have been too large, though the quote is longer than it was.
+    let mut quote = ipv4(OURS, Ipv4Addr::new(192, 0, 2, 50), 17, &[0; 1_480], |_| {});
+    quote[20..28].copy_from_slice(&small[34..42]);
+    host.receive(&icmp_about(&[&[0; 14], &quote[..]].concat(), 3, 4, 1_000));
+    let room = host.stack.udp_max_payload(now, id, Some(client(50)));
+    assert_eq!(
+        (room, host.stack.counters().icmp_error_unrelated),
+        (Ok(1_472), 1)
+    );
+}
+
 #[test]
 fn a_connected_socket_hears_errors_about_its_peer_only() {
     let mut host = Host::with_peer();

@@ -12,6 +12,7 @@ use crate::udp::Arrival;
 use crate::wire::icmpv4::unreachable_code;
 use crate::wire::ip_header_len;
 use crate::wire::ipv4::protocol;
+use crate::wire::ipv6;
 use crate::wire::udp::{self, UdpHeader};
 use crate::wire::{dhcp, dhcp6};
 use core::net::{IpAddr, SocketAddr};
@@ -297,7 +298,13 @@ impl Stack {
         header.checksum = U16::new(udp::stored(sum));
         self.prepend(frame, header.as_bytes());
         self.counters.udp_sent += 1;
-        self.udp.sent(id, destination, port);
+        let least = match destination {
+            IpAddr::V4(_) => self.min_path_mtu,
+            IpAddr::V6(_) => ipv6::MIN_MTU,
+        };
+        let is_large = ip_header_len(destination) + len > least;
+        self.udp
+            .sent(self.now, id, source, (destination, port), is_large);
         IpFields {
             source: source.into(),
             destination: destination.into(),

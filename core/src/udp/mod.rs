@@ -6,6 +6,7 @@
 
 mod datagrams;
 mod members;
+mod recent;
 mod settings;
 mod sockets;
 

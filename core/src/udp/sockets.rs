@@ -2,6 +2,7 @@
 
 use super::datagrams::{copy_of_all, received, rest_of, sender_of};
 use super::members::{GroupChange, Members};
+use super::recent::Recent;
 use super::settings::{UdpOptions, UdpSetting, UdpSettings};
 use crate::config::{Config, Limits};
 use crate::context::{Context, IcmpError};
@@ -17,7 +18,8 @@ use core::hash::Hasher;
 use core::net::{IpAddr, SocketAddr};
 use siphasher::sip::SipHasher13;
 
-/// Destinations that a socket remembers, so that only ICMP errors about them reach it.
+/// Destinations that a socket remembers, so that only ICMP errors about them reach it. What routers say
+/// of path MTUs is no such error: see [`Recent`].
 const REMEMBERED: usize = 4;
 /// The range of ephemeral ports: RFC 6056 §3.2 asks for as many as there can be.
 const FIRST_EPHEMERAL: u16 = 1_024;
@@ -136,6 +138,7 @@ pub(crate) struct Udp {
     /// What errors about datagrams have told. TCP, which asks for a number that is hard to guess,
     /// does not believe it.
     path_mtus: PathMtus,
+    recent: Recent,
     members: Members,
     used: usize,
     serial: u32,
@@ -175,6 +178,7 @@ impl Udp {
             connected: 0,
             key,
             path_mtus: PathMtus::new(key),
+            recent: Recent::new(),
             members: Members::new(config.max_group_memberships),
             used: 0,
             serial: 0,
@@ -678,14 +682,32 @@ impl Udp {
         self.socket(id).map(|socket| socket.error)
     }
 
-    /// Notes that a datagram was sent.
-    pub(crate) fn sent(&mut self, id: SocketId, address: IpAddr, port: u16) {
-        if let Ok(socket) = self.socket_mut(id)
-            && socket.peer.is_none()
-            && !socket.sent_to.contains(&(address, port))
-        {
-            socket.sent_to[socket.next_sent_to % REMEMBERED] = (address, port);
+    /// Notes that a datagram was sent from an address of ours; `is_large` if it is more than every path
+    /// carries.
+    pub(crate) fn sent(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        ours: IpAddr,
+        remote: (IpAddr, u16),
+        is_large: bool,
+    ) {
+        let Ok(index) = self.index_of(id) else {
+            return;
+        };
+        let Some(socket) = &mut self.places[index as usize].socket else {
+            return;
+        };
+        if socket.peer.is_some() {
+            return;
+        }
+        if !socket.sent_to.contains(&remote) {
+            socket.sent_to[socket.next_sent_to % REMEMBERED] = remote;
             socket.next_sent_to = (socket.next_sent_to + 1) % REMEMBERED;
+        }
+        if is_large {
+            let local = (ours, socket.port);
+            self.recent.note(self.peer_hash(local, remote), index, now);
         }
     }
 
@@ -714,6 +736,24 @@ impl Udp {
             .or_else(|| self.find((unspecified_like(local.0), local.1), has_sent))
     }
 
+    /// The socket that has lately sent from `local` to `remote` what a path may not carry.
+    fn sender_of_large(
+        &self,
+        now: Instant,
+        local: (IpAddr, u16),
+        remote: (IpAddr, u16),
+    ) -> Option<u32> {
+        let hash = self.peer_hash(local, remote);
+        let is_still_open = |index: &u32| {
+            self.at(*index).is_some_and(|socket| {
+                let bound = [local.0, unspecified_like(local.0)].contains(&socket.bound);
+                bound && socket.port == local.1 && socket.peer.is_none()
+            })
+        };
+        self.find_connected(local, remote, None)
+            .or_else(|| self.recent.sender(hash, now).filter(is_still_open))
+    }
+
     /// An ICMP error about a datagram from `local` to `remote`: whether a socket sent such a one.
     pub(crate) fn icmp_error(
         &mut self,
@@ -722,7 +762,11 @@ impl Udp {
         remote: (IpAddr, u16),
         error: IcmpError,
     ) -> bool {
-        let Some(index) = self.sender(local, remote) else {
+        let sender = match error {
+            IcmpError::FragmentationNeeded { .. } => self.sender_of_large(cx.now, local, remote),
+            _ => self.sender(local, remote),
+        };
+        let Some(index) = sender else {
             return false;
         };
         let Some(socket) = &mut self.places[index as usize].socket else {

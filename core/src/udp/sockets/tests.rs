@@ -291,7 +291,7 @@ fn icmp_errors_reach_only_who_sent_to_that_destination() {
         !bench.error(PEER, IcmpError::PortUnreachable),
         "nothing was sent"
     );
-    bench.udp.sent(id, PEER.0, PEER.1);
+    bench.udp.sent(Instant::ZERO, id, OURS, PEER, false);
     assert!(
         !bench.error((PEER.0, 1), IcmpError::PortUnreachable),
         "another port"
@@ -319,9 +319,29 @@ fn icmp_errors_reach_only_who_sent_to_that_destination() {
         "reported once"
     );
     for port in 1..=4 {
-        bench.udp.sent(id, PEER.0, port);
+        bench
+            .udp
+            .sent(Instant::ZERO, id, OURS, (PEER.0, port), false);
     }
     assert!(!bench.error(PEER, IcmpError::Unreachable), "forgotten");
     assert!(bench.error((PEER.0, 4), IcmpError::Unreachable));
     assert_eq!(bench.read(id), Err(RecvFromError::Unreachable));
+}
+
+#[test]
+fn path_mtus_are_believed_only_of_sockets_that_have_sent_much() {
+    let mut bench = Bench::new();
+    let too_big = IcmpError::FragmentationNeeded { mtu: 1_000 };
+    let id = bench.bind(ANY, 53).unwrap();
+    bench.udp.sent(Instant::ZERO, id, OURS, PEER, false);
+    assert!(!bench.error(PEER, too_big), "a small datagram");
+    bench.udp.sent(Instant::ZERO, id, OURS, PEER, true);
+    assert!(!bench.error((PEER.0, 1), too_big), "another port");
+    assert!(bench.error(PEER, too_big));
+    let known = bench.udp.path_mtu(Instant::ZERO, PEER.0);
+    assert_eq!(known, Some(1_000));
+    bench.udp.close(id, &mut bench.pool).unwrap();
+    assert!(!bench.error(PEER, too_big), "closed");
+    bench.bind(ANY, 54).unwrap();
+    assert!(!bench.error(PEER, too_big), "another socket in its place");
 }

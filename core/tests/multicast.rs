@@ -5,6 +5,7 @@ mod common;
 
 use common::link::*;
 use common::v6;
+use mnet_core::config::Ipv6Config;
 use mnet_core::error::{GroupError, RecvFromError, SendToError};
 use mnet_core::udp::{GroupChange, UdpOptions, UdpSetting};
 use mnet_core::wire::ethernet::{self, EthernetAddress, ether_type};
@@ -595,6 +596,53 @@ fn ipv6_groups_of_sockets_are_reported_and_heard() {
     host.stack.close(host.now, id).unwrap();
     assert_eq!(v6::parse(&host.run(2)[0]).payload[8..12], [3, 0, 0, 0]);
     host.assert_no_frame_lost();
+}
+
+/// RFC 3590 §4: routers drop what comes from nobody, so that groups which were joined before there was
+/// a link-local address are reported again when there is one. Switches hear both.
+#[test]
+fn groups_that_were_joined_without_an_address_are_reported_again_with_it() {
+    let mut host = v6::Host::fresh(Ipv6Config::default());
+    let (now, any): (_, Ipv6Addr) = (host.now, "ff05::1:3".parse().unwrap());
+    let some: Ipv6Addr = "ff05::1:4".parse().unwrap();
+    let id = host.stack.udp_bind("[::]:547".parse().unwrap()).unwrap();
+    host.stack.udp_join(now, id, any.into(), None).unwrap();
+    for (change, source) in [
+        (GroupChange::JoinSource as fn(_) -> _, v6::PEER),
+        (GroupChange::JoinSource, v6::REMOTE),
+        (GroupChange::LeaveSource, v6::REMOTE),
+    ] {
+        let change = change(source.into());
+        host.stack
+            .udp_group(now, id, change, some.into(), None)
+            .unwrap();
+    }
+    let frames = host.run(100);
+    let ours = host.link_local();
+    let solicited = mnet_core::wire::ndp::solicited_node(ours);
+    let reports = frames.iter().map(|frame| v6::parse(frame));
+    let reports = reports.filter(|sent| sent.payload[0] == 143);
+    let (before, with_address): (Vec<_>, Vec<_>) =
+        reports.partition(|sent| sent.ip.source().is_unspecified());
+    assert!(!before.is_empty());
+    let record = |kind: u8, group: Ipv6Addr, sources: &[Ipv6Addr]| {
+        let mut record = vec![kind, 0, 0, u8::try_from(sources.len()).unwrap()];
+        record.extend(group.octets());
+        sources.iter().for_each(|s| record.extend(s.octets()));
+        record
+    };
+    let records = [
+        record(4, any, &[]),
+        record(3, some, &[v6::PEER]),
+        record(4, solicited, &[]),
+    ];
+    assert_eq!(with_address[0].payload[8..], records.concat());
+    assert!(with_address.iter().all(|sent| sent.ip.source() == ours));
+    // And each once more.
+    for record in records {
+        let times = |sent: &&v6::Sent<'_>| sent.payload.windows(record.len()).any(|w| *w == record);
+        assert_eq!(with_address.iter().filter(times).count(), 2);
+    }
 }
 
 #[test]

@@ -326,6 +326,23 @@ impl Groups {
         }
     }
 
+    /// Lets all IPv6 groups be reported like such that have just been joined: what was said without an
+    /// address, no router has taken in (RFC 3590 §4, RFC 3810 §5.2.13).
+    pub(crate) fn report_again(&mut self, now: Instant) {
+        let robustness = self.v6.robustness;
+        let wanted = |m: &&mut Membership| m.wanted && m.group.is_ipv6();
+        for membership in self.memberships.iter_mut().filter(wanted) {
+            membership.changes_left = robustness;
+            membership.change_at = now;
+            let group = membership.group;
+            for source in self.sources.iter_mut().filter(|s| s.group == group) {
+                // The records of the mode have all sources.
+                source.changes_left = 0;
+            }
+            self.next = self.next.min(now);
+        }
+    }
+
     fn querier(&mut self, group: IpAddr) -> &mut Querier {
         if group.is_ipv6() {
             &mut self.v6

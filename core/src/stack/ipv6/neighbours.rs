@@ -328,10 +328,14 @@ impl Stack {
             }
             AddressEvent::Assigned { address } => {
                 if address.is_unicast_link_local() {
-                    if v6.accepts_routers && v6.addresses.link_local() == Some(address) {
+                    let is_first = v6.addresses.link_local() == Some(address);
+                    if v6.accepts_routers && is_first {
                         v6.solicitation.start(now);
                     }
                     v6.dhcp6.link_is_up(now, rng);
+                    if is_first && let Some((groups, _)) = self.groups_and_rng(id) {
+                        groups.report_again(now);
+                    }
                 } else {
                     // So that routers need not ask when the first packet for it comes (RFC 9131 §3).
                     self.send_advertisement(id, (address, ALL_ROUTERS), 0);

@@ -6,12 +6,16 @@ mod common;
 use common::dhcp::*;
 use common::hardware_address;
 use common::link::{OTHER_HW, OUR_HW, PEER, REMOTE, arp, arp_request, parse_sent_arp};
+use common::v6;
 use mnet_core::InterfaceConfig;
 use mnet_core::address::{NetworkChanges, Probing};
+use mnet_core::config::Ipv6Config;
 use mnet_core::dhcp::{ClientId, DhcpConfig, DhcpState};
 use mnet_core::error::{ConfigError, ConnectError};
+use mnet_core::udp::GroupChange;
 use mnet_core::wire::arp::Operation;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use mnet_core::wire::mld;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 #[test]
 fn the_owner_may_refuse_an_offer_and_take_the_next() {
@@ -169,6 +173,96 @@ fn the_mtu_of_the_server_is_adopted_by_choice_and_within_bounds() {
         assert_eq!(packets(expected - 28), 1, "{option}");
         assert_eq!(packets(expected - 27), 2, "{option}");
     }
+}
+
+/// What a server says of the link holds for IPv6 as well, down to what IPv6 must have (RFC 8200 §5).
+#[test]
+fn the_mtu_of_the_server_is_that_of_ipv6_down_to_1280() {
+    for (option, expected) in [(1_400u16, 1_400), (1_280, 1_280), (576, 1_280)] {
+        let mut host = ipv6_with_mtu(option);
+        let id = host.stack.udp_bind("[::]:9".parse().unwrap()).unwrap();
+        let to = "[fe80::1]:9".parse().unwrap();
+        let room = |host: &mut Host| host.stack.udp_max_payload(host.now, id, Some(to));
+        assert_eq!(room(&mut host), Ok(expected - 48), "{option}");
+        let (now, interface) = (host.now, host.interface);
+        host.stack.dhcp_stop(now, interface, true).unwrap();
+        assert_eq!(room(&mut host), Ok(1_500 - 48));
+    }
+}
+
+/// A host that speaks IPv6, on a link of which its DHCP server has said this.
+fn ipv6_with_mtu(mtu: u16) -> Host {
+    let [high, low] = mtu.to_be_bytes();
+    let mut host = Host::new(DhcpConfig {
+        adopt_mtu: true,
+        ..DhcpConfig::default()
+    });
+    let (now, interface) = (host.now, host.interface);
+    let config = Ipv6Config::default();
+    host.stack.enable_ipv6(now, interface, config).unwrap();
+    host.obtain(&[26, 2, high, low]);
+    host.run(10_000);
+    assert_eq!(host.stack.interfaces().next().unwrap().mtu, mtu.into());
+    host
+}
+
+/// Row 28: the longest report fits a message whatever a DHCP server says of the link. One that did not
+/// would be due for ever.
+#[test]
+fn row_28_queries_for_many_sources_are_answered_where_the_mtu_is_small() {
+    let mut host = ipv6_with_mtu(576);
+    let group: Ipv6Addr = "ff05::1:3".parse().unwrap();
+    let source = |n: u16| Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, n);
+    let reports = |host: &mut Host| {
+        host.others.clear();
+        host.run(20_000);
+        let all = host.others.iter();
+        let reports = all.filter(|f| f[12..14] == [0x86, 0xdd] && f[62] == 143);
+        let record = |frame: &Vec<u8>| {
+            assert!(frame.len() <= 14 + 1_280);
+            (frame[70], u16::from_be_bytes([frame[72], frame[73]]))
+        };
+        reports.map(record).collect::<Vec<_>>()
+    };
+    let bind = |host: &mut Host, port| {
+        host.stack
+            .udp_bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
+    };
+    let join = |host: &mut Host, id, change| {
+        let (now, interface) = (host.now, Some(host.interface));
+        host.stack
+            .udp_group(now, id, change, group.into(), interface)
+            .unwrap();
+    };
+    let any = bind(&mut host, 7_000).unwrap();
+    join(&mut host, any, GroupChange::Join);
+    assert_eq!(reports(&mut host), [(4, 0), (4, 0)]);
+    let from = "fe80::1".parse().unwrap();
+    let mut message = vec![130, 0, 0, 0, 0, 1, 0, 0];
+    message.extend(group.octets());
+    message.extend([2, 125, 0, 32]);
+    message.extend((0..32).flat_map(|n| source(n).octets()));
+    let message = v6::summed(from, group, 58, &message);
+    let packet = [&mld::ROUTER_ALERT[..], &message].concat();
+    host.receive(&v6::frame(
+        OTHER_HW,
+        group,
+        &v6::packet(from, group, 0, 1, &packet),
+    ));
+    assert_eq!(host.counter("mld_queries"), 1);
+    assert_eq!(reports(&mut host), [(1, 32)]);
+    host.stack.close(host.now, any).unwrap();
+    reports(&mut host);
+    // The same of our own accord.
+    for port in [7_001, 7_002] {
+        let id = bind(&mut host, port).unwrap();
+        for n in 0..16 {
+            let source = source((port - 7_000) * 16 + n).into();
+            join(&mut host, id, GroupChange::JoinSource(source));
+        }
+    }
+    let reports = reports(&mut host);
+    assert_eq!((reports[0], reports.len()), ((5, 32), 2));
 }
 
 #[test]

@@ -52,7 +52,8 @@ pub struct DhcpConfig {
     /// ([`Stack::dhcp_answer`](crate::Stack::dhcp_answer)). Default: no, each is taken.
     pub ask: bool,
     /// Whether the interface adopts the MTU that the server names, if it is at least 576 and no
-    /// larger than the device's. Default: no, a wrong one makes everything slow.
+    /// larger than the device's. IPv6 has at least 1,280 all the same. Default: no, a wrong one makes
+    /// everything slow.
     pub adopt_mtu: bool,
     /// Whether there is a link-local address (RFC 3927) as long as no server has answered for ten
     /// seconds. Default: no.

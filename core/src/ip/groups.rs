@@ -9,7 +9,7 @@
 use crate::rng::Rng;
 use crate::time::Instant;
 use crate::wire::ethernet::EthernetAddress;
-use crate::wire::membership::{Query, RecordType, Records, Version};
+use crate::wire::membership::{HEAD_LEN, Query, RecordType, Records, Version};
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
@@ -21,6 +21,12 @@ pub(crate) const MAX_GROUPS: usize = 32;
 const MAX_SOURCES: usize = 32;
 /// Most sources of one group, so that a record always fits a message.
 pub(crate) const MAX_FILTER: usize = 32;
+/// Most bytes that are due of one group at once: new sources, old ones, which are together as many as
+/// it has, and the answer to a query.
+pub(crate) const fn records_of_a_group(ipv6: bool) -> usize {
+    let address_len = if ipv6 { 16 } else { 4 };
+    3 * (HEAD_LEN + address_len) + 2 * MAX_FILTER * address_len
+}
 /// Most sources of one query that are looked at; one for more is answered for the whole group.
 const MAX_ASKED: usize = 32;
 /// How often a change is reported if no querier says: Robustness Variable of RFC 3376 §8.1 and
@@ -430,20 +436,25 @@ impl Groups {
         Some(self.next).filter(|next| *next != Instant::FAR_FUTURE)
     }
 
-    /// What is due, one message after the other. Records are written into `buffer`, which has room for
-    /// the largest one.
+    /// What is due, one message after the other. Records are written into `buffer`, as many bytes of it
+    /// as `rooms` says for each family, IPv4 first: at least [`records_of_a_group`].
     pub(crate) fn next_report(
         &mut self,
         now: Instant,
         rng: &mut Rng,
         buffer: &mut [u8],
+        rooms: [usize; 2],
     ) -> Option<Report> {
         if now < self.next {
             return None;
         }
         let report = [false, true]
             .into_iter()
-            .find_map(|ipv6| self.report_of(ipv6, now, rng, buffer));
+            .zip(rooms)
+            .find_map(|(ipv6, room)| {
+                let room = room.min(buffer.len());
+                self.report_of(ipv6, now, rng, &mut buffer[..room])
+            });
         self.clean_up();
         report
     }

@@ -12,6 +12,7 @@ use crate::rng::Rng;
 use crate::stack::DhcpClient;
 use crate::time::{Instant, nanos};
 use crate::wire::ethernet::EthernetAddress;
+use crate::wire::ipv6::MIN_MTU;
 use alloc::boxed::Box;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -50,7 +51,7 @@ pub(crate) const INTERFACE_BYTES: usize =
 #[derive(Debug)]
 pub(crate) struct Ipv6 {
     pub(crate) addresses: Ipv6Addresses,
-    /// Largest packet: the interface's, or less where routers say so (RFC 4861 §4.6.4).
+    /// Largest packet, if routers say (RFC 4861 §4.6.4), or more than any interface carries.
     pub(crate) mtu: usize,
     /// Whether routers are believed.
     pub(crate) accepts_routers: bool,
@@ -126,8 +127,14 @@ impl Interface {
 
     /// Largest packet of the family of `address`.
     pub(crate) fn mtu_for(&self, address: IpAddr) -> usize {
-        match (address, &self.v6) {
-            (IpAddr::V6(_), Some(v6)) => v6.mtu,
+        self.mtu_of(address.is_ipv6())
+    }
+
+    /// Largest packet of a family. A DHCP server may say of the link that it carries less than IPv6
+    /// must have (RFC 8200 §5), but not to IPv6.
+    pub(crate) fn mtu_of(&self, ipv6: bool) -> usize {
+        match &self.v6 {
+            Some(v6) if ipv6 => v6.mtu.min(self.mtu.max(MIN_MTU)),
             _ => self.mtu,
         }
     }

@@ -23,7 +23,7 @@ pub(crate) use acd::{Conflict, Ipv4Event};
 pub(crate) use destinations::{Destination, Destinations};
 pub(crate) use groups::{
     ALL_HOSTS, ALL_NODES, ALL_ROUTERS, ALL_ROUTERS_V4, Filter, Groups, Report, ethernet_group,
-    is_everybody,
+    is_everybody, records_of_a_group,
 };
 pub(crate) use icmp_limit::IcmpLimit;
 pub(crate) use identification::Identifications;

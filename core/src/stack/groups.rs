@@ -8,7 +8,7 @@ use crate::device::InterfaceId;
 use crate::error::GroupError;
 use crate::ip::{
     ALL_HOSTS, ALL_ROUTERS, ALL_ROUTERS_V4, Groups, Report, ethernet_group, is_everybody, is_host,
-    v6,
+    records_of_a_group, v6,
 };
 use crate::pool::{Frame, HEADROOM};
 use crate::rng::Rng;
@@ -19,6 +19,7 @@ use crate::wire::ethernet::ether_type;
 use crate::wire::icmpv6::Icmpv6Header;
 use crate::wire::igmp::{self, IgmpError, message_type};
 use crate::wire::ipv4::{self, Ipv4Header, protocol};
+use crate::wire::ipv6;
 use crate::wire::membership::Version;
 use crate::wire::mld;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -29,6 +30,12 @@ use zerocopy::{FromBytes, IntoBytes};
 const HEAD_LEN: usize = size_of::<Icmpv6Header>();
 /// What a report may take less than the MTU: headers of either family, with their options.
 const OVERHEAD: usize = 64;
+// What is due of a group always fits: otherwise it would be due for ever. Interfaces carry at least
+// 576 bytes, and such as speak IPv6 1,280.
+const _: () = assert!(
+    records_of_a_group(false) <= 576 - OVERHEAD
+        && records_of_a_group(true) <= ipv6::MIN_MTU - OVERHEAD
+);
 /// How long a report waits that finds no frame.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -183,6 +190,8 @@ impl Stack {
         let Some(interface) = self.interfaces.get_mut(usize::from(id)) else {
             return false;
         };
+        let room = |ipv6| interface.mtu_of(ipv6).saturating_sub(OVERHEAD);
+        let rooms = [room(false), room(true)];
         let groups = &mut interface.groups;
         if groups.next_timeout().is_none_or(|at| at > now) {
             return false;
@@ -192,11 +201,9 @@ impl Stack {
             groups.wait_until(now + RETRY);
             return false;
         };
-        let room = interface.mtu.saturating_sub(OVERHEAD);
         let buffer = self.pool.buffer_mut(&frame);
-        let end = (HEADROOM + HEAD_LEN + room).min(buffer.len());
-        let records = buffer.get_mut(HEADROOM + HEAD_LEN..end).unwrap_or_default();
-        let report = groups.next_report(now, &mut self.rng, records);
+        let records = buffer.get_mut(HEADROOM + HEAD_LEN..).unwrap_or_default();
+        let report = groups.next_report(now, &mut self.rng, records, rooms);
         let Some(report) = report else {
             self.pool.free(frame);
             return false;

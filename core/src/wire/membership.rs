@@ -128,6 +128,9 @@ struct RecordHead {
     sources: U16,
 }
 
+/// Bytes of a record without its addresses.
+pub(crate) const HEAD_LEN: usize = size_of::<RecordHead>();
+
 /// The records of a report, as they are written into a message.
 #[derive(Debug)]
 pub struct Records<'a> {
@@ -179,11 +182,11 @@ impl<'a> Records<'a> {
             sources: U16::new(u16::try_from(count).unwrap_or(u16::MAX)),
         };
         let address_len = if group.is_ipv6() { 16 } else { 4 };
-        let len = size_of::<RecordHead>() + (1 + count) * address_len;
+        let len = HEAD_LEN + (1 + count) * address_len;
         let Some(place) = self.buffer.get_mut(self.len..self.len + len) else {
             return false;
         };
-        let (first, addresses) = place.split_at_mut(size_of::<RecordHead>());
+        let (first, addresses) = place.split_at_mut(HEAD_LEN);
         first.copy_from_slice(head.as_bytes());
         let all = core::iter::once(group).chain(sources);
         for (place, address) in addresses.chunks_exact_mut(address_len).zip(all) {

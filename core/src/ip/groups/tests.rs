@@ -65,9 +65,9 @@ impl Bench {
         let mut buffer = vec![0; self.room];
         while let Some(at) = self.groups.next_timeout() {
             self.now = self.now.max(at);
-            let report = self
-                .groups
-                .next_report(self.now, &mut self.rng, &mut buffer);
+            let report =
+                self.groups
+                    .next_report(self.now, &mut self.rng, &mut buffer, [self.room; 2]);
             if let Some(report) = report {
                 let records = match report {
                     Report::Records { ipv6, count, len } => {

@@ -82,7 +82,7 @@ impl Stack {
         self.ipv6_due = Instant::ZERO;
         entry.v6 = Some(Ipv6 {
             addresses: v6::Ipv6Addresses::new(config, hardware, interface.0, self.now, rng),
-            mtu: entry.mtu,
+            mtu: usize::MAX,
             accepts_routers,
             solicitation: Solicitation::new(),
             dhcp6: Dhcp6::new(config.dhcp6, uuid),
@@ -168,7 +168,7 @@ impl Stack {
         if to_us && !link_unicast {
             return self.discard(frame, |c| &mut c.ip_link_broadcast);
         }
-        let mtu = v6.mtu;
+        let mtu = interface.mtu_of(true);
         let layer = match header.next_header {
             // Nothing to walk along.
             protocol @ (next_header::TCP | next_header::UDP | next_header::ICMPV6) => {
@@ -288,7 +288,8 @@ impl Stack {
             fragmented: true,
             router_alert: layer.router_alert,
         };
-        let mtu = self.ipv6(packet.interface).map_or(0, |v6| v6.mtu);
+        let interface = self.interfaces.get(usize::from(packet.interface));
+        let mtu = interface.map_or(0, |interface| interface.mtu_of(true));
         self.deliver_ipv6(frame, packet, layer, arrival, (mtu, ecn));
     }
 

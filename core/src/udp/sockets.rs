@@ -814,8 +814,12 @@ impl Udp {
         }
     }
 
-    /// Raises an event for a socket that exists.
+    /// Raises an event for a socket that exists. Whoever sends may not have heard of the last one, so
+    /// that it waits until there are frames.
     pub(crate) fn put_event(&mut self, id: SocketId) {
+        if let Ok(socket) = self.socket_mut(id) {
+            socket.blocked = socket.blocked.max(1);
+        }
         self.raise(u32::try_from(id.index()).unwrap_or(u32::MAX));
     }
 

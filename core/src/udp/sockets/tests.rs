@@ -284,6 +284,22 @@ fn a_refused_sender_hears_when_frames_are_free_again() {
 }
 
 #[test]
+fn an_event_that_was_put_back_is_not_lost_if_the_frames_are_taken_meanwhile() {
+    let mut bench = Bench::new();
+    let id = bench.bind(ANY, 53).unwrap();
+    bench.udp.block(id, 1);
+    assert_eq!(bench.events().len(), 1);
+    bench.udp.put_event(id);
+    let others: std::vec::Vec<_> = (0..32).map(|_| bench.pool.allocate().unwrap()).collect();
+    assert_eq!(bench.events(), []);
+    for frame in others {
+        bench.pool.free(frame);
+    }
+    assert_eq!(bench.events().len(), 1);
+    assert_eq!(bench.events(), []);
+}
+
+#[test]
 fn icmp_errors_reach_only_who_sent_to_that_destination() {
     let mut bench = Bench::new();
     let id = bench.bind(ANY, 53).unwrap();

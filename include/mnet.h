@@ -2075,7 +2075,9 @@ int64_t mnet_read(mnet_fd fd, void *buf, size_t len);
  * Shows received data without copying it, and without taking it: mnet_consume() does that.
  *
  * - data: receives the address of the data. It may be read, and given to mnet_write(), until the
- *   next call on this stack other than mnet_write().
+ *   next call on this stack other than mnet_write(). Where fibers share the connection's stack, an
+ *   mnet_write() that waits lets them make such calls: make its connection non-blocking, or use
+ *   mnet_read().
  *
  * Returns how many bytes there are: not all that have arrived, but those that lie together; 0 at
  * the end of the stream; or an error as mnet_read() does. Waits as mnet_read() does.

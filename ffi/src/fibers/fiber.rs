@@ -253,12 +253,13 @@ impl Fiber {
     pub(crate) unsafe fn resume(this: NonNull<Self>) -> bool {
         // SAFETY: the caller says that it exists. While it runs, only its cells are used.
         let fiber = unsafe { this.as_ref() };
-        fiber.check();
+        fiber.check_marks();
         let outer = CURRENT.swap(this.as_ptr(), Ordering::Relaxed);
         // SAFETY: nobody else switches to it: it does not run.
         let outcome = unsafe { (*fiber.coroutine.get()).resume(()) };
         CURRENT.store(outer, Ordering::Relaxed);
-        fiber.check();
+        fiber.check_stack();
+        fiber.check_marks();
         matches!(outcome, CoroutineResult::Return(()))
     }
 
@@ -297,12 +298,19 @@ impl Fiber {
     }
 
     /// Ends the program if the stack has overflowed.
-    fn check(&self) {
-        let start = self.start.cast::<u64>();
+    fn check_stack(&self) {
+        let zone = self.start.cast::<[u64; 4]>();
         // SAFETY: the low end of the fiber's memory, which nobody writes to.
-        let intact = (0..GUARD_WORDS).all(|word| unsafe { start.add(word).read() } == GUARD);
-        let room = self.last_sp.get() >= self.start.addr() + GUARD_WORDS * 8;
-        if !intact || !room || self.mark.get() != MARK || self.end_mark.get() != MARK {
+        let intact =
+            (0..GUARD_WORDS / 4).all(|part| unsafe { zone.add(part).read() } == [GUARD; 4]);
+        if !intact || self.last_sp.get() < self.start.addr() + GUARD_WORDS * 8 {
+            self.overflowed();
+        }
+    }
+
+    /// Ends the program if what is kept of the fiber was overwritten.
+    fn check_marks(&self) {
+        if self.mark.get() != MARK || self.end_mark.get() != MARK {
             self.overflowed();
         }
     }

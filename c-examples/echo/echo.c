@@ -3,7 +3,7 @@
  *
  * One loop serves everybody, and no client has a buffer here: what a client sent stays in the stack until the stack has
  * taken it for sending. A client that does not read its answers is therefore not read from either, and TCP tells it to
- * wait. See README.md for what to type.
+ * wait. See README.md for what to type, and for the same service written in two other ways.
  */
 #include <mnet.h>
 #include <solo5.h>
@@ -98,16 +98,25 @@ static void accept_all(mnet_fd listener)
 
 static uint8_t datagram[65536];
 
+/* Answers come from the address that was asked, whatever address the route would choose. */
 static void echo_datagrams(mnet_fd socket)
 {
     for (;;) {
-        struct mnet_addr client;
-        int64_t length = mnet_recvfrom(socket, datagram, sizeof datagram, &client);
+        struct mnet_datagram info;
+        info.size = sizeof info;
+        int64_t length = mnet_recvmsg(socket, datagram, sizeof datagram, &info);
         if (length == MNET_EAGAIN)
             return;
         /* Anything else that is negative is an ICMP error about an earlier answer: nobody's concern. */
-        if (length >= 0)
-            mnet_sendto(socket, datagram, (size_t)length, &client);
+        if (length < 0)
+            continue;
+        info.interface = 0;
+        info.hop_limit = info.traffic_class = 0;
+        if (mnet_sendmsg(socket, datagram, (size_t)length, &info) == MNET_EADDRNOTAVAIL) {
+            /* Everybody was asked, or a group: nobody can answer from there. */
+            info.local.family = MNET_AF_NONE;
+            mnet_sendmsg(socket, datagram, (size_t)length, &info);
+        }
     }
 }
 

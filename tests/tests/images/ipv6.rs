@@ -124,6 +124,22 @@ impl Drop for Daemon {
     }
 }
 
+/// Asks the link-local address, from an address that the route answers from the prefix's.
+fn answers_from_where_it_was_asked(interface: i32) -> Result<()> {
+    let socket = std::net::UdpSocket::bind("[2001:db8:0:5::1]:0")?;
+    let zone = u32::try_from(interface)?;
+    // Connected: what comes from elsewhere is not heard.
+    socket.connect(SocketAddrV6::new(GUEST_EUI_64, SERVICE.port(), 0, zone))?;
+    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+    eventually("an answer of the address that was asked", || {
+        socket.send(b"where are you?")?;
+        let mut answer = [0; 20];
+        let length = socket.recv(&mut answer)?;
+        ensure!(&answer[..length] == b"where are you?", "{answer:?}");
+        Ok(())
+    })
+}
+
 fn takes_a_prefix(fixture: &Fixture) -> Result<()> {
     let directory = fixture.directory("radvd")?;
     let configuration = directory.join("radvd.conf");
@@ -159,7 +175,7 @@ fn takes_a_prefix(fixture: &Fixture) -> Result<()> {
             advertisements > 0,
             "the daemon's advertisements are taken in"
         );
-        Ok(())
+        answers_from_where_it_was_asked(machine.tap.index()?)
     })();
     result.with_context(|| machine.account())
 }

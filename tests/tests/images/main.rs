@@ -15,6 +15,7 @@ mod dhcp6;
 mod dhcp_example;
 mod dist;
 mod echo;
+mod echo_ways;
 mod fixture;
 mod flood;
 mod fragments;
@@ -61,6 +62,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("dhcp", dhcp::TESTS),
     ("dist", dist::TESTS),
     ("echo", echo::TESTS),
+    ("echo_ways", echo_ways::TESTS),
     ("flood", flood::TESTS),
     ("fragments", fragments::TESTS),
     ("hostile", hostile::TESTS),

@@ -45,6 +45,12 @@ target_link_libraries(fetch PRIVATE mnet::posix)
 mnet_unikernel(fetch)
 ";
 
+/// For a copy of this size compilers call `memcpy`.
+const COPY: &str = "
+struct large { char bytes[8192]; };
+void copy_large(struct large *to, const struct large *from) { *to = *from; }
+";
+
 /// An installation that was moved, a Solo5 beside it without mnet, and a project.
 struct Site {
     moved: PathBuf,
@@ -71,6 +77,7 @@ impl Site {
             "include/mnet-posix",
             "lib/x86_64-solo5-none-static/libmnet.a",
             "lib/x86_64-solo5-none-static/libmnet-posix.a",
+            "lib/x86_64-solo5-none-static/libsolo5_mem.a",
             "lib/cmake",
             "lib/pkgconfig",
         ] {
@@ -93,6 +100,10 @@ impl Site {
                 site.project.join(from.file_name().unwrap_or_default()),
             )?;
         }
+        // It needs what compilers call on their own, which a foreign wrapper does not bring.
+        let source = site.project.join("echo.c");
+        let program = fs::read_to_string(&source)? + COPY;
+        fs::write(&source, program)?;
         Ok(site)
     }
 

@@ -8,17 +8,26 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mnet_tests::prefix::{copy_folder, workspace};
 use mnet_tests::process::Process;
 use mnet_tests::tap::Tap;
 use nix::sys::signal::Signal;
 
-use crate::Test;
 use crate::fixture::{Fixture, GUEST, HOST};
+use crate::hvt::has_kvm;
+use crate::{Skipped, Test};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
-    ("keys_are_there_after_a_restart", survives_restarts),
+    ("keys_are_there_after_a_restart", |fixture| {
+        survives_restarts(fixture, "spt")
+    }),
+    ("keys_are_there_after_a_restart_on_hvt", |fixture| {
+        if !has_kvm() {
+            bail!(Skipped("/dev/kvm cannot be used"));
+        }
+        survives_restarts(fixture, "hvt")
+    }),
     ("what_was_acknowledged_survives_kills", survives_kills),
     ("devices_that_are_no_stores_are_refused", refuses_devices),
     ("lines_of_any_form_are_answered", answers_lines),
@@ -38,12 +47,16 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     fn new(fixture: &'a Fixture, test: &str, blocks: u64) -> Result<Self> {
+        Self::new_for(fixture, "spt", test, blocks)
+    }
+
+    fn new_for(fixture: &'a Fixture, target: &str, test: &str, blocks: u64) -> Result<Self> {
         let directory = fixture.directory(test)?;
         copy_folder(&workspace().join("c-examples/block"), &directory)?;
         let sources = ["block.c", "store.c"];
         let image = fixture
             .prefix
-            .build_there("spt", "block", &sources, &directory)?;
+            .build_there(target, "block", &sources, &directory)?;
         let storage = directory.join("storage.img");
         fs::File::create(&storage)?.set_len(blocks * 512)?;
         Ok(Self {
@@ -144,8 +157,9 @@ impl Client {
     }
 }
 
-fn survives_restarts(fixture: &Fixture) -> Result<()> {
-    let machine = Machine::new(fixture, "block-restart", 2_048)?;
+fn survives_restarts(fixture: &Fixture, target: &str) -> Result<()> {
+    let directory = format!("block-restart-{target}");
+    let machine = Machine::new_for(fixture, target, &directory, 2_048)?;
     let process = machine.boot(&[])?;
     let mut client = Client::connect()?;
     let long = "x".repeat(4_096);

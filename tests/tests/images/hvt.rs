@@ -22,7 +22,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 ];
 
 /// Whether there is KVM. If not, says so.
-fn has_kvm() -> bool {
+pub(crate) fn has_kvm() -> bool {
     let kvm = OpenOptions::new().read(true).write(true).open("/dev/kvm");
     match kvm {
         Ok(_) => true,

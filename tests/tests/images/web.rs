@@ -15,6 +15,7 @@ use mnet_tests::process::{Process, run};
 use mnet_tests::tap::Tap;
 
 use crate::fixture::{Fixture, GUEST, HOST};
+use crate::hvt::has_kvm;
 use crate::ipv6::{eventually, ip};
 use crate::{Skipped, Test};
 
@@ -29,8 +30,8 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("ab_gets_no_error_with_and_without_keep_alive", ab),
     ("a_browser_shows_the_page", browser),
     ("on_hvt_curl_gets_all_files", |fixture| {
-        if !std::path::Path::new("/dev/kvm").exists() {
-            bail!(Skipped("there is no /dev/kvm"));
+        if !has_kvm() {
+            bail!(Skipped("/dev/kvm cannot be used"));
         }
         let site = start_on(fixture, "hvt")?;
         site.serves_all("http://10.0.0.2")

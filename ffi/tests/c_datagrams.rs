@@ -78,6 +78,10 @@ fn a_connected_socket_sends_in_place_and_reads_in_place() {
     }
     assert_eq!(reserve(100, &mut room), 0);
     unsafe { slice::from_raw_parts_mut(room.cast::<u8>(), 100) }.fill(b'x');
+    // Another length for what is reserved, as wrong as the first ones: it stays.
+    for len in [70_000, usize::MAX] {
+        assert_eq!(error(reserve(len, &mut room)), "MNET_EMSGSIZE", "{len}");
+    }
     assert_eq!(error(commit(5, ptr::null())), "MNET_ENOTCONN");
     assert_eq!(unsafe { mnet_udp_connect(fd, &raw const remote) }, 0);
     assert_eq!(commit(5, ptr::null()), 0);

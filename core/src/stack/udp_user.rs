@@ -244,7 +244,8 @@ impl Stack {
             Some(frame) => frame,
             None => self.datagram_frame(id, len)?,
         };
-        let fits = usize::from(self.pool.descriptor(&frame).start) + len <= self.pool.frame_size();
+        let start = usize::from(self.pool.descriptor(&frame).start);
+        let fits = len <= self.pool.frame_size().saturating_sub(start);
         if fits {
             self.pool.descriptor_mut(&frame).len = super::within_frame(len);
         }

@@ -1152,6 +1152,23 @@ fn c_abi() {
         &[NETWORK + 8, 0, 0, 4, 8, GOOD, 0],
     ];
     write("c_abi", "network", &network.concat());
+    let channel = [12, 0, 0, 0, 3, 0, 4, 0, GOOD];
+    let channels = [
+        &[0][..],
+        &channel,
+        &[12, 2, 0, GOOD, 0],
+        &[12, 2, 0, GOOD, 0],
+        &[12, 4, 0],
+        &[12, 3, 0, GOOD, 0],
+        &[12, 5, 0],
+        &[12, 3, 0, GOOD, 0],
+        &[12, 3, 0, GOOD, 0],
+        &[12, 6, 0],
+        &channel,
+        &[1, 0],
+        &[12, 4, 1],
+    ];
+    write("c_abi", "channels", &channels.concat());
     let arguments = [
         &[0b111][..],
         &[

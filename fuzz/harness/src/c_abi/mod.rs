@@ -18,6 +18,7 @@
               what it must refuse"
 )]
 
+mod channels;
 mod contract;
 mod datagrams;
 mod host;

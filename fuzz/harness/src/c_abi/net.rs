@@ -1,6 +1,6 @@
 //! The cable between the stacks of an input, and what goes on while one of them is inside a call.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -43,6 +43,8 @@ pub(super) struct Net {
 
 thread_local! {
     static NET: RefCell<Net> = RefCell::default();
+    /// For frames on their way out of a stack; made once, because turns are many.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Never held while the library is called.
@@ -68,7 +70,14 @@ pub(super) fn reset() {
 /// Lets every stack work until nothing is on the cable; says when the next one has something to do.
 /// While the one with the device is inside a call it works by itself.
 pub(super) fn turn(now: u64, inside: bool) -> u64 {
-    let mut buffer = vec![0_u8; FRAME];
+    let mut buffer = BUFFER.take();
+    buffer.resize(FRAME, 0);
+    let next = exchange(now, inside, &mut buffer);
+    BUFFER.set(buffer);
+    next
+}
+
+fn exchange(now: u64, inside: bool, buffer: &mut [u8]) -> u64 {
     let mut moved = 0;
     loop {
         let (mut next, mut is_quiet) = (u64::MAX, true);
@@ -84,7 +93,7 @@ pub(super) fn turn(now: u64, inside: bool) -> u64 {
                 assert_eq!(result, 0, "an open stack does not step");
                 next = next.min(deadline);
             }
-            while let Some(frame) = sent(open, now, &mut buffer) {
+            while let Some(frame) = sent(open, now, buffer) {
                 moved += 1;
                 assert!(moved < MAX_FRAMES, "the stacks do not stop sending");
                 is_quiet = false;

@@ -11,7 +11,7 @@ use super::memory::{Input, Memory};
 use super::net::{self, Open, SLOTS};
 
 /// Bytes of the arenas, and of what lies around them.
-const ARENA: usize = 1 << 20;
+const ARENA: usize = 640 << 10;
 const GUARD: usize = 64;
 const FILL: u8 = 0x5a;
 /// How long a wait may be that an input asks for.
@@ -52,6 +52,8 @@ pub(super) struct World {
     /// Every handle that was ever given out.
     given: BTreeSet<i64>,
     old_stacks: Vec<mnet_stack>,
+    /// Channels that were opened, and their memory.
+    pub(super) channels: Vec<(mnet_channel, Memory)>,
     /// The input has changed what decides how long a connection may take to end.
     pub(super) may_take_long: bool,
     /// How many sockets wait for a limited time on the stack with the device.
@@ -67,6 +69,7 @@ impl World {
             sockets: Vec::new(),
             given: BTreeSet::new(),
             old_stacks: Vec::new(),
+            channels: Vec::new(),
             may_take_long: false,
             reached: Reached::default(),
         };
@@ -240,6 +243,7 @@ impl World {
         self.reached.refused = net::with(|net| net.refused);
         match input.byte() {
             operation @ 0..=7 => self.whole(operation, input),
+            12 | 13 => self.channels(input),
             operation @ 8..=15 => {
                 net::turn(Self::now(), false);
                 if operation == 15 {

@@ -9,7 +9,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 use walkdir::{DirEntry, WalkDir};
 
 /// A file that is to be in the image.
@@ -24,7 +23,7 @@ pub struct Embedded {
 }
 
 /// Why there is no table.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The folder, or something in it, cannot be read.

@@ -966,6 +966,76 @@ fn igmp() {
     }
 }
 
+/// Scripts of fibers, byte by byte as `fibers` reads them: operation and arguments.
+fn fibers() {
+    const YIELD: &[u8] = &[0];
+    const START: &[u8] = &[9, 200];
+    const OWN: &[u8] = &[9, 24];
+    const CHANNEL: &[u8] = &[13, 2];
+    // On channel 0, for ever.
+    const SEND: &[u8] = &[2, 0, 255];
+    const RECEIVE: &[u8] = &[4, 0, 255];
+    const END: &[u8] = &[15, 0];
+    let sleep = |ms| [1, ms];
+    let join = |fiber| [6, fiber, 255];
+    let cancel = |fiber| [7, fiber];
+    let two = [CHANNEL, START, START, OWN, YIELD].concat();
+    let handed = [
+        SEND, SEND, SEND, RECEIVE, RECEIVE, YIELD, RECEIVE, SEND, END, END,
+    ]
+    .concat();
+    write(
+        "fibers",
+        "handed",
+        &[&two[..], &handed, &sleep(3), &handed, &join(0)].concat(),
+    );
+    let asked = [
+        &two[..],
+        RECEIVE,
+        RECEIVE,
+        &cancel(0),
+        &cancel(1),
+        YIELD,
+        &join(2),
+        END,
+    ];
+    write("fibers", "canceled", &asked.concat());
+    let cleaned = [
+        &two[..],
+        &[11, 1],
+        &[11, 0],
+        &[12, 1],
+        &sleep(5),
+        &[15, 0],
+        &[15, 0],
+        YIELD,
+    ];
+    write("fibers", "cleaned", &cleaned.concat());
+    let gone = [
+        &two[..],
+        &[8, 0],
+        &[8, 1],
+        END,
+        END,
+        &[14, 0, 0],
+        &[14, 0, 1],
+        SEND,
+        &join(0),
+    ];
+    write("fibers", "gone", &gone.concat());
+    let wrong = [
+        &two[..],
+        &[6, 200, 0],
+        &[7, 210],
+        &[8, 220],
+        &[2, 230, 0],
+        &[9, 3],
+        &[9, 17],
+        &[9, 21],
+    ];
+    write("fibers", "wrong", &wrong.concat());
+}
+
 /// Calls of the C ABI, byte by byte as `c_abi` reads them. Stacks 0 and 1 are manual, 2 waits.
 fn c_abi() {
     const TURN: &[u8] = &[8, 8];
@@ -1202,6 +1272,7 @@ fn c_abi() {
 
 fn main() {
     c_abi();
+    fibers();
     igmp();
     wire();
     tcp();

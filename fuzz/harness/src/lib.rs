@@ -8,6 +8,7 @@ mod c_abi;
 mod cmdline;
 mod dhcp;
 mod dhcp6;
+mod fibers;
 mod hvt;
 mod igmp;
 mod image;
@@ -20,6 +21,7 @@ pub use c_abi::c_abi;
 pub use cmdline::cmdline;
 pub use dhcp::dhcp;
 pub use dhcp6::dhcp6;
+pub use fibers::fibers;
 pub use hvt::hvt_guest;
 pub use igmp::igmp;
 pub use image::{elf_image, manifest_note, manifest_source};
@@ -31,7 +33,7 @@ pub use wire::{arp, ethernet, icmp, ipv4, tcp_header, tcp_options, udp};
 pub type Target = fn(&[u8]);
 
 /// All targets, under the names of their files and corpora.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("arp", arp),
     ("c_abi", c_abi),
     ("cmdline", cmdline),
@@ -39,6 +41,7 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("dhcp6", dhcp6),
     ("elf_image", elf_image),
     ("ethernet", ethernet),
+    ("fibers", fibers),
     ("hvt_guest", hvt_guest),
     ("icmp", icmp),
     ("igmp", igmp),

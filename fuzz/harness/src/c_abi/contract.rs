@@ -86,7 +86,7 @@ fn referred(text: &'static str) -> BTreeSet<&'static str> {
 
 /// The result of a call is a success, or an error that its comment names.
 #[track_caller]
-pub(super) fn check(function: &str, result: i64) {
+pub(crate) fn check(function: &str, result: i64) {
     if result >= 0 {
         return;
     }

@@ -19,7 +19,7 @@
 )]
 
 mod channels;
-mod contract;
+pub(crate) mod contract;
 mod datagrams;
 mod host;
 mod memory;
@@ -48,7 +48,7 @@ pub(crate) use call;
 const MAX_OPERATIONS: usize = 200;
 
 /// The library has one table of stacks for the process.
-static TURN: Mutex<()> = Mutex::new(());
+pub(crate) static TURN: Mutex<()> = Mutex::new(());
 
 /// A byte for the world, then operations: a byte says which, those after it are its arguments.
 pub fn c_abi(data: &[u8]) {

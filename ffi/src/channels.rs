@@ -6,7 +6,6 @@ use core::ptr;
 
 use mnet::Instant;
 
-use crate::arena;
 use crate::error::{Error, length, status, value};
 use crate::fibers::{Kind, Node, Scheduler, wait_once, with_object};
 use crate::pointer;
@@ -91,8 +90,8 @@ pub unsafe extern "C" fn mnet_channel_open(
             .filter(|needed| capacity > 0 && *needed <= isize::MAX.unsigned_abs())
             .ok_or(Error::INVALID)?;
         let given = !memory.is_null();
-        if (given && size < needed) || (!given && size != 0) || arena::overlaps(memory.cast(), size)
-        {
+        pointer::check(memory.cast(), size)?;
+        if given && size < needed {
             return Err(Error::INVALID);
         }
         Scheduler::enter(stack, |stack| {

@@ -15,9 +15,8 @@ use core::ptr::NonNull;
 
 use mnet::Instant;
 
-use crate::arena;
 use crate::error::{Error, status, value};
-use crate::pointer::Out;
+use crate::pointer::{self, Out};
 use crate::registry::{self, Opened};
 use crate::scheduling::{Key, Wait};
 use crate::types::{mnet_fiber, mnet_stack};
@@ -101,9 +100,7 @@ pub unsafe extern "C" fn mnet_spawn(
         let given = if memory.is_null() {
             None
         } else {
-            if arena::overlaps(memory.cast(), size) {
-                return Err(Error::INVALID);
-            }
+            pointer::check(memory.cast(), size)?;
             Some(aligned(memory.cast(), size))
         };
         Scheduler::enter(stack, |stack| {

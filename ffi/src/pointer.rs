@@ -142,7 +142,7 @@ pub(crate) fn array_len<T>(count: usize) -> Result<usize, Error> {
 }
 
 /// NULL with a length, lengths that no object has, and the insides of stacks.
-fn check(start: *const u8, len: usize) -> Result<(), Error> {
+pub(crate) fn check(start: *const u8, len: usize) -> Result<(), Error> {
     let impossible = len > isize::MAX.unsigned_abs() || start.addr().checked_add(len).is_none();
     if (start.is_null() && len > 0) || impossible || arena::overlaps(start, len) {
         return Err(Error::INVALID);

@@ -554,6 +554,25 @@ fn who_joins_second_hears_that_it_is_gone_and_nobody_joins_what_was_let_go() {
 }
 
 #[test]
+fn memory_that_cannot_be_makes_no_channel() {
+    let pair = Pair::new(0);
+    let mut memory = [0_u8; 1_000];
+    let start: *mut c_void = memory.as_mut_ptr().cast();
+    let most = isize::MAX.unsigned_abs();
+    for (place, size) in [
+        (start, MNET_CHANNEL_OVERHEAD + 7),
+        (start, most + 1),
+        (start, usize::MAX),
+        (ptr::null_mut(), 1_000),
+    ] {
+        let channel = unsafe { mnet_channel_open(pair.stack, 8, 1, place, size) };
+        assert_eq!(name(channel), "MNET_EINVAL", "{size}");
+    }
+    let channel = unsafe { mnet_channel_open(pair.stack, 8, 1, start, memory.len()) };
+    assert_eq!(mnet_channel_close(channel), 0);
+}
+
+#[test]
 fn waiting_for_what_cannot_come_is_a_deadlock() {
     let pair = Pair::new(0);
     let stack = pair.stack;

@@ -337,3 +337,36 @@ fn each_interface_has_its_own_addresses_and_neighbours() {
         .receive_copy(host.now, host.interface, &from_peer(&packet));
     assert_eq!(host.stack.counters().ip_bad_destination, 1);
 }
+
+#[test]
+fn events_are_shown_once_and_stay_if_they_are_kept() {
+    let mut host = Host::with_peer();
+    let sockets = [53, 54, 55].map(|port| host.stack.udp_bind(at(ANY, port)).unwrap());
+    let datagrams = [53, 54, 55]
+        .map(|port| from_peer(&udp(at(PEER, 4_000), at(OURS, port), b"to each of them")));
+    host.receive_all(&datagrams);
+    for _ in 0..2 {
+        let mut shown = Vec::new();
+        host.stack.sift_events(|event| {
+            shown.push(event.socket);
+            true
+        });
+        shown.sort_by_key(|id| id.index());
+        assert_eq!(shown, sockets, "each once, however often one looks");
+    }
+    host.stack.sift_events(|event| event.socket != sockets[1]);
+    let mut left: Vec<_> = std::iter::from_fn(|| host.stack.poll_event())
+        .map(|event| event.socket)
+        .collect();
+    left.sort_by_key(|id| id.index());
+    assert_eq!(left, [sockets[0], sockets[2]]);
+
+    // Raised again for a socket that is ready, and for no other.
+    host.stack.repeat_event(sockets[1]).unwrap();
+    let event = host.stack.poll_event().unwrap();
+    assert_eq!(event.socket, sockets[1]);
+    assert!(event.readiness.contains(Readiness::READABLE));
+    host.stack.close(host.now, sockets[0]).unwrap();
+    assert!(host.stack.repeat_event(sockets[0]).is_err());
+    assert_eq!(host.stack.poll_event(), None);
+}

@@ -14,7 +14,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("has_the_layout_of_solo5", has_the_layout_of_solo5),
     ("hello_runs_without_a_network", hello_runs),
     ("a_program_without_memcpy_is_given_one", is_given_memcpy),
-    ("echo_is_under_512_kib_stripped", echo_is_small),
+    ("echo_is_under_504_kib_stripped", echo_is_small),
 ];
 
 fn has_the_layout_of_solo5(fixture: &Fixture) -> Result<()> {
@@ -131,7 +131,7 @@ fn echo_is_small(fixture: &Fixture) -> Result<()> {
     // The aim is 400 KiB. What is above it is code of the core that is compiled for speed although it
     // runs seldom: DHCP, neighbours, groups, fragments, interfaces. It is to move into a crate that
     // is compiled for size.
-    const LIMIT: u64 = 512 << 10;
+    const LIMIT: u64 = 504 << 10;
     let stripped = fixture.directory("dist-size")?.join("echo.spt");
     let mut strip = fixture.prefix.tool("x86_64-solo5-none-static-objcopy");
     strip.arg("--strip-all").arg(&fixture.echo).arg(&stripped);

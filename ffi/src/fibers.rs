@@ -262,9 +262,11 @@ pub extern "C" fn mnet_cancel(fiber: mnet_fiber) -> c_int {
 }
 
 fn cancel(stack: &mut Opened, fiber: &Fiber) {
-    let waits = !fiber.ended.get() && !fiber.is_running_here();
+    // The one that runs may do so on the stack of another network, and be canceled from there.
+    let scheduler = Scheduler::of(stack);
+    let waits = !fiber.ended.get() && !scheduler.is_running(fiber);
     if !fiber.canceled.replace(true) && waits && fiber.is_canceled() {
-        Scheduler::of(stack).make_ready(fiber);
+        scheduler.make_ready(fiber);
     }
 }
 

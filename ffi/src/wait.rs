@@ -265,11 +265,12 @@ enum Turn<T> {
 
 /// Waits for some time; in a fiber, the others run meanwhile.
 ///
-/// - duration_ns: how long at least, in nanoseconds; 0 is mnet_yield().
+/// - duration_ns: how long at least, in nanoseconds; 0 is mnet_yield(), 2^63 and more: for ever.
 ///
 /// Returns 0, or
 ///   MNET_EAGAIN      a manual stack, and the caller is no fiber: there is no sleep
 ///   MNET_ECANCELED   the calling fiber is canceled
+///   MNET_EDEADLK     for ever, and no fiber could run again: see mnet_join()
 ///   MNET_EBADF, MNET_EBUSY
 #[unsafe(no_mangle)]
 pub extern "C" fn mnet_sleep(stack: mnet_stack, duration_ns: u64) -> c_int {

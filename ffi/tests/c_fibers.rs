@@ -892,6 +892,31 @@ fn a_fiber_waits_for_another_stack_as_a_program_does() {
 }
 
 #[test]
+fn a_fiber_that_waits_for_another_stack_is_canceled_from_there() {
+    let pair = Pair::new(0);
+    let mut memory = Memory::new((1 << 20) + 4 * SIZE);
+    let mut config = manual_config(&mut memory, 9);
+    config.fiber_memory = 4 * SIZE;
+    let (stack, other) = (pair.stack, open(&config));
+    let outer = spawn(other, move || {
+        let outer = mnet_self();
+        let inner = go(stack, move || {
+            assert_eq!((mnet_cancel(outer), mnet_cancel(outer)), (0, 0));
+        });
+        // As a program it waits to the end, as a fiber of its own stack it is canceled.
+        assert_eq!(unsafe { mnet_join(inner, ptr::null_mut(), -1) }, 0);
+        mnet_canceled() as usize
+    });
+    let step = || assert_eq!(unsafe { mnet_step(other, 0, ptr::null_mut()) }, 0);
+    step();
+    // It has ended, and is not run again.
+    step();
+    assert_eq!(join(outer), 1);
+    step();
+    assert_eq!(mnet_close_stack(other), 0);
+}
+
+#[test]
 fn usage_counts_the_fibers_that_live() {
     let pair = Pair::new(0);
     let stack = pair.stack;

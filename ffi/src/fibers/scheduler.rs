@@ -261,6 +261,11 @@ impl Scheduler {
         }
     }
 
+    /// Whether it is this fiber that runs now, or waits inside a call on another stack.
+    pub(crate) fn is_running(&self, fiber: &Fiber) -> bool {
+        ptr::eq(self.running, fiber)
+    }
+
     /// A fiber waits no more: it will run.
     pub(crate) fn make_ready(&mut self, fiber: &Fiber) {
         for (tree, node) in [

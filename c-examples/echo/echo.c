@@ -5,62 +5,12 @@
  * taken it for sending. A client that does not read its answers is therefore not read from either, and TCP tells it to
  * wait. See README.md for what to type, and for the same service written in two other ways.
  */
-#include <mnet.h>
-#include <solo5.h>
+#include <mnet_program.h>
 
-/* The stack lives at the end of the heap and grows down; this much is left to it. */
-#define STACK_RESERVE ((size_t)256 << 10)
-/* Thousands of connections, windows of a mebibyte for dozens of fast ones; more would only delay the start. */
-#define ARENA_MAX ((size_t)32 << 20)
 /* Connections that may wait to be accepted. */
 #define BACKLOG 512
 /* Events taken at a time. */
 #define EVENTS 64
-
-/* ------------------------------------------------------------------------------------------------------- text --- */
-
-/* Text is put together here before it goes to the console or into a datagram, in one piece. */
-static struct {
-    size_t length;
-    char bytes[1400];
-} text;
-
-static size_t length_of(const char *string)
-{
-    size_t length = 0;
-    while (string[length] != '\0')
-        length++;
-    return length;
-}
-
-/* Appends; what does not fit is cut off. */
-static void add_bytes(const char *bytes, size_t length)
-{
-    for (size_t i = 0; i < length && text.length < sizeof text.bytes; i++)
-        text.bytes[text.length++] = bytes[i];
-}
-
-static void add(const char *string)
-{
-    add_bytes(string, length_of(string));
-}
-
-static void add_number(uint64_t number)
-{
-    char digits[20];
-    size_t first = sizeof digits;
-    do {
-        digits[--first] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    add_bytes(digits + first, sizeof digits - first);
-}
-
-static void print(void)
-{
-    solo5_console_write(text.bytes, text.length);
-    text.length = 0;
-}
 
 /* --------------------------------------------------------------------------------------------------------- TCP --- */
 
@@ -120,24 +70,31 @@ static void echo_datagrams(mnet_fd socket)
     }
 }
 
-/* Sends the text if another line might not fit, or at the end. */
+/* ---------------------------------------------------------------------------------------------------- statistics --- */
+
+/* Lines that are gathered for a datagram. */
+static struct {
+    size_t length;
+    char bytes[1400];
+} text;
+
+static uint64_t values_told;
+
+/* Adds a line; there is room for it. */
+static void add_value(const char *front, const char *name, uint64_t value)
+{
+    values_told++;
+    text.length += mnet_format(text.bytes + text.length, sizeof text.bytes - text.length, "%s%s %lu\n", front, name,
+                               value);
+}
+
+/* Sends the lines if another one might not fit, or at the end. */
 static void send_text(mnet_fd socket, const struct mnet_addr *client, int last)
 {
     if (last || text.length > sizeof text.bytes - 350) {
         mnet_sendto(socket, text.bytes, text.length, client);
         text.length = 0;
     }
-}
-
-static uint64_t values_told;
-
-static void add_value(const char *name, uint64_t value)
-{
-    values_told++;
-    add(name);
-    add(" ");
-    add_number(value);
-    add("\n");
 }
 
 /*
@@ -154,33 +111,32 @@ static void tell_statistics(mnet_stack stack, mnet_fd socket)
         if (mnet_usage(stack, &usage, sizeof usage) != 0)
             return;
         values_told = 0;
-        add_value("frames_total", usage.frames);
-        add_value("frames_free", usage.frames_free);
-        add_value("frames_lowest", usage.frames_lowest);
-        add_value("max_connections", usage.max_connections);
-        add_value("connections", usage.connections);
-        add_value("orphaned", usage.orphaned);
-        add_value("half_open", usage.half_open);
-        add_value("time_wait", usage.time_wait);
-        add_value("udp_sockets", usage.udp_sockets);
+        add_value("", "frames_total", usage.frames);
+        add_value("", "frames_free", usage.frames_free);
+        add_value("", "frames_lowest", usage.frames_lowest);
+        add_value("", "max_connections", usage.max_connections);
+        add_value("", "connections", usage.connections);
+        add_value("", "orphaned", usage.orphaned);
+        add_value("", "half_open", usage.half_open);
+        add_value("", "time_wait", usage.time_wait);
+        add_value("", "udp_sockets", usage.udp_sockets);
         send_text(socket, &client, 0);
         for (size_t i = 0; mnet_dns_server(stack, 0, i, &server, NULL, &lifetime) == 1; i++) {
             mnet_addr_format(&server, name, sizeof name);
-            add("dns_server_");
-            add_value(name, lifetime / 1000000000);
+            add_value("dns_server_", name, lifetime / 1000000000);
+            send_text(socket, &client, 0);
         }
         for (size_t i = 0; mnet_search_domain(stack, 0, i, name, sizeof name, NULL, &lifetime) > 0; i++) {
-            add("search_domain_");
-            add_value(name, lifetime / 1000000000);
+            add_value("search_domain_", name, lifetime / 1000000000);
             send_text(socket, &client, 0);
         }
         for (size_t i = 0; i < mnet_counter_count(); i++) {
             uint64_t value;
             if (mnet_counter_value(stack, i, &value) == 0)
-                add_value(mnet_counter_name(i), value);
+                add_value("", mnet_counter_name(i), value);
             send_text(socket, &client, 0);
         }
-        add_value("end", values_told);
+        add_value("", "end", values_told);
         send_text(socket, &client, 1);
     }
 }
@@ -203,47 +159,14 @@ static void tell_addresses(mnet_stack stack)
         usable = 1;
         if (changes & MNET_CHANGE_ADDRESS_USABLE) {
             mnet_addr_format(&info.address, address, sizeof address);
-            add("echo: the address is ");
-            add(address);
-            add("/");
-            add_number(info.prefix_len);
-            add("\n");
+            mnet_print("echo: the address is %s/%u\n", address, info.prefix_len);
         }
     }
     if (changes & MNET_CHANGE_ADDRESS_GONE && !usable)
-        add("echo: the address is gone\n");
-    print();
+        mnet_print("echo: the address is gone\n");
 }
 
 /* -------------------------------------------------------------------------------------------------------- main --- */
-
-static int fail(const char *what, int64_t error)
-{
-    add("echo: ");
-    add(what);
-    add(": ");
-    add(mnet_strerror((int)error));
-    add("\n");
-    print();
-    return SOLO5_EXIT_FAILURE;
-}
-
-/* Listens at an address of ours, on TCP and UDP. */
-static int listen_at(mnet_stack stack, const struct mnet_addr *local, mnet_fd *listener, mnet_fd *udp)
-{
-    char address[64];
-    *listener = mnet_listen(stack, local, BACKLOG);
-    if (*listener < 0)
-        return fail("cannot listen on TCP", *listener);
-    *udp = mnet_udp_bind(stack, local);
-    if (*udp < 0)
-        return fail("cannot open the UDP socket", *udp);
-    mnet_addr_format(local, address, sizeof address);
-    add("echo: listening on ");
-    add(address);
-    add(", TCP and UDP\n");
-    return SOLO5_EXIT_SUCCESS;
-}
 
 int solo5_app_main(const struct solo5_start_info *info)
 {
@@ -258,16 +181,11 @@ int solo5_app_main(const struct solo5_start_info *info)
     };
     struct mnet_args args;
     struct mnet_config config;
-    mnet_stack stack;
-    struct mnet_addr local, local6;
-    mnet_fd listener = 0, udp = 0, listener6 = 0, udp6 = 0, stats = 0;
+    struct mnet_addr local[2];
+    mnet_fd listeners[2] = { 0, 0 }, sockets[2] = { 0, 0 }, stats = 0;
 
-    if (mnet_abi_version() != MNET_ABI_VERSION) {
-        add("echo: header and library of mnet do not belong together\n");
-        print();
+    if (mnet_program_begin(&args, &config, info) < 0)
         return SOLO5_EXIT_FAILURE;
-    }
-    mnet_args_default(&args, sizeof args);
     args.program = "echo";
     args.summary = "The echo service (RFC 862) on TCP and UDP.";
     args.options = options;
@@ -277,52 +195,47 @@ int solo5_app_main(const struct solo5_start_info *info)
     if (begin <= 0)
         return begin == 0 ? SOLO5_EXIT_SUCCESS : SOLO5_EXIT_FAILURE;
 
-    mnet_config_default(&config, sizeof config);
-    config.arena = (void *)info->heap_start;
-    config.arena_size = info->heap_size > STACK_RESERVE ? info->heap_size - STACK_RESERVE : 0;
-    if (config.arena_size > ARENA_MAX)
-        config.arena_size = ARENA_MAX;
     config.busy_poll_ns = busy_poll * 1000;
-    config.flags =
-        MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY | MNET_CONFIG_ARENA_ZERO | MNET_CONFIG_NETWORK_EVENTS;
-    stack = mnet_open_args(&config, &args);
+    config.flags |= MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY | MNET_CONFIG_NETWORK_EVENTS;
+    mnet_stack stack = mnet_open_args(&config, &args);
     if (stack < 0)
-        return fail("cannot open the network", stack);
+        return mnet_fail(&args, "cannot open the network", stack);
 
-    /* The address that was given, or all that the stack finds. */
-    local = args.device[0].ipv4_address;
-    if (args.device[0].ipv4 != MNET_ARGS_IPV4_STATIC)
-        mnet_addr_parse("0.0.0.0", 7, &local);
-    mnet_addr_parse("::", 2, &local6);
-    local.port = local6.port = (uint16_t)port;
-    if (args.device[0].ipv4 != MNET_ARGS_IPV4_NONE
-        && listen_at(stack, &local, &listener, &udp) != SOLO5_EXIT_SUCCESS)
-        return SOLO5_EXIT_FAILURE;
-    if (args.device[0].ipv6 != MNET_ARGS_IPV6_NONE
-        && listen_at(stack, &local6, &listener6, &udp6) != SOLO5_EXIT_SUCCESS)
-        return SOLO5_EXIT_FAILURE;
-    if (stats_port != 0) {
-        if (args.device[0].ipv4 == MNET_ARGS_IPV4_NONE)
-            local = local6;
-        local.port = (uint16_t)stats_port;
-        stats = mnet_udp_bind(stack, &local);
-        if (stats < 0)
-            return fail("cannot open the socket for statistics", stats);
+    /* On TCP and UDP, at the address that was given, or at all that the stack finds. */
+    size_t count = mnet_local_addresses(&args, port, local);
+    for (size_t i = 0; i < count; i++) {
+        listeners[i] = mnet_listen(stack, &local[i], BACKLOG);
+        if (listeners[i] < 0)
+            return mnet_fail(&args, "cannot listen on TCP", listeners[i]);
+        sockets[i] = mnet_udp_bind(stack, &local[i]);
+        if (sockets[i] < 0)
+            return mnet_fail(&args, "cannot open the UDP socket", sockets[i]);
     }
-    print();
+    if (stats_port != 0) {
+        struct mnet_addr first = local[0];
+        first.port = (uint16_t)stats_port;
+        stats = mnet_udp_bind(stack, &first);
+        if (stats < 0)
+            return mnet_fail(&args, "cannot open the socket for statistics", stats);
+    }
+    for (size_t i = 0; i < count; i++) {
+        char address[64];
+        mnet_addr_format(&local[i], address, sizeof address);
+        mnet_print("echo: listening on %s, TCP and UDP\n", address);
+    }
 
     for (;;) {
         struct mnet_event events[EVENTS];
-        int64_t count = mnet_events(stack, events, EVENTS, -1);
-        if (count < 0)
-            return fail("the network failed", count);
-        for (int64_t i = 0; i < count; i++) {
+        int64_t ready = mnet_events(stack, events, EVENTS, -1);
+        if (ready < 0)
+            return mnet_fail(&args, "the network failed", ready);
+        for (int64_t i = 0; i < ready; i++) {
             mnet_fd socket = events[i].fd;
             if (events[i].ready & MNET_NETWORK)
                 tell_addresses(stack);
-            else if (socket == listener || socket == listener6)
+            else if (socket == listeners[0] || socket == listeners[1])
                 accept_all(socket);
-            else if (socket == udp || socket == udp6)
+            else if (socket == sockets[0] || socket == sockets[1])
                 echo_datagrams(socket);
             else if (socket == stats)
                 tell_statistics(stack, stats);

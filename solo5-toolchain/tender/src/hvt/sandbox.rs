@@ -102,7 +102,7 @@ fn number(number: libc::c_long) -> u64 {
 }
 
 /// Compiles the filter, with what `more` lets through. A system call that it does not let through kills the process. There must be
-/// no other descriptors: see [`close_others`].
+/// no other descriptors: see [`crate::descriptors::close_others`].
 ///
 /// # Errors
 ///

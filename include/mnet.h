@@ -119,6 +119,12 @@
  */
 #define MNET_CONFIG_NETWORK_EVENTS 64
 
+/*
+ * mnet_config.flags: the size of segments is learned from ICMP only. Otherwise a path that swallows
+ * full segments without a word is found out, and searched for what it carries (RFC 4821).
+ */
+#define MNET_CONFIG_NO_MTU_PROBING 128
+
 /* SYN cookies: the default. */
 #define MNET_SYN_COOKIES_DEFAULT 0
 
@@ -1132,6 +1138,25 @@ struct mnet_tcp_settings {
     uint32_t nodelay;
     /* mnet_set_cork(): 0 or 1. */
     uint32_t cork;
+};
+
+/* Choices for one listener. */
+struct mnet_listen_options {
+    /* sizeof (struct mnet_listen_options). */
+    size_t size;
+    /* How many connections may wait for mnet_accept(), at least 1. */
+    uint32_t backlog;
+    /*
+     * Most connections open at a time that the listener has brought; 0: as many as the stack has room
+     * for. Beyond it SYNs are not answered.
+     */
+    uint32_t max_connections;
+    /*
+     * Fast Open (RFC 7413): most connections at a time that have sent data with their SYN, and whose
+     * handshake is not complete. Such data may be read, and answered, before it is, and the network
+     * may bring it twice: only for requests that may be served twice. 0: off.
+     */
+    uint32_t fast_open;
 };
 
 /*
@@ -2364,6 +2389,38 @@ int mnet_set_timeout(mnet_fd fd, uint32_t which, uint64_t time_ns);
  * Returns 0, MNET_EINVAL (NULL), MNET_EBADF or MNET_EBUSY. Does not block.
  */
 int mnet_tcp_settings(mnet_fd fd, struct mnet_tcp_settings *settings, size_t size);
+
+/*
+ * Listens for TCP connections as mnet_listen() does, with all choices.
+ *
+ * - local: our address and port; the address 0.0.0.0 means all of ours.
+ * - options: what to choose, with its size.
+ *
+ * Returns what mnet_listen() returns. Does not block.
+ */
+mnet_fd mnet_listen_with(mnet_stack stack, const struct mnet_addr *local, const struct mnet_listen_options *options);
+
+/*
+ * Opens a TCP connection as mnet_connect_timeout() does, with data that is sent first: with the SYN, to
+ * a server that has given us a cookie for that before, so that the answer comes a round trip earlier
+ * (Fast Open, RFC 7413). To others the SYN asks for a cookie, and the data follows the handshake. Only
+ * for data that the server may take twice: a SYN that the network repeats is a request of its own.
+ *
+ * - remote, local, flags, timeout_ns: as for mnet_connect_timeout().
+ * - data, len: what is sent first; NULL is allowed with len 0.
+ * - taken: receives how many bytes of it were taken: at most what a segment carries. The rest is for
+ *   mnet_write().
+ *
+ * Returns what mnet_connect() returns, or MNET_EINVAL if taken is NULL. Waits as mnet_connect() does.
+ */
+mnet_fd mnet_connect_early(mnet_stack stack,
+                           const struct mnet_addr *remote,
+                           const struct mnet_addr *local,
+                           int flags,
+                           uint64_t timeout_ns,
+                           const void *data,
+                           size_t len,
+                           size_t *taken);
 
 /*
  * The name of a state (MNET_TCP_*), as in "FIN-WAIT-1".

@@ -18,8 +18,8 @@ use crate::registry::{self, DEVICE_NAME_SIZE, Host, Opened, Place, Tables};
 use crate::settings;
 use crate::types::{
     MNET_CONFIG_ARENA_ZERO, MNET_CONFIG_MANUAL, MNET_CONFIG_NETWORK_EVENTS,
-    MNET_CONFIG_NO_AUTOTUNING, MNET_CONFIG_NO_PACING, MNET_CONFIG_NODELAY, MNET_CONFIG_NONBLOCKING,
-    MNET_NEVER, mnet_addr, mnet_config, mnet_stack,
+    MNET_CONFIG_NO_AUTOTUNING, MNET_CONFIG_NO_MTU_PROBING, MNET_CONFIG_NO_PACING,
+    MNET_CONFIG_NODELAY, MNET_CONFIG_NONBLOCKING, MNET_NEVER, mnet_addr, mnet_config, mnet_stack,
 };
 
 /// Longest device name of a manifest, without the NUL.
@@ -133,7 +133,8 @@ unsafe fn open(config: &mnet_config, place: Place) -> Result<(Box<Opened>, Claim
         | MNET_CONFIG_ARENA_ZERO
         | MNET_CONFIG_NO_AUTOTUNING
         | MNET_CONFIG_NO_PACING
-        | MNET_CONFIG_NETWORK_EVENTS;
+        | MNET_CONFIG_NETWORK_EVENTS
+        | MNET_CONFIG_NO_MTU_PROBING;
     if config.flags & !FLAGS != 0 || config.reserved != [0; 2] || config.reserved2 != 0 {
         return Err(Error::INVALID);
     }
@@ -320,6 +321,7 @@ fn core_config(config: &mnet_config, mtu: usize) -> Result<Config, Error> {
     tcp.zero_window_timeout = settings::optional(config.tcp_zero_window_timeout_ns);
     tcp.autotuning = config.flags & MNET_CONFIG_NO_AUTOTUNING == 0;
     tcp.pacing = config.flags & MNET_CONFIG_NO_PACING == 0;
+    tcp.mtu_probing = config.flags & MNET_CONFIG_NO_MTU_PROBING == 0;
     tcp.dscp = u8::try_from(config.tcp_dscp).map_err(|_| Error::INVALID)?;
     Ok(core_config)
 }

@@ -5,6 +5,7 @@ use core::mem::MaybeUninit;
 use core::slice;
 use core::time::Duration;
 
+use mnet::mnet_core::ConnectOptions;
 use mnet::mnet_core::error::SendError;
 use mnet::mnet_core::socket::SocketKind;
 use mnet::mnet_core::tcp::{State, TcpSetting};
@@ -127,51 +128,81 @@ pub unsafe extern "C" fn mnet_connect_timeout(
     flags: c_int,
     timeout_ns: u64,
 ) -> mnet_fd {
-    let connect = || {
-        if flags & !MNET_NONBLOCK != 0 {
-            return Err(Error::INVALID);
-        }
-        // SAFETY: as the header says: NULL, or an address.
-        let remote = unsafe { address::read(remote) }?;
-        let local = if local.is_null() {
-            None
-        } else {
-            // SAFETY: not NULL, so it points to an address; every bit pattern is one.
-            unsafe { pointer::read(local) }?.optional()?
-        };
-        let (fd, wait) = registry::with_stack(stack, |stack| {
-            let now = stack.runtime.now();
-            let core = stack.runtime.stack_mut();
-            let id = core.tcp_connect(now, remote, local)?;
-            if timeout_ns != 0
-                && let Err(error) = {
-                    let time = Some(Duration::from_nanos(timeout_ns));
-                    core.tcp_set(now, id, TcpSetting::ConnectTimeout(time))
-                }
-            {
-                core.close(now, id)?;
-                return Err(error.into());
-            }
-            let fd = stack.adopt(id);
-            if flags & MNET_NONBLOCK != 0 {
-                stack.set_nonblocking(id, true);
-            }
-            Ok((fd, !stack.is_nonblocking(id)))
-        })?;
-        if wait {
-            let outcome = registry::blocking(fd, true, |stack, id| {
-                let now = stack.runtime.now();
-                // Writing nothing tells apart "not yet", "established" and "failed".
-                Ok(stack.runtime.stack_mut().tcp_send(now, id, &[])?)
-            });
-            if let Err(error) = outcome {
-                give_back(fd)?;
-                return Err(error);
-            }
-        }
-        Ok(fd)
+    let opening = Opening {
+        flags,
+        timeout_ns,
+        early_data: None,
     };
-    value(connect())
+    // SAFETY: the contract is the same.
+    value(unsafe { connect(stack, remote, local, &opening) }.map(|(fd, _)| fd))
+}
+
+/// How a connection is opened.
+pub(crate) struct Opening<'a> {
+    pub(crate) flags: c_int,
+    /// 0: as the configuration says.
+    pub(crate) timeout_ns: u64,
+    /// With Fast Open: what is sent first.
+    pub(crate) early_data: Option<&'a [u8]>,
+}
+
+/// Opens a connection; its handle, and how much of the early data was taken.
+///
+/// # Safety
+/// As for [`mnet_connect`].
+pub(crate) unsafe fn connect(
+    stack: mnet_stack,
+    remote: *const mnet_addr,
+    local: *const mnet_addr,
+    opening: &Opening<'_>,
+) -> Result<(mnet_fd, usize), Error> {
+    if opening.flags & !MNET_NONBLOCK != 0 {
+        return Err(Error::INVALID);
+    }
+    // SAFETY: as the header says: NULL, or an address.
+    let remote = unsafe { address::read(remote) }?;
+    let local = if local.is_null() {
+        None
+    } else {
+        // SAFETY: not NULL, so it points to an address; every bit pattern is one.
+        unsafe { pointer::read(local) }?.optional()?
+    };
+    let options = ConnectOptions {
+        local,
+        fast_open: opening.early_data.is_some(),
+        early_data: opening.early_data.unwrap_or_default(),
+    };
+    let (fd, taken, wait) = registry::with_stack(stack, |stack| {
+        let now = stack.runtime.now();
+        let core = stack.runtime.stack_mut();
+        let (id, taken) = core.tcp_connect_with(now, remote, &options)?;
+        if opening.timeout_ns != 0
+            && let Err(error) = {
+                let time = Some(Duration::from_nanos(opening.timeout_ns));
+                core.tcp_set(now, id, TcpSetting::ConnectTimeout(time))
+            }
+        {
+            core.close(now, id)?;
+            return Err(error.into());
+        }
+        let fd = stack.adopt(id);
+        if opening.flags & MNET_NONBLOCK != 0 {
+            stack.set_nonblocking(id, true);
+        }
+        Ok((fd, taken, !stack.is_nonblocking(id)))
+    })?;
+    if wait {
+        let outcome = registry::blocking(fd, true, |stack, id| {
+            let now = stack.runtime.now();
+            // Writing nothing tells apart "not yet", "established" and "failed".
+            Ok(stack.runtime.stack_mut().tcp_send(now, id, &[])?)
+        });
+        if let Err(error) = outcome {
+            give_back(fd)?;
+            return Err(error);
+        }
+    }
+    Ok((fd, taken))
 }
 
 /// Reads from a TCP connection: copies what has arrived, up to len bytes.

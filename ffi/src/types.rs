@@ -69,6 +69,9 @@ pub const MNET_CONFIG_NO_PACING: u32 = 32;
 /// mnet_config.flags: mnet_events() also tells that addresses, routes, DNS servers or leases have
 /// changed, for programs with one loop. Its event says MNET_NETWORK and no socket.
 pub const MNET_CONFIG_NETWORK_EVENTS: u32 = 64;
+/// mnet_config.flags: the size of segments is learned from ICMP only. Otherwise a path that swallows
+/// full segments without a word is found out, and searched for what it carries (RFC 4821).
+pub const MNET_CONFIG_NO_MTU_PROBING: u32 = 128;
 
 /// How to open a stack. Fill it with mnet_config_default(), change what is to be different, and
 /// pass it to mnet_open(), which copies it: nothing it points to but the arena is used afterwards.

@@ -519,3 +519,81 @@ fn a_peer_that_is_gone_is_noticed_by_probes() {
     assert_eq!(name(read(fd, &mut [0; 9])), "MNET_ETIMEDOUT");
     assert!(mnet_now() - start < 15 * SECOND);
 }
+
+/// The value of a counter.
+fn counter(stack: mnet_stack, wanted: &str) -> u64 {
+    (0..mnet_counter_count())
+        .find(|index| {
+            let name = unsafe { CStr::from_ptr(mnet_counter_name(*index)) };
+            name.to_str() == Ok(wanted)
+        })
+        .map(|index| {
+            let mut value = 0;
+            assert_eq!(
+                unsafe { mnet_counter_value(stack, index, &raw mut value) },
+                0
+            );
+            value
+        })
+        .expect("a counter of that name")
+}
+
+/// RFC 7413: the first connection brings the cookie, the second one's data goes with its SYN.
+#[test]
+fn data_goes_with_the_syn_to_a_server_that_is_known() {
+    let pair = Pair::new(|_| {});
+    let remote = address("10.0.0.2:7");
+    for round in 0..2 {
+        let mut taken = 0;
+        let connection = unsafe {
+            let (data, nowhere) = (c"hello".as_ptr().cast(), ptr::null());
+            let remote = &raw const remote;
+            mnet_connect_early(pair.stack, remote, nowhere, 0, 0, data, 5, &raw mut taken)
+        };
+        assert!(connection > 0, "{}", name(connection));
+        assert_eq!(taken, 5);
+        let mut got = [0; 16];
+        assert_eq!((read(connection, &mut got), &got[..5]), (5, &b"hello"[..]));
+        assert_eq!(counter(pair.server, "tcp_fast_opens_accepted"), round);
+        assert_eq!(counter(pair.stack, "tcp_fast_opens_taken"), round);
+    }
+}
+
+#[test]
+fn choices_of_listeners_are_checked() {
+    let pair = Pair::new(|_| {});
+    let local = address("10.0.0.1:8");
+    let good = mnet_listen_options {
+        size: size_of::<mnet_listen_options>(),
+        backlog: 1,
+        max_connections: 1,
+        fast_open: 0,
+    };
+    let listen = |options: *const mnet_listen_options| {
+        name(unsafe { mnet_listen_with(pair.stack, &raw const local, options) })
+    };
+    assert_eq!(listen(ptr::null()), "MNET_EINVAL");
+    assert_eq!(
+        listen(&mnet_listen_options { backlog: 0, ..good }),
+        "MNET_EINVAL"
+    );
+    assert_eq!(
+        listen(&mnet_listen_options { size: 8, ..good }),
+        "MNET_EINVAL"
+    );
+    let connection = unsafe {
+        let (remote, nothing) = (&raw const local, ptr::null());
+        mnet_connect_early(
+            pair.stack,
+            remote,
+            ptr::null(),
+            0,
+            0,
+            nothing,
+            0,
+            ptr::null_mut(),
+        )
+    };
+    assert_eq!(name(connection), "MNET_EINVAL");
+    assert!(unsafe { mnet_listen_with(pair.stack, &raw const local, &raw const good) } > 0);
+}

@@ -22,7 +22,7 @@ const TOPICS: &[(&str, &[&str], &str)] = &[
     ("errors", &["error"], "Errors"),
     ("stacks", &["stack"], "Stacks"),
     ("waiting", &["wait"], "Waiting"),
-    ("tcp", &["tcp"], "TCP connections"),
+    ("tcp", &["tcp", "fast_open"], "TCP connections"),
     (
         "settings",
         &["settings", "tcp_info"],

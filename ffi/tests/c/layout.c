@@ -20,6 +20,12 @@ LAYOUT(addr_port, offsetof(struct mnet_addr, port) == 2);
 LAYOUT(addr_zone, offsetof(struct mnet_addr, zone) == 4);
 LAYOUT(addr_ip, offsetof(struct mnet_addr, ip) == 8);
 
+LAYOUT(listen_options_size, sizeof(struct mnet_listen_options) == 24);
+LAYOUT(listen_options_size_, offsetof(struct mnet_listen_options, size) == 0);
+LAYOUT(listen_options_backlog, offsetof(struct mnet_listen_options, backlog) == 8);
+LAYOUT(listen_options_max_connections, offsetof(struct mnet_listen_options, max_connections) == 12);
+LAYOUT(listen_options_fast_open, offsetof(struct mnet_listen_options, fast_open) == 16);
+
 LAYOUT(config_size, sizeof(struct mnet_config) == 264);
 LAYOUT(config_size_, offsetof(struct mnet_config, size) == 0);
 LAYOUT(config_arena, offsetof(struct mnet_config, arena) == 8);

@@ -289,7 +289,13 @@ pub(crate) struct EchoServer {
 impl EchoServer {
     pub(crate) fn new(stack: mnet_stack, host: u8) -> Self {
         let local = address(&format!("10.0.0.{host}:7"));
-        let listener = unsafe { mnet_listen(stack, &raw const local, 16) };
+        let options = mnet_listen_options {
+            size: size_of::<mnet_listen_options>(),
+            backlog: 16,
+            max_connections: 0,
+            fast_open: 16,
+        };
+        let listener = unsafe { mnet_listen_with(stack, &raw const local, &raw const options) };
         let udp = unsafe { mnet_udp_bind(stack, &raw const local) };
         assert!(listener > 0 && udp > 0);
         Self {

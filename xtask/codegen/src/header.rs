@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 /// The sources, in the order in which the header presents them.
-const SOURCES: [&str; 20] = [
+const SOURCES: [&str; 21] = [
     "types",
     "error",
     "address",
@@ -22,6 +22,7 @@ const SOURCES: [&str; 20] = [
     "args",
     "tcp",
     "settings",
+    "fast_open",
     "tcp_info",
     "udp",
     "datagrams",

@@ -1,6 +1,5 @@
 //! The debugger's end of the line: one connection, from this machine only.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -8,6 +7,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use gdbstub::conn::{Connection, ConnectionExt};
+use solo5_debug::packets::{AGAIN, Packets, REFUSAL};
 use solo5_tender::cli::Program;
 use solo5_tender::hvt::Guest;
 
@@ -17,14 +17,9 @@ pub(crate) struct Line {
     stream: TcpStream,
     /// What is to be sent with the next flush.
     waiting: Vec<u8>,
-    /// A packet that is not complete.
-    packet: Vec<u8>,
-    /// What was received and can be read.
-    ready: VecDeque<u8>,
+    /// What was received.
+    packets: Packets,
 }
-
-/// Bytes of the longest packet: what gdbstub has room for.
-const LONGEST_PACKET: usize = 4000;
 
 /// The byte that makes the processor leave the guest at once; null while that is not wanted.
 static LEAVE: AtomicPtr<u8> = AtomicPtr::new(null_mut());
@@ -61,8 +56,7 @@ impl Line {
         Ok(Self {
             stream,
             waiting: Vec::new(),
-            packet: Vec::new(),
-            ready: VecDeque::new(),
+            packets: Packets::default(),
         })
     }
 
@@ -111,7 +105,12 @@ impl Line {
         let received = unsafe { libc::recv(self.fd(), to.cast(), room, flags) };
         match usize::try_from(received) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(len) => bytes[..len].iter().try_for_each(|&byte| self.sort(byte)),
+            Ok(len) => bytes[..len]
+                .iter()
+                .try_for_each(|&byte| match self.packets.sort(byte) {
+                    true => Ok(()),
+                    false => self.send(AGAIN),
+                }),
             Err(_) => {
                 let error = io::Error::last_os_error();
                 match error.kind() {
@@ -122,53 +121,10 @@ impl Line {
         }
     }
 
-    /// Keeps what a debugger can mean: whole packets with the right sum, acknowledgements, and the
-    /// byte that interrupts. Packets that are none are asked for again, the rest is dropped.
-    fn sort(&mut self, byte: u8) -> io::Result<()> {
-        const INTERRUPT: u8 = 3;
-        if byte == b'$' {
-            self.packet.clear();
-            self.packet.push(byte);
-            return Ok(());
-        }
-        if self.packet.is_empty() {
-            if matches!(byte, INTERRUPT | b'+') {
-                self.ready.push_back(byte);
-            }
-            return Ok(());
-        }
-        if self.packet.len() > LONGEST_PACKET {
-            self.packet.clear();
-            return self.ask_again();
-        }
-        self.packet.push(byte);
-        let hash = self.packet.iter().position(|&byte| byte == b'#');
-        let Some((body, [_, sum @ ..])) = hash.map(|hash| self.packet.split_at(hash)) else {
-            return Ok(());
-        };
-        if sum.len() < 2 {
-            return Ok(());
-        }
-        let body = &body[1..];
-        let right = body.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-        let is_right =
-            str::from_utf8(sum).is_ok_and(|sum| u8::from_str_radix(sum, 16) == Ok(right));
-        let packet = std::mem::take(&mut self.packet);
-        if is_right {
-            self.ready.extend(packet);
-            return Ok(());
-        }
-        self.ask_again()
-    }
-
-    fn ask_again(&mut self) -> io::Result<()> {
-        self.send(b"-")
-    }
-
     /// Answers that what came makes no sense.
     pub(crate) fn refuse(&mut self) -> io::Result<()> {
         self.waiting.clear();
-        self.send(b"+$E16#ac")
+        self.send(REFUSAL)
     }
 
     fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
@@ -223,7 +179,7 @@ impl Connection for &mut Line {
 impl ConnectionExt for &mut Line {
     fn read(&mut self) -> io::Result<u8> {
         loop {
-            match self.ready.pop_front() {
+            match self.packets.take() {
                 Some(byte) => return Ok(byte),
                 None => self.receive(0)?,
             }
@@ -231,9 +187,9 @@ impl ConnectionExt for &mut Line {
     }
 
     fn peek(&mut self) -> io::Result<Option<u8>> {
-        if self.ready.is_empty() {
+        if self.packets.peek().is_none() {
             self.receive(libc::MSG_DONTWAIT)?;
         }
-        Ok(self.ready.front().copied())
+        Ok(self.packets.peek())
     }
 }

@@ -17,13 +17,13 @@ use kvm_bindings::{
     kvm_guest_debug, kvm_regs,
 };
 use solo5_abi::hvt::{BOOT_INFO, TrapFrame};
+use solo5_debug::registers::{self, TRAP_FLAG};
 use solo5_tender::hvt::Guest;
 use solo5_tender::hvt::hypercall::Fault;
 use solo5_tender::hvt::monitor::{Exception, Frame, Monitor};
 use solo5_tender::hvt::vm::{End, Event, Stop};
 
 use crate::probe::Abilities;
-use crate::registers::{self, TRAP_FLAG};
 
 const BREAKPOINT_RING3: u8 = 0xcc;
 const BREAKPOINT_RING0: u8 = 0xf4;

@@ -2,7 +2,7 @@
 //!
 //! - [`options`]: `--gdb` and `--gdb-port`
 //! - [`connection`]: the debugger's end of the line
-//! - [`debuggee`]: the guest as a debugger sees it; [`registers`]: its registers
+//! - [`debuggee`]: the guest as a debugger sees it
 //! - [`probe`]: what of debugging the host's KVM can do
 //! - [`session`]: a debugger and a guest, from the first instruction to the end
 //!
@@ -16,16 +16,16 @@ mod connection;
 mod debuggee;
 mod options;
 mod probe;
-mod registers;
 mod session;
 
 use std::ffi::{OsStr, c_char, c_int};
 
 use seccompiler::{BackendError, SeccompCmpOp as Op};
+use solo5_debug::registers;
 use solo5_tender::cli::{self, Program, Tender};
 use solo5_tender::filter::{Rules, register};
 use solo5_tender::hvt::vm::End;
-use solo5_tender::hvt::{self, Driver, Guest, sandbox};
+use solo5_tender::hvt::{self, Driver, Guest};
 
 use connection::Line;
 use options::Options;
@@ -102,11 +102,6 @@ impl Driver for Debug {
             Some((line, abilities)) => session::run(&self.program, machine, line, abilities),
         }
     }
-}
-
-/// A request to KVM as the filter has it.
-const fn request(direction: u64, number: u64, size: usize) -> u64 {
-    sandbox::request(direction, number, size)
 }
 
 #[unsafe(no_mangle)]

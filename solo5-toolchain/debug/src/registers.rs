@@ -2,20 +2,19 @@
 
 use gdbstub_arch::x86::reg::X86_64CoreRegs;
 use kvm_bindings::{kvm_guest_debug, kvm_regs, kvm_sregs, kvm_xsave};
-
-use crate::request;
+use solo5_tender::hvt::sandbox::request;
 
 /// Requests to KVM that a debugger needs, besides those of every tender.
-pub(crate) const REQUESTS: [u64; 3] = [
+pub const REQUESTS: [u64; 3] = [
     request(2, 0xa4, 4096),                         // KVM_GET_XSAVE
     request(1, 0xa5, 4096),                         // KVM_SET_XSAVE
     request(1, 0x9b, size_of::<kvm_guest_debug>()), // KVM_SET_GUEST_DEBUG
 ];
 
 /// Flags that a debugger may change: those of results, direction, alignment and identification.
-pub(crate) const FLAGS: u64 = 0x24_0cd5;
+pub const FLAGS: u64 = 0x24_0cd5;
 /// The flag that makes every instruction a step.
-pub(crate) const TRAP_FLAG: u64 = 1 << 8;
+pub const TRAP_FLAG: u64 = 1 << 8;
 
 /// Floating point and vector registers, as the instruction FXSAVE lays them out.
 mod area {
@@ -51,12 +50,7 @@ fn word<const N: usize>(bytes: &[u8], at: std::ops::Range<usize>) -> [u8; N] {
 
 /// All of them as the debugger has them. Where the guest is interrupted, instruction, stack and flags
 /// are in `regs` as the guest has them.
-pub(crate) fn to_debugger(
-    regs: &kvm_regs,
-    sregs: &kvm_sregs,
-    xsave: &kvm_xsave,
-    to: &mut X86_64CoreRegs,
-) {
+pub fn to_debugger(regs: &kvm_regs, sregs: &kvm_sregs, xsave: &kvm_xsave, to: &mut X86_64CoreRegs) {
     to.regs = [
         regs.rax, regs.rbx, regs.rcx, regs.rdx, regs.rsi, regs.rdi, regs.rbp, regs.rsp, regs.r8,
         regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15,
@@ -101,7 +95,8 @@ fn low(value: u64) -> u32 {
 
 /// Changes the registers to what the debugger wants, but for segments, and flags that the guest itself
 /// could not change. `None`, and nothing is changed, if there are no such addresses.
-pub(crate) fn from_debugger(
+#[must_use]
+pub fn from_debugger(
     from: &X86_64CoreRegs,
     regs: &mut kvm_regs,
     xsave: &mut kvm_xsave,

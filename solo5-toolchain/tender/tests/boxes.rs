@@ -205,6 +205,8 @@ fn guest_and_supervisor_are_in_a_box_each_and_have_what_is_theirs_only() {
         "anon_inode:[signalfd]",
         "dev",
         "io",
+        // The interface, and both ends of what replaces it.
+        "socket",
         "socket",
         "socket",
     ];

@@ -30,6 +30,9 @@ pub struct Line {
     pub counters: NetCounters,
     interface: OwnedFd,
     guest: OwnedFd,
+    /// The guest's own end. While it is open, the other end never says that it is over, which it says
+    /// as it tells of a frame without bytes.
+    open: OwnedFd,
     recorder: Recorder,
     /// The frame that is on its way to the guest.
     frame: Vec<u8>,
@@ -68,6 +71,7 @@ impl Line {
         for end in [&guest, &ours] {
             setsockopt(end, sockopt::SndBuf, &GUEST_QUEUE)?;
         }
+        let open = guest.try_clone()?;
         let interface = std::mem::replace(&mut device.fd, guest.into_raw_fd());
         Ok(Some(Self {
             name: device.name.clone(),
@@ -75,6 +79,7 @@ impl Line {
             // SAFETY: the device owned it, and has another one now.
             interface: unsafe { OwnedFd::from_raw_fd(interface) },
             guest: ours,
+            open,
             recorder,
             frame: vec![0; LONGEST_FRAME],
             sent: vec![0; LONGEST_FRAME],
@@ -92,6 +97,13 @@ impl Line {
     #[must_use]
     pub fn guest_fd(&self) -> RawFd {
         self.guest.as_raw_fd()
+    }
+
+    /// All descriptors.
+    #[must_use]
+    pub fn descriptors(&self) -> [RawFd; 4] {
+        let (interface, guest) = (self.interface_fd(), self.guest_fd());
+        [interface, guest, self.open.as_raw_fd(), self.capture_fd()]
     }
 
     /// Descriptor of the file.
@@ -119,10 +131,10 @@ impl Line {
         ]
     }
 
-    /// Passes frames on, both ways, as many as are due. Whether there may be more from the guest.
-    pub fn pass(&mut self) -> bool {
+    /// Passes frames on, both ways, as many as are due.
+    pub fn pass(&mut self) {
         self.pass_in();
-        self.pass_out()
+        self.pass_out();
     }
 
     fn pass_in(&mut self) {
@@ -154,14 +166,14 @@ impl Line {
                 Err(error) if is_again(&error) || error.raw_os_error() == Some(libc::ENOBUFS) => {
                     return;
                 }
-                // The guest is gone.
                 Err(_) => self.counters.failed.one(),
             }
             self.held = 0;
         }
     }
 
-    fn pass_out(&mut self) -> bool {
+    /// Passes on what the guest sent, as much as is due. Whether there may be more.
+    pub fn pass_out(&mut self) -> bool {
         for _ in 0..BATCH {
             let (to, room) = (self.sent.as_mut_ptr(), self.sent.len());
             // The length is that of the frame even if there is no room for it.
@@ -169,11 +181,12 @@ impl Line {
             // SAFETY: there is so much room.
             let received = unsafe { libc::recv(self.guest_fd(), to.cast(), room, flags) };
             let len = match checked(received) {
-                // Nothing at all, or the end.
-                Ok(0) | Err(_) => return false,
+                Err(_) => return false,
                 Ok(len) => len,
             };
-            let sent = self.sent.get(..len).is_some_and(|frame| {
+            // No interface takes a frame without bytes.
+            let frame = self.sent.get(..len).filter(|frame| !frame.is_empty());
+            let sent = frame.is_some_and(|frame| {
                 // SAFETY: so many bytes are there.
                 let written =
                     unsafe { libc::write(self.interface_fd(), frame.as_ptr().cast(), len) };
@@ -238,7 +251,7 @@ mod tests {
             }
         }
         assert_eq!(line.counters.frames_in.get(), 3000);
-        assert!(!line.pass());
+        assert!(!line.pass_out());
     }
 
     #[test]
@@ -246,8 +259,11 @@ mod tests {
         let (mut line, guest, network) = line("refused");
         nix::unistd::write(&guest, &[1; 60]).unwrap();
         nix::unistd::write(&guest, &vec![2; LONGEST_FRAME + 1]).unwrap();
+        nix::unistd::write(&guest, &[]).unwrap();
         nix::unistd::write(&guest, &[3; 61]).unwrap();
-        assert!(!line.pass());
+        // What a guest sent last passes when it is gone.
+        drop(guest);
+        assert!(!line.pass_out());
         let mut room = [0; 100];
         assert_eq!(nix::unistd::read(&network, &mut room), Ok(60));
         assert_eq!(nix::unistd::read(&network, &mut room), Ok(61));
@@ -256,6 +272,6 @@ mod tests {
             refused,
             ..
         } = &line.counters;
-        assert_eq!((frames_out.get(), refused.get()), (2, 1));
+        assert_eq!((frames_out.get(), refused.get()), (2, 2));
     }
 }

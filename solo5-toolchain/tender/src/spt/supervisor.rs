@@ -253,7 +253,7 @@ impl Supervisor {
         }
         // What the guest sent last.
         for line in &mut self.lines {
-            while line.pass() {}
+            while line.pass_out() {}
         }
         // While the guest is still there to be asked.
         let transfers = io.as_ref().and_then(Transfers::read);
@@ -350,9 +350,7 @@ impl Supervisor {
 
     /// Everything in use, with the three standard descriptors.
     fn descriptors(&self, io: Option<&File>) -> BTreeSet<RawFd> {
-        let lines = self.lines.iter();
-        let lines =
-            lines.flat_map(|line| [line.interface_fd(), line.guest_fd(), line.capture_fd()]);
+        let lines = self.lines.iter().flat_map(Line::descriptors);
         let counters = self.counters.as_ref().map(|Interfaces(file)| file);
         let files = counters.into_iter().chain(io).map(AsRawFd::as_raw_fd);
         let signals = self.signals.as_raw_fd();

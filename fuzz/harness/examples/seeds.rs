@@ -3,6 +3,8 @@
 //! Each target starts from a few inputs that reach every branch of the usual case, so that the
 //! fuzzer need not guess magic numbers. What fuzzing finds is added beside them by hand.
 
+use gdbstub::arch::Registers;
+use gdbstub_arch::x86::reg::X86_64CoreRegs;
 use mnet_core::wire::arp::{ArpPacket, Operation};
 use mnet_core::wire::dhcp::{MessageType, Writer as DhcpWriter};
 use mnet_core::wire::ethernet::EthernetAddress;
@@ -1270,7 +1272,108 @@ fn c_abi() {
     write("c_abi", "arguments", &arguments.concat());
 }
 
+fn spt_relay() {
+    let frame = |operation: u8, len: u16| [&[operation][..], &len.to_le_bytes()].concat();
+    let (come, send) = (|len| frame(0, len), |len| frame(1, len));
+    let both = [
+        come(60),
+        send(60),
+        vec![4],
+        come(1514),
+        send(1514),
+        vec![4, 2, 9, 3, 9],
+        come(1),
+        send(1),
+        vec![4, 2, 1, 3, 1],
+    ];
+    write("spt_relay", "both_ways", &both.concat());
+    let odd = [
+        send(60),
+        send(0),
+        send(0xffff),
+        send(9014),
+        send(0),
+        send(61),
+    ];
+    write("spt_relay", "empty_and_too_long", &odd.concat());
+    let busy: Vec<_> = (0..150).flat_map(|_| come(9014)).collect();
+    let asleep = [&busy[..], &[4, 4, 2, 40, 4, 4, 2, 200, 4, 2, 200]].concat();
+    write("spt_relay", "the_guest_sleeps", &asleep);
+    let flood: Vec<_> = (0..300).flat_map(|_| send(1514)).collect();
+    let full = [&flood[..], &[4], &flood, &[3, 20, 4]].concat();
+    write("spt_relay", "the_interface_is_full", &full);
+}
+
+fn gdb_packets() {
+    let packet = |body: &[u8]| {
+        let sum = body.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+        [b"$", body, format!("#{sum:02x}").as_bytes()].concat()
+    };
+    let packets = |bodies: &[&str]| -> Vec<u8> {
+        let bodies = bodies.iter().map(|body| packet(body.as_bytes()));
+        bodies
+            .flat_map(|packet| [&b"+"[..], &packet].concat())
+            .collect()
+    };
+    let session = packets(&[
+        "qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+",
+        "vCont?",
+        "QStartNoAckMode",
+        "Hg0",
+        "?",
+        "qfThreadInfo",
+        "g",
+        "p10",
+        "P10=1122334455667788",
+        "m10,40",
+        "M20,4:deadbeef",
+        "Z0,20,1",
+        "vCont;c:p1.-1",
+        "vCont;s:p1.1;c",
+        "z0,20,1",
+        "c",
+        "s",
+        "C05",
+        "qXfer:features:read:target.xml:0,ffb",
+        "D;1",
+    ]);
+    write("gdb_packets", "session", &session);
+    write("gdb_packets", "kill", &packets(&["?", "k"]));
+    let mut registers = b"G".to_vec();
+    let all = X86_64CoreRegs {
+        eflags: u32::MAX,
+        mxcsr: u32::MAX,
+        ..X86_64CoreRegs::default()
+    };
+    all.gdb_serialize(|byte| {
+        let byte = byte.unwrap_or_default();
+        registers.extend(format!("{byte:02x}").bytes());
+    });
+    let far = [&registers[..129], b"ffffffffffffffff", &registers[145..]].concat();
+    let all = [packet(&registers), packet(b"g"), packet(&far), packet(b"g")];
+    write("gdb_packets", "registers", &all.concat());
+    let long = [b"m".repeat(3996), b"m".repeat(4100)].map(|body| packet(&body));
+    write("gdb_packets", "long", &long.concat());
+    write("gdb_packets", "interrupts", b"\x03+\x03$?#3f\x03-\x03");
+    write("gdb_packets", "binary", &packet(b"X20,4:}\x03}\x04a#b"));
+    // What a parser of numbers takes for five.
+    write("gdb_packets", "sum_with_a_sign", b"$\x05#+5$?#3f");
+    write("gdb_packets", "sums", b"$g#00$g#6$?#3F$g#zz+$$g#67");
+    let none = packets(&[
+        "m",
+        "M20,4",
+        "Z9,0,0",
+        "vCont;x",
+        "Pzz=1",
+        "G00",
+        "mffffffffffffffff,8",
+    ]);
+    write("gdb_packets", "packets_without_sense", &none);
+}
+
 fn main() {
+    gdb_packets();
+    spt_relay();
     c_abi();
     fibers();
     igmp();

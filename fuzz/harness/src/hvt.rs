@@ -13,23 +13,34 @@
 //! | 5 | write to a port of a handler: port, a byte; `rip` and `rsp`, 8 bytes each |
 //!
 //! What must hold: nothing outside guest memory is passed to the host, ever, and nothing that the
-//! guest must not change is passed to be written to; what a guest does wrong is its fault, and ends it; the ring's counters of the tender are the tender's own.
+//! guest must not change is passed to be written to; what a guest does wrong is its fault, and ends it;
+//! the ring's counters of the tender are the tender's own.
+//!
+//! Each input runs twice, the second time with what `--stats` and `--net-pcap` put between guest and
+//! host: the guest cannot tell, what is counted is what happened, and what is recorded is what passed.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::mem::offset_of;
 use std::ops::Range;
 
 use kvm_bindings::kvm_regs;
 use solo5_abi::constants::LOAD_BASE;
 use solo5_abi::hvt::{PORT_BASE, RING_AREA, RING_ENTRIES, Ring};
+use solo5_tender::capture::{Direction, Recorder};
+use solo5_tender::devices::{Attached, BlockDevice, NetDevice};
 use solo5_tender::hvt::emulate::{Effect, emulate};
 use solo5_tender::hvt::host::{GuestBytes, Host, HostFailure, Outcome};
 use solo5_tender::hvt::hypercall::{Fault, Next, hypercall};
 use solo5_tender::hvt::memory::{Ram, Size};
 use solo5_tender::hvt::monitor::{BASE, Frame, Monitor, PORT_EXCEPTION};
+use solo5_tender::hvt::observed::Observed;
 use solo5_tender::hvt::paging::Layout;
 use solo5_tender::hvt::ring::HostRing;
 use solo5_tender::load::{GuestMemory, Protection};
+use solo5_tender::stats::{BlockCounters, NetCounters};
+
+use crate::input::Input;
+use crate::recording::{Passed, Recording};
 
 /// Bytes of guest memory; the ring is behind.
 const MEMORY: u64 = 2 << 20;
@@ -39,6 +50,10 @@ const CONSTANTS: Range<u64> = TEXT.end..TEXT.end + 0x1000;
 const DATA: Range<u64> = CONSTANTS.end..CONSTANTS.end + 0x1000;
 /// Network devices have these indices.
 const NET: Range<u64> = 1..3;
+/// The one that is recorded, if one is.
+const RECORDED: u64 = 1;
+/// The longest frame that they take.
+const LONGEST: usize = 2048;
 /// The block device.
 const BLOCK: u64 = 3;
 const CAPACITY: u64 = 1 << 20;
@@ -54,9 +69,46 @@ struct World {
     /// Frames that wait.
     frames: Cell<u32>,
     net_reads: Cell<u32>,
+    /// Frames of the recorded device are not in guest memory, but copies of the tender's.
+    copied: bool,
+    /// What happened.
+    console: Cell<u64>,
+    net: [NetCounters; 2],
+    block: BlockCounters,
+    passed: RefCell<Vec<Passed>>,
 }
 
 impl World {
+    fn new(ram: &Ram, copied: bool) -> Self {
+        Self {
+            start: ram.area().as_ptr().addr(),
+            frames: Cell::new(20),
+            net_reads: Cell::new(0),
+            copied,
+            console: Cell::new(0),
+            net: Default::default(),
+            block: BlockCounters::default(),
+            passed: RefCell::default(),
+        }
+    }
+
+    fn counters(&self, index: u64) -> &NetCounters {
+        let (first, second) = (&self.net[0], &self.net[1]);
+        if index == NET.start { first } else { second }
+    }
+
+    fn is_copied(&self, index: u64) -> bool {
+        self.copied && index == RECORDED
+    }
+
+    /// A frame passed, all of whose bytes were looked at.
+    fn pass(&self, index: u64, direction: Direction, frame: &[u8]) {
+        if index == RECORDED {
+            let passed = Passed::new(direction, frame);
+            self.passed.borrow_mut().push(passed);
+        }
+    }
+
     /// Checks that the bytes are the guest's.
     fn check(&self, bytes: GuestBytes) {
         let at = bytes.start.addr().get();
@@ -85,18 +137,25 @@ impl World {
     }
 
     /// Reads all of it.
-    fn look(&self, bytes: GuestBytes) -> u8 {
+    fn look(&self, bytes: GuestBytes) -> Vec<u8> {
         self.check(bytes);
-        (0..bytes.len).fold(0, |sum, at| {
-            // SAFETY: checked to be guest memory, which is mapped.
-            sum ^ unsafe { bytes.start.add(at).read_volatile() }
-        })
+        read(bytes)
     }
+}
+
+/// Bytes that are there.
+fn read(bytes: GuestBytes) -> Vec<u8> {
+    let byte = |at| {
+        // SAFETY: checked to be guest memory, which is mapped, or made by the tender.
+        unsafe { bytes.start.add(at).read_volatile() }
+    };
+    (0..bytes.len).map(byte).collect()
 }
 
 // SAFETY: `check` is called before the bytes are touched.
 unsafe impl Host for World {
     fn console(&self, text: GuestBytes) {
+        self.console.set(self.console.get() + text.len as u64);
         self.look(text);
     }
 
@@ -131,22 +190,37 @@ unsafe impl Host for World {
 
     fn net_write(&self, index: u64, frame: GuestBytes) -> Outcome {
         assert!(self.is_net(index));
-        self.look(frame);
+        let bytes = match self.is_copied(index) {
+            true => read(frame),
+            false => self.look(frame),
+        };
+        if frame.len > LONGEST {
+            self.counters(index).refused.one();
+            return Outcome::Unspecified;
+        }
+        self.counters(index).sent(frame.len);
+        self.pass(index, Direction::Out, &bytes);
         Outcome::Ok
     }
 
     fn net_read(&self, index: u64, room: GuestBytes) -> Result<usize, Outcome> {
         assert!(self.is_net(index));
-        self.check_room(room);
-        self.net_reads.set(self.net_reads.get() + 1);
-        match self.frames.get().checked_sub(1) {
-            Some(left) => {
-                self.frames.set(left);
-                self.fill(room, 60);
-                Ok(room.len.min(60))
-            }
-            None => Err(Outcome::Again),
+        if !self.is_copied(index) {
+            self.check_room(room);
         }
+        self.net_reads.set(self.net_reads.get() + 1);
+        let Some(left) = self.frames.get().checked_sub(1) else {
+            self.counters(index).empty.one();
+            return Err(Outcome::Again);
+        };
+        self.frames.set(left);
+        let frame = [u8::try_from(left).expect("few"); 60];
+        let len = room.len.min(frame.len());
+        // SAFETY: checked to be guest memory, which is mapped, or made by the tender.
+        unsafe { room.start.as_ptr().copy_from(frame.as_ptr(), len) };
+        self.counters(index).received(len);
+        self.pass(index, Direction::In, &frame[..len]);
+        Ok(len)
     }
 
     fn capacity(&self, index: u64) -> Option<u64> {
@@ -160,6 +234,8 @@ unsafe impl Host for World {
                 .checked_add(data.len as u64)
                 .is_some_and(|end| end <= CAPACITY)
         );
+        self.block.writes.one();
+        self.block.bytes_written.add(data.len as u64);
         self.look(data);
         Outcome::Ok
     }
@@ -171,52 +247,76 @@ unsafe impl Host for World {
                 .checked_add(room.len as u64)
                 .is_some_and(|end| end <= CAPACITY)
         );
+        self.block.reads.one();
+        self.block.bytes_read.add(room.len as u64);
         self.fill(room, room.len);
         Outcome::Ok
     }
 }
 
-/// Takes an operation apart.
-struct Input<'a>(&'a [u8]);
+/// The world, as it is or as it is observed.
+trait Surroundings: Host {
+    fn world(&self) -> &World;
+}
 
-impl<'a> Input<'a> {
-    fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.bytes(N)?.try_into().ok()
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.array().map(|[byte]| byte)
-    }
-
-    fn word(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn half(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn quad(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn counted(&mut self) -> Option<&'a [u8]> {
-        let len = self.byte()?;
-        self.bytes(len.into())
+impl Surroundings for World {
+    fn world(&self) -> &World {
+        self
     }
 }
 
+impl Surroundings for Observed<World> {
+    fn world(&self) -> &World {
+        self.inner()
+    }
+}
+
+/// The world, observed; frames of one device are recorded.
+fn observed(ram: &Ram, recorder: Recorder) -> Observed<World> {
+    let net = |(number, index): (u64, u64)| NetDevice {
+        index: usize::try_from(index).expect("small"),
+        name: format!("net{number}"),
+        recorder: (index == RECORDED).then(|| recorder.clone()),
+        ..NetDevice::default()
+    };
+    let block = BlockDevice {
+        index: usize::try_from(BLOCK).expect("small"),
+        name: "storage".to_owned(),
+        ..BlockDevice::default()
+    };
+    let mut attached = Attached {
+        manifest: Vec::new(),
+        net: (0..).zip(NET).map(net).collect(),
+        block: vec![block],
+    };
+    Observed::new(&mut attached, |_| World::new(ram, true))
+}
+
+/// What is printed of a guest is what happened to the one that was not observed.
+fn check_counts(observed: &Observed<World>, plain: &World) {
+    let mut text = String::new();
+    observed.print("", &mut text).expect("a string takes it");
+    let World {
+        net,
+        block,
+        console,
+        ..
+    } = plain;
+    for (number, counters) in net.iter().enumerate() {
+        let line = format!("stats: net net{number}: {counters}\n");
+        assert!(text.contains(&line), "no {line} in {text}");
+    }
+    let line = format!("stats: block storage: {block}\n");
+    assert!(text.contains(&line), "no {line} in {text}");
+    let console = format!(" console {} bytes", console.get());
+    assert!(text.contains(&console), "no {console} in {text}");
+}
+
 /// A guest that does what the input says.
-struct Guest {
+struct Guest<H> {
     ram: Ram,
     ring: HostRing,
-    world: World,
+    world: H,
     /// What the guest says it has submitted.
     submitted: u32,
 }
@@ -232,8 +332,8 @@ impl From<Fault> for Ended {
     }
 }
 
-impl Guest {
-    fn new() -> Self {
+impl<H: Surroundings> Guest<H> {
+    fn new(world: impl FnOnce(&Ram) -> H) -> Self {
         let size = Size::new(MEMORY, true).expect("a size that there is");
         let mut ram = Ram::new(size, false).expect("memory");
         for (pages, write, execute) in [
@@ -249,15 +349,10 @@ impl Guest {
             ram.protect(pages, protection).expect("memory");
         }
         let ring = HostRing::new(&ram).expect("a ring");
-        let world = World {
-            start: ram.area().as_ptr().addr(),
-            frames: Cell::new(20),
-            net_reads: Cell::new(0),
-        };
         Self {
+            world: world(&ram),
             ram,
             ring,
-            world,
             submitted: 0,
         }
     }
@@ -308,10 +403,10 @@ impl Guest {
                 self.submitted = before.wrapping_add(input.half()?.into());
                 let tail = offset_of!(Ring, guest);
                 self.ring_write(tail, &self.submitted.to_le_bytes());
-                self.world.net_reads.set(0);
+                self.world.world().net_reads.set(0);
                 let result = self.ring.process(&self.ram, &self.world);
                 // One pass is one pass, and no device is asked again that was empty.
-                assert!(self.world.net_reads.get() <= RING_ENTRIES);
+                assert!(self.world.world().net_reads.get() <= RING_ENTRIES);
                 if result.is_ok() {
                     // Whatever the guest wrote there, the tender's counter is right again.
                     let head = self.ring_word(offset_of!(Ring, host));
@@ -385,9 +480,40 @@ fn forge_exception(port: u16, rip: u64, rsp: u64) {
     });
 }
 
+impl<H: Surroundings> Guest<H> {
+    /// Runs to the end of the input or of the guest: how much of the input is left.
+    fn run(&mut self, data: &[u8]) -> usize {
+        let mut input = Input(data);
+        while let Some(Ok(())) = self.step(&mut input) {}
+        input.0.len()
+    }
+
+    /// All that the guest can read.
+    fn memory(&self) -> [&[u8]; 2] {
+        let area = self.ram.ring_area().expect("a ring");
+        let (size, ring) = (usize::try_from(MEMORY), usize::try_from(RING_AREA));
+        // SAFETY: so much is mapped, and nobody writes now.
+        unsafe {
+            let memory = self.ram.area().as_ptr().cast_const().cast();
+            let memory = std::slice::from_raw_parts(memory, size.expect("2 MiB"));
+            [
+                memory,
+                std::slice::from_raw_parts(area.as_ptr(), ring.expect("2 MiB")),
+            ]
+        }
+    }
+}
+
 /// A hostile guest of `solo5-hvt`.
 pub fn hvt_guest(data: &[u8]) {
-    let mut guest = Guest::new();
-    let mut input = Input(data);
-    while let Some(Ok(())) = guest.step(&mut input) {}
+    let mut plain = Guest::new(|ram| World::new(ram, false));
+    let left = plain.run(data);
+    let (recording, recorder) = Recording::new();
+    let mut watched = Guest::new(|ram| observed(ram, recorder));
+    assert_eq!(watched.run(data), left, "they end elsewhere");
+    assert!(plain.memory() == watched.memory(), "the guest can tell");
+    check_counts(&watched.world, &plain.world);
+    let passed = watched.world.inner().passed.take();
+    assert_eq!(passed, plain.world.passed.take());
+    assert_eq!(recording.frames(), passed);
 }

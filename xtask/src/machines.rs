@@ -3,9 +3,13 @@
 //!
 //! Where this machine has a KVM of its own, it may be one that interprets ring 0 or leaves out what
 //! processors do. This suite needs none. It boots a kernel of Debian's with an archive of files as
-//! its only disk, runs guests there one after the other, and compares how each ended.
+//! its only disk, runs guests there one after the other, and compares how each ended. At the end gdb,
+//! on this machine, looks at two.
+
+mod debugger;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -19,6 +23,9 @@ use crate::{archive, dist};
 
 /// Seconds for everything: about a hundred on a busy machine.
 const PATIENCE: &str = "600";
+
+/// The archive of files.
+const DISK: &str = "disk.cpio";
 
 /// Modules of the kernel, in the order in which they are loaded.
 const MODULES: [&str; 3] = ["irqbypass", "kvm", "kvm-amd"];
@@ -109,6 +116,7 @@ pub(crate) fn run() -> Result<Outcome> {
     for (program, package) in [
         ("qemu-system-x86_64", "qemu-system-x86"),
         ("busybox", "busybox-static"),
+        ("gdb", "gdb"),
         ("timeout", "coreutils"),
     ] {
         if find_program(program).is_none() {
@@ -122,10 +130,13 @@ pub(crate) fn run() -> Result<Outcome> {
         Ok(kernel) => kernel,
         Err(error) => return Ok(Outcome::skip(&format!("no kernel: {error:#}"))),
     };
-    let disk = directory.join("disk.cpio");
-    fs::write(&disk, files(&directory, &kernel)?)?;
-    let log = boot(&kernel, &disk)?;
-    Ok(judge(&log))
+    fs::write(directory.join(DISK), files(&directory, &kernel)?)?;
+    let (log, sessions) = boot(&kernel, &directory)?;
+    let mut outcome = judge(&log);
+    let debugged = debugger::judge(&log, &sessions);
+    outcome.add(&debugged);
+    outcome.notes += &debugged.notes;
+    Ok(outcome)
 }
 
 /// A kernel of Debian's and its modules, below `directory`; fetched once.
@@ -189,6 +200,8 @@ fn files(directory: &Path, kernel: &Path) -> Result<Vec<u8>> {
     }
     archive.file("bin/busybox", &fs::read(busybox)?);
     archive.file("bin/solo5-hvt", &fs::read(&tender)?);
+    let debugger = prefix.bin().join("solo5-hvt-debug");
+    archive.file("bin/solo5-hvt-debug", &fs::read(debugger)?);
     archive.file("init", script().as_bytes());
     for library in libraries(&tender)? {
         archive.file_in_folders(&library, &fs::read(&library)?);
@@ -201,9 +214,12 @@ fn files(directory: &Path, kernel: &Path) -> Result<Vec<u8>> {
     built.sort_unstable();
     built.dedup();
     for name in built {
-        let image = guest(&prefix, directory, name)?;
+        let image = guest(&prefix, directory, name, &[])?;
         archive.file(&format!("guests/{name}"), &fs::read(image)?);
     }
+    let name = debugger::GUEST;
+    let image = guest(&prefix, directory, name, debugger::OPTIONS)?;
+    archive.file(&format!("guests/{name}"), &fs::read(image)?);
     Ok(archive.finish())
 }
 
@@ -214,8 +230,13 @@ fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths.map(PathBuf::from).collect())
 }
 
+/// Where a guest's image is.
+fn image(directory: &Path, name: &str) -> PathBuf {
+    directory.join(name).with_extension("hvt")
+}
+
 /// Builds a guest of the bindings' tests.
-fn guest(prefix: &Prefix, directory: &Path, name: &str) -> Result<PathBuf> {
+fn guest(prefix: &Prefix, directory: &Path, name: &str, options: &[&str]) -> Result<PathBuf> {
     let (json, manifest) = (
         directory.join("manifest.json"),
         directory.join("manifest.c"),
@@ -231,7 +252,7 @@ fn guest(prefix: &Prefix, directory: &Path, name: &str) -> Result<PathBuf> {
         .join("solo5-toolchain/guest/tests/guests")
         .join(name)
         .with_extension("c");
-    let image = directory.join(name).with_extension("hvt");
+    let image = image(directory, name);
     let mut compile = prefix.tool("x86_64-solo5-none-static-cc");
     compile.args(["-z", "solo5-abi=hvt", "-std=c11", "-O1", "-DHVT"]);
     compile.args([
@@ -239,6 +260,7 @@ fn guest(prefix: &Prefix, directory: &Path, name: &str) -> Result<PathBuf> {
         "-Wno-array-bounds",
         "-Wno-stringop-overflow",
     ]);
+    compile.args(options);
     succeed(compile.arg("-o").args([&image, &source, &manifest]))?;
     Ok(image)
 }
@@ -260,37 +282,50 @@ fn script() -> String {
              status=$?; echo; echo \">>> {number} $status\"\n"
         );
     }
-    script + "poweroff -f\n"
+    script + &debugger::script() + "poweroff -f\n"
 }
 
-/// Runs the machine to its end; what it printed.
-fn boot(kernel: &Path, disk: &Path) -> Result<String> {
-    let output = Command::new("timeout")
+/// Runs the machine to its end; what it printed, and what gdb did.
+fn boot(kernel: &Path, directory: &Path) -> Result<(String, Vec<String>)> {
+    let mut machine = Command::new("timeout");
+    machine
         .args([PATIENCE, "qemu-system-x86_64", "-accel", "tcg"])
         // One processor: with more, emulation has been seen to stand still.
         .args(["-machine", "q35", "-cpu", "max", "-smp", "1", "-m", "512"])
         .args(["-nodefaults", "-no-user-config", "-display", "none"])
         .args(["-serial", "stdio", "-no-reboot"])
+        .args(debugger::serial_line())
         .arg("-kernel")
         .arg(find(kernel, "vmlinuz")?)
-        .arg("-initrd")
-        .arg(disk)
+        .args(["-initrd", DISK])
         .args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off"])
+        // Names of sockets are short.
+        .current_dir(directory)
         .stdin(Stdio::null())
-        .output()
-        .context("cannot run qemu-system-x86_64")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut machine = machine.spawn().context("cannot run qemu-system-x86_64")?;
+    let mut console = BufReader::new(machine.stdout.take().context("a pipe")?);
+    let (mut text, mut sessions) = (String::new(), Vec::new());
+    let mut line = Vec::new();
+    while console.read_until(b'\n', &mut line)? > 0 {
+        let printed = String::from_utf8_lossy(&line).replace('\r', "");
+        let session = debugger::session(&printed, directory, &image(directory, debugger::GUEST))?;
+        sessions.extend(session);
+        text += &printed;
+        line.clear();
+    }
+    let output = machine.wait_with_output()?;
     ensure!(
         text.contains("<<< 0"),
         "the machine did not start: {}\n{text}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(text)
+    Ok((text, sessions))
 }
 
 /// Compares what was printed with what has to be.
 fn judge(log: &str) -> Outcome {
-    let log = log.replace('\r', "");
     let mut outcome = Outcome::default();
     for (number, (name, options, argument, status, text)) in CASES.iter().enumerate() {
         let (start, end) = (format!("<<< {number}\n"), format!("\n>>> {number} "));

@@ -175,6 +175,29 @@ fn the_mtu_of_the_server_is_adopted_by_choice_and_within_bounds() {
     }
 }
 
+/// What a server offers is not its own yet: it may be an address that the owner has given.
+#[test]
+fn the_end_of_the_client_leaves_the_owner_s_address_that_a_server_offers() {
+    let mut host = Host::new(DhcpConfig::default());
+    let (now, interface) = (host.now, host.interface);
+    let add = host.stack.add_address(now, interface, LENT.into(), 24);
+    assert_eq!(add, Ok(()));
+    let discover = host.only();
+    host.answer(&discover, OFFER, LENT, &[]);
+    assert_eq!(host.only().kind, REQUEST);
+    host.stack.dhcp_stop(now, interface, true).unwrap();
+    assert_eq!(host.addresses(), [IpAddr::V4(LENT)]);
+    // One that is being probed goes.
+    let mut host = Host::new(DhcpConfig::default());
+    let discover = host.only();
+    host.answer(&discover, OFFER, LENT, &[]);
+    let request = host.only();
+    host.answer(&request, ACK, LENT, &[]);
+    assert_eq!(host.stack.address_list(interface).count(), 1);
+    host.stack.dhcp_stop(now, interface, true).unwrap();
+    assert_eq!(host.stack.address_list(interface).count(), 0);
+}
+
 /// What a server says of the link holds for IPv6 as well, down to what IPv6 must have (RFC 8200 §5).
 #[test]
 fn the_mtu_of_the_server_is_that_of_ipv6_down_to_1280() {

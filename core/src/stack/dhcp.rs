@@ -6,7 +6,7 @@
 
 use super::receive::Packet;
 use super::{Stack, within_frame};
-use crate::address::{AddressOptions, AddressOrigin, NetworkChanges, OnConflict};
+use crate::address::{AddressInfo, AddressOptions, AddressOrigin, NetworkChanges, OnConflict};
 use crate::checksum::{self, pseudo_header};
 use crate::device::InterfaceId;
 use crate::dhcp::{Action, Client, DhcpConfig, DhcpState, Lease, LeaseRoute, Sending, Verdict};
@@ -410,7 +410,7 @@ impl Bound {
         for route in old.routes() {
             withdraw_route(stack, id, route);
         }
-        stack.drop_ipv4_address(id, old.address);
+        drop_lent(stack, id, old.address);
         if let Some(entry) = stack.interfaces.get_mut(usize::from(id)) {
             entry.resolvers.forget(Origin::Dhcpv4);
             entry.mtu = self.mtu;
@@ -421,7 +421,7 @@ impl Bound {
 
     fn stop(&mut self, stack: &mut Stack, id: u8, release: bool) {
         if let Some(lease) = self.client.pending() {
-            stack.drop_ipv4_address(id, lease.address);
+            drop_lent(stack, id, lease.address);
         }
         if let Some(sending) = self.client.stop(stack.now, release) {
             send(stack, id, &sending);
@@ -432,6 +432,17 @@ impl Bound {
         if self.link_local {
             let _ = stack.disable_link_local(stack.now, InterfaceId(id));
         }
+    }
+}
+
+/// Takes an address of a server's away, lent or being probed: not one that the owner gave, which a server
+/// may offer all the same.
+fn drop_lent(stack: &mut Stack, id: u8, address: Ipv4Addr) {
+    let is_lent = |info: AddressInfo| {
+        (info.address, info.origin) == (IpAddr::V4(address), AddressOrigin::Dhcp)
+    };
+    if stack.address_list(InterfaceId(id)).any(is_lent) {
+        stack.drop_ipv4_address(id, address);
     }
 }
 

@@ -280,6 +280,9 @@ counters! {
     dhcp_naks,
     /// Addresses that DHCP servers lent and somebody else has (DHCPDECLINE).
     dhcp_declines,
+    /// Addresses that DHCP servers lent and were given back: no room for them, or ours on another
+    /// interface.
+    dhcp_no_room,
     /// Leases obtained and renewed.
     dhcp_leases,
     /// Leases that are over: expired, taken back, given back.

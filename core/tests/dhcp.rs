@@ -253,6 +253,44 @@ fn conflict() -> Vec<u8> {
     arp_request((OTHER_HW, LENT), LENT)
 }
 
+/// RFC 2131 §3.1 (5), §4.3.3: to decline is for addresses that somebody has, and takes them from the
+/// server. A host with no room for another address gives it back, and asks ever more seldom.
+#[test]
+fn an_address_for_which_there_is_no_room_is_given_back_and_not_declined() {
+    let mut host = Host::new(DhcpConfig::default());
+    let (now, interface) = (host.now, host.interface);
+    let own = |n: u8| IpAddr::from([192, 168, n, 2]);
+    for n in 1..=8 {
+        host.stack.add_address(now, interface, own(n), 24).unwrap();
+    }
+    let mut pauses = Vec::new();
+    for n in 0..5 {
+        let begin = host.now;
+        let asked = host.run(if n == 0 { 0 } else { 100_000 });
+        assert!(asked.iter().all(|asked| asked.kind == DISCOVER));
+        pauses.push(seconds(begin, asked[0].at));
+        host.answer(asked.last().unwrap(), OFFER, LENT, &[]);
+        let request = host.only();
+        host.answer(&request, ACK, LENT, &[]);
+        let asked = host.transmit();
+        let release = &asked[0];
+        assert_eq!((release.kind, release.ciaddr), (RELEASE, LENT));
+        assert_eq!(release.address(54), Some(SERVER));
+    }
+    assert_eq!(host.counter("dhcp_declines"), 0);
+    assert_eq!(host.counter("dhcp_no_room"), 5);
+    // At once the first time, then later and later.
+    assert_eq!(pauses[2..], [2.0, 4.0, 8.0]);
+    let now = host.now;
+    host.stack.remove_address(now, interface, own(1)).unwrap();
+    let asked = host.run(100_000);
+    host.answer(asked.last().unwrap(), OFFER, LENT, &[]);
+    let request = host.only();
+    host.answer(&request, ACK, LENT, &[]);
+    host.run(2_000);
+    assert_eq!(host.state(), DhcpState::Bound);
+}
+
 /// RFC 2131 §3.1 (5).
 #[test]
 fn an_address_that_somebody_has_is_declined_and_another_one_asked_for_after_ten_seconds() {

@@ -508,6 +508,19 @@ impl Client {
         self.help_out(now);
     }
 
+    /// There is no room for the pending address, or it is ours on another link. It is given back: to
+    /// decline it would say that somebody on the link has it, and servers lend such an address to
+    /// nobody for a while (RFC 2131 §3.1 (5), §4.3.3).
+    pub(crate) fn give_back(&mut self, now: Instant, address: Ipv4Addr) {
+        let Some(lease) = self.pending.take_if(|lease| lease.address == address) else {
+            return;
+        };
+        self.returned = Some((MessageType::Release, lease.address, lease.server));
+        (self.config.previous, self.hint) = (None, None);
+        self.restart(now);
+        self.help_out(now);
+    }
+
     /// The lease is over.
     fn lose(&mut self, now: Instant) {
         if self.lease.is_some() {

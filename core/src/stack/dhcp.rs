@@ -329,8 +329,12 @@ impl Bound {
         };
         let (network, origin) = ((address, prefix_len), AddressOrigin::Dhcp);
         match stack.add_ipv4_address(InterfaceId(id), network, origin, options) {
-            // One that the owner gave already, or no room: it cannot be used.
-            Err(_) => self.client.conflict(stack.now, address),
+            // One that the owner gave here already: somebody has it.
+            Err(_) if claims(stack, id, address) => self.client.conflict(stack.now, address),
+            Err(_) => {
+                stack.counters.dhcp_no_room += 1;
+                self.client.give_back(stack.now, address);
+            }
             Ok(()) if stack.owns(address.into()) => self.client.probed(address),
             Ok(()) => {}
         }
@@ -433,6 +437,12 @@ impl Bound {
             let _ = stack.disable_link_local(stack.now, InterfaceId(id));
         }
     }
+}
+
+/// Whether an address is one of ours on an interface, in use or not.
+fn claims(stack: &Stack, id: u8, address: Ipv4Addr) -> bool {
+    let entry = stack.interfaces.get(usize::from(id));
+    entry.is_some_and(|entry| entry.v4.claims(address))
 }
 
 /// Takes an address of a server's away, lent or being probed: not one that the owner gave, which a server

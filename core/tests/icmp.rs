@@ -341,3 +341,32 @@ fn datagrams_learn_the_path_mtu() {
     let info = host.stack.tcp_info(connection.unwrap()).unwrap();
     assert_eq!(info.path_mtu, 1_500);
 }
+
+/// RFC 1122 §3.2.2: no error about an error, also where only the first fragment of it came.
+#[test]
+fn an_error_in_fragments_that_stays_a_part_is_not_answered() {
+    let quoted = udp(at(OURS, 53), at(PEER, 9), b"");
+    for (kind, code, answers) in [
+        (3, 1, 0),
+        (4, 0, 0),
+        (5, 0, 0),
+        (11, 0, 0),
+        (12, 0, 0),
+        (8, 0, 1),
+        (13, 0, 1),
+    ] {
+        let mut host = Host::with_peer();
+        let message = icmp(kind, code, [0; 4], &[&quoted[..], &[0; 4]].concat());
+        let first = ipv4(PEER, OURS, protocol::ICMP, &message[..40], |header| {
+            header.flags_and_offset.set(0x2000);
+        });
+        assert!(host.receive(&from_peer(&first)).is_empty());
+        host.advance(31_000);
+        let sent = host.transmit();
+        let sent = sent.iter().filter(|frame| frame[12..14] == [8, 0]);
+        assert_eq!(sent.count(), answers, "type {kind}");
+        let suppressed = host.stack.counters().icmp_suppressed;
+        assert_eq!(suppressed, u64::from(answers == 0), "type {kind}");
+        host.assert_no_frame_lost();
+    }
+}

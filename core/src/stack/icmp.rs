@@ -206,7 +206,10 @@ impl Stack {
     /// Answers a packet with an error that quotes it, in the frame that it came in; or frees the
     /// frame, where RFC 1122 §3.2.2 forbids an answer or the rate limit does.
     fn send_icmp_error(&mut self, frame: Frame, packet: Packet, header: Icmpv4Header) {
-        if !packet.to_us {
+        let descriptor = self.pool.descriptor_mut(&frame);
+        descriptor.start = packet.start;
+        descriptor.len = packet.len;
+        if !packet.to_us || ipv4::carries_icmp_error(self.pool.content(&frame)) {
             return self.discard(frame, |c| &mut c.icmp_suppressed);
         }
         if !self
@@ -217,8 +220,7 @@ impl Stack {
         }
         let room = within_frame(MAX_ERROR_LEN - ipv4::HEADER_LEN - icmpv4::HEADER_LEN);
         let descriptor = self.pool.descriptor_mut(&frame);
-        descriptor.start = packet.start;
-        descriptor.len = packet.len.min(room);
+        descriptor.len = descriptor.len.min(room);
         self.prepend(&frame, header.as_bytes());
         self.finish_icmp(&frame);
         self.send_icmp(frame, packet);

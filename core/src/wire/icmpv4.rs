@@ -14,6 +14,8 @@ pub mod message_type {
     pub const ECHO_REPLY: u8 = 0;
     /// Destination unreachable.
     pub const UNREACHABLE: u8 = 3;
+    /// Source quench, which nobody sends any more (RFC 6633).
+    pub const SOURCE_QUENCH: u8 = 4;
     /// Redirect.
     pub const REDIRECT: u8 = 5;
     /// Echo request.
@@ -22,6 +24,19 @@ pub mod message_type {
     pub const TIME_EXCEEDED: u8 = 11;
     /// Parameter problem.
     pub const PARAMETER_PROBLEM: u8 = 12;
+}
+
+/// Whether messages of a type report errors (RFC 1122 §3.2.2).
+#[must_use]
+pub fn is_error(message_type: u8) -> bool {
+    matches!(
+        message_type,
+        message_type::UNREACHABLE
+            | message_type::SOURCE_QUENCH
+            | message_type::REDIRECT
+            | message_type::TIME_EXCEEDED
+            | message_type::PARAMETER_PROBLEM
+    )
 }
 
 /// Codes of [`message_type::UNREACHABLE`] that mean something to a host.

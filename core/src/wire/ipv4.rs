@@ -1,6 +1,7 @@
 //! IPv4 headers (RFC 791 §3.1).
 
 use super::ecn::Ecn;
+use super::icmpv4;
 use crate::checksum::{self, Sum};
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -335,6 +336,19 @@ pub fn parse_quoted(packet: &[u8]) -> Result<(&Ipv4Header, Range<usize>), Ipv4Er
         return Err(Ipv4Error::HeaderLength);
     }
     Ok((header, header_len..packet.len()))
+}
+
+/// Whether a packet, or its first fragment, carries an ICMP error, which must not be answered with one
+/// (RFC 1122 §3.2.2). Also if that cannot be told.
+#[must_use]
+pub fn carries_icmp_error(packet: &[u8]) -> bool {
+    let Ok((header, payload)) = parse_quoted(packet) else {
+        return true;
+    };
+    header.protocol == protocol::ICMP
+        && packet
+            .get(payload.start)
+            .is_none_or(|kind| icmpv4::is_error(*kind))
 }
 
 #[cfg(test)]

@@ -422,6 +422,33 @@ fn row_22_spoofed_neighbours_bind_bounded_memory_and_cause_few_questions() {
     assert_eq!(parse_sent(&data[0]).ethernet.destination, PEER_HW);
 }
 
+/// Row 22: where too many neighbours are asked for, the one that does not answer longest gives way, and
+/// not the one that has not been asked yet.
+#[test]
+fn row_22_the_oldest_question_gives_way() {
+    let mut host = Host::new();
+    let ping = |last: u8| {
+        let message = icmp(8, 0, [0x12, 0x34, 0, 1], b"abc");
+        let packet = ipv4(Ipv4Addr::new(10, 0, 0, last), OURS, protocol::ICMP, &message, |_| {});
+        ethernet(OTHER_HW, OUR_HW, ether_type::IPV4, &packet)
+    };
+    let asked = |sent: &[Vec<u8>]| -> BTreeSet<u8> {
+        let questions = sent.iter().map(|frame| parse_sent_arp(frame).2.target().1);
+        questions.map(|address| address.octets()[3]).collect()
+    };
+    // All in one batch: two more than may be asked for.
+    let batch: Vec<_> = (10..76).map(ping).collect();
+    let sent = host.receive_all(&batch);
+    assert_eq!(asked(&sent), (12..76).collect());
+    // Of those that were asked already, too.
+    host.advance(500);
+    let sent = host.receive_all(&[ping(80), ping(81)]);
+    assert_eq!(asked(&sent), BTreeSet::from([80, 81]));
+    host.advance(500);
+    assert_eq!(asked(&host.transmit()), (14..76).collect());
+    assert_eq!(counter(&host, "neighbour_evicted"), 4);
+}
+
 /// Row 23: SAD DNS, CVE-2020-25705. An attacker spends the budget of errors with probes from
 /// spoofed sources, then counts what is left with probes of its own. The budget is random, so that
 /// a thousand closed ports and a thousand less one look alike.

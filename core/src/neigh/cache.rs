@@ -79,7 +79,7 @@ struct Entry {
     /// When a contradicting claim last caused a probe.
     contested: Option<Instant>,
     pending: FrameQueue,
-    /// In the list by use: complete entries.
+    /// In the list by use: complete entries. In that by age: incomplete ones.
     by_use: Links,
     /// In one of the lists by deadline: incomplete and probed entries.
     by_deadline: Links,
@@ -168,7 +168,9 @@ pub(crate) struct Neighbours {
     by_use: List,
     /// Incomplete entries, next deadline first: every request is followed by the same wait.
     incomplete: List,
-    /// Probed entries, in the same order.
+    /// The same, those that were asked for first in front.
+    by_age: List,
+    /// Probed entries, next deadline first.
     probing: List,
     pending: usize,
     max_pending: usize,
@@ -208,6 +210,7 @@ impl Neighbours {
             free,
             by_use: List::default(),
             incomplete: List::default(),
+            by_age: List::default(),
             probing: List::default(),
             pending: 0,
             max_pending,
@@ -295,7 +298,7 @@ impl Neighbours {
             return Resolution::RateLimited;
         }
         if self.incomplete.len() >= MAX_INCOMPLETE
-            && let Some(oldest) = self.incomplete.first()
+            && let Some(oldest) = self.by_age.first()
         {
             counters.neighbour_evicted += 1;
             self.remove(oldest, pool, counters);
@@ -307,6 +310,7 @@ impl Neighbours {
                 entry.deadline = now;
                 self.incomplete
                     .push_front(index, &mut ByDeadline(&mut self.entries));
+                self.by_age.push_back(index, &mut ByUse(&mut self.entries));
                 Resolution::Asking(index)
             }
             None => Resolution::RateLimited,
@@ -358,7 +362,7 @@ impl Neighbours {
 
     /// Whose oldest packet gives way to one for the neighbour of `index`.
     fn gives_way_to(&self, index: u32) -> Option<u32> {
-        let candidates = self.incomplete.first().into_iter().chain([index]);
+        let candidates = self.by_age.first().into_iter().chain([index]);
         candidates
             .into_iter()
             .find(|index| !self.entries[*index as usize].pending.is_empty())
@@ -422,6 +426,7 @@ impl Neighbours {
                 self.pending -= waiting.len();
                 self.incomplete
                     .remove(index, &mut ByDeadline(&mut self.entries));
+                self.by_age.remove(index, &mut ByUse(&mut self.entries));
                 self.by_use.push_front(index, &mut ByUse(&mut self.entries));
                 self.confirm(now, index, hardware);
                 Learned::Resolved(waiting)
@@ -611,6 +616,7 @@ impl Neighbours {
             State::Incomplete { .. } => {
                 self.incomplete
                     .remove(index, &mut ByDeadline(&mut self.entries));
+                self.by_age.remove(index, &mut ByUse(&mut self.entries));
             }
             State::Known => self.by_use.remove(index, &mut ByUse(&mut self.entries)),
             State::Probe { .. } => {

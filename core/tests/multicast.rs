@@ -470,6 +470,15 @@ fn datagrams_to_a_group_leave_by_the_interface_that_was_chosen() {
         })
         .collect();
     assert_eq!(facts, [(host.interface, OURS, 1), (second, address, 7)]);
+    // So it is with a peer, which keeps its interface.
+    host.stack.udp_connect(now, id, Some(to)).unwrap();
+    host.stack.udp_send(now, id, b"peer").unwrap();
+    let setting = UdpSetting::MulticastInterface(Some(host.interface));
+    host.stack.udp_set(now, id, setting).unwrap();
+    host.stack.udp_send(now, id, b"peer").unwrap();
+    let by: Vec<_> = sent(&mut host).iter().map(|(by, _)| *by).collect();
+    assert_eq!(by, [second, second]);
+    host.stack.udp_connect(now, id, None).unwrap();
     let none = UdpSetting::MulticastTimeToLive(0);
     host.stack.udp_set(now, id, none).unwrap();
     host.stack.udp_send_to(now, id, b"stays", to).unwrap();

@@ -23,7 +23,8 @@ pub const MNET_UDP_TRAFFIC_CLASS: u32 = 2;
 /// 1: it stays on the link.
 pub const MNET_UDP_MULTICAST_TTL: u32 = 3;
 /// mnet_udp_set(): the interface that datagrams to groups leave by, counted from 1. 0, the default: that
-/// of the socket's address, or of a route, or the first one.
+/// of the socket's address, or of a route, or the first one. A socket that is connected to a group keeps
+/// the one that it had then.
 pub const MNET_UDP_MULTICAST_INTERFACE: u32 = 4;
 /// mnet_udp_set(): whether members on this host hear what the socket sends to a group. Default 1.
 pub const MNET_UDP_MULTICAST_LOOP: u32 = 5;

@@ -98,7 +98,11 @@ impl Stack {
                     return Err(ConnectError::Invalid);
                 }
                 let ours = Some(local).filter(|local| !local.is_unspecified());
-                let link = self.link_for(remote, ours, None);
+                let settings = self.udp.settings(id);
+                let settings = settings.map_err(|BadHandle| ConnectError::BadHandle)?;
+                let chosen = settings.multicast_interface;
+                let chosen = chosen.filter(|_| address.is_multicast());
+                let link = self.link_for(remote, ours, chosen.map(|id| id.0));
                 let route = self
                     .route_to(address, link, ours)
                     .ok_or(ConnectError::NoRoute)?;

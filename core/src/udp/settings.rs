@@ -31,7 +31,8 @@ pub enum UdpSetting {
     /// link (RFC 1112 §6.1, RFC 3493 §5.2).
     MulticastTimeToLive(u8),
     /// The interface that datagrams to groups leave by. `None`, the default: that of the socket's own
-    /// address, or of a route to the group, or else the first one of the family.
+    /// address, or of a route to the group, or else the first one of the family. A socket that is
+    /// connected to a group keeps the one that it had then.
     MulticastInterface(Option<InterfaceId>),
     /// Whether members on this host get what the socket sends to a group. Default true.
     MulticastLoop(bool),

@@ -429,7 +429,13 @@ fn row_22_the_oldest_question_gives_way() {
     let mut host = Host::new();
     let ping = |last: u8| {
         let message = icmp(8, 0, [0x12, 0x34, 0, 1], b"abc");
-        let packet = ipv4(Ipv4Addr::new(10, 0, 0, last), OURS, protocol::ICMP, &message, |_| {});
+        let packet = ipv4(
+            Ipv4Addr::new(10, 0, 0, last),
+            OURS,
+            protocol::ICMP,
+            &message,
+            |_| {},
+        );
         ethernet(OTHER_HW, OUR_HW, ether_type::IPV4, &packet)
     };
     let asked = |sent: &[Vec<u8>]| -> BTreeSet<u8> {

@@ -491,6 +491,29 @@ fn packets_go_to_the_router_that_has_given_us_their_address() {
     assert_eq!(way(&mut host).1, hw_of(ip("fe80::1")));
 }
 
+/// RFC 4007 §11.2: the zone says which link the peer is on. From an address of another link nothing goes
+/// there; somebody else may have the peer's address on that one.
+#[test]
+fn a_connection_leaves_by_the_zone_of_its_peer_or_is_refused() {
+    let mut host = Host::new();
+    host.add(&[("2001:db8::2", 64)]);
+    host.add(&[("2001:db8:1::2", 64)]);
+    let connect = |host: &mut Host, zone: u32, local: &str| {
+        let remote = format!("[fe80::99%{zone}]:80").parse().unwrap();
+        let tried = host.stack.tcp_connect(host.now, remote, Some(at(local, 0)));
+        host.flush();
+        tried.map(|_| host.one().device)
+    };
+    assert_eq!(connect(&mut host, 1, "2001:db8::2"), Ok(0));
+    assert_eq!(connect(&mut host, 2, "2001:db8:1::2"), Ok(1));
+    assert_eq!(connect(&mut host, 2, "::"), Ok(1));
+    let other = connect(&mut host, 2, "2001:db8::2");
+    assert_eq!(other, Err(ConnectError::NoRoute));
+    let other = connect(&mut host, 1, "2001:db8:1::2");
+    assert_eq!(other, Err(ConnectError::NoRoute));
+    assert!(host.take().is_empty());
+}
+
 #[test]
 fn the_interfaces_of_a_stack_are_limited() {
     let mut host = Host::with(&Config {

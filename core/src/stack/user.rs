@@ -114,7 +114,8 @@ impl Stack {
     /// Starts a connection; it becomes writable when it is established. Without `local`, or with
     /// address 0.0.0.0, :: or port 0 in it, the route decides the address and a random port is
     /// taken. A link-local peer's scope id says which interface it is on: its place, counted from 1;
-    /// 0 will do if `local` tells, or if only one interface speaks IPv6.
+    /// 0 will do if `local` tells, or if only one interface speaks IPv6. Another one than that of
+    /// `local` is [`ConnectError::NoRoute`].
     /// RFC 9293 §3.9.1.1 (MUST-43, MUST-44, MUST-45, MUST-46).
     ///
     /// # Errors
@@ -155,6 +156,12 @@ impl Stack {
         let link = self.link_for(remote, ours, None);
         if ours.is_some_and(|ours| !self.owns(ours) || ours.is_ipv4() != remote.is_ipv4()) {
             return Err(ConnectError::AddressNotLocal);
+        }
+        // Segments leave by the link of our address: another host may have that of the peer there
+        // (RFC 4007 §11.2).
+        let elsewhere = |ours| link.is_some() && self.link_of(ours) != link;
+        if ours.is_some_and(elsewhere) {
+            return Err(ConnectError::NoRoute);
         }
         let route = self
             .route_to(destination, link, ours)

@@ -215,6 +215,54 @@ fn the_callback_refuses_and_takes() {
     assert_eq!(lease.address, address("10.0.0.52"));
 }
 
+/// Offers that come together are decided together: nothing would wake a program for the second one.
+#[test]
+fn offers_to_two_interfaces_in_one_batch_are_both_answered() {
+    const SECOND: [u8; 6] = [2, 0, 0, 0, 1, 1];
+    let mut client = Client::new();
+    let stack = client.stack;
+    let second = unsafe { mnet_add_manual_interface(stack, SECOND.as_ptr(), 0) };
+    assert_eq!(second, 2);
+    let mut seen = [50, 51].map(|accepted| Seen {
+        calls: 0,
+        last: 0,
+        accepted,
+    });
+    for (seen, interface) in seen.iter_mut().zip(1..) {
+        let mut dhcp = defaults();
+        dhcp.accept = Some(accept_only);
+        dhcp.context = ptr::from_mut(seen).cast();
+        let started = unsafe { mnet_dhcp_start(stack, interface, &raw const dhcp) };
+        assert_eq!(started, 0);
+    }
+    let step = |now| unsafe { assert_eq!(mnet_step(stack, now, ptr::null_mut()), 0) };
+    let sent = || {
+        let (mut frame, mut by) = ([0u8; 1_600], 0);
+        let place = frame.as_mut_ptr().cast();
+        let len = unsafe { mnet_frame_out_on(stack, &raw mut by, 0, place, frame.len()) };
+        (by, frame[..usize::try_from(len).unwrap()].to_vec())
+    };
+    step(0);
+    let discovers = [sent(), sent()];
+    assert_eq!(discovers.each_ref().map(|(by, _)| *by), [1, 2]);
+    for (interface, discover) in discovers {
+        let mut offer = client.answer(&discover).unwrap();
+        if interface == 2 {
+            offer[..6].copy_from_slice(&SECOND);
+        }
+        let start = offer.as_ptr().cast();
+        let taken = unsafe { mnet_frame_in_on(stack, interface, 0, start, offer.len()) };
+        assert_eq!(taken, 0);
+    }
+    step(0);
+    assert_eq!(seen.each_ref().map(|seen| seen.calls), [1, 1]);
+    client.sent.clear();
+    for _ in 0..2 {
+        client.answer(&sent().1);
+    }
+    assert_eq!(client.sent, [3, 3], "requests");
+}
+
 #[test]
 fn what_cannot_be_is_refused() {
     let client = Client::new();

@@ -230,20 +230,23 @@ impl<P: Platform> Runtime<P> {
     /// for an owner that moves the frames itself. Every turn of the loop does it.
     pub fn handle_timeout(&mut self) {
         self.stack.handle_timeout(self.now);
-        if let Some(interface) = self.stack.dhcp_next_offer() {
-            self.decide(interface);
+        if self.stack.dhcp_next_offer().is_some() {
+            self.decide();
         }
     }
 
+    /// Answers all offers of interfaces with a policy: nothing else would wake the loop for the second of
+    /// two that came together. The others are for the owner to answer.
     #[cold]
-    fn decide(&mut self, interface: InterfaceId) {
-        let policy = self.policies.iter_mut().find(|(id, _)| *id == interface);
-        let (Some((_, policy)), Some(offer)) = (policy, self.stack.dhcp_offer(interface)) else {
-            return;
-        };
-        let accept = policy(self.now, offer, self.stack.dhcp_lease(interface));
-        // It waited a moment ago.
-        let _ = self.stack.dhcp_answer(self.now, interface, accept);
+    fn decide(&mut self) {
+        for (interface, policy) in &mut self.policies {
+            let Some(offer) = self.stack.dhcp_offer(*interface) else {
+                continue;
+            };
+            let accept = policy(self.now, offer, self.stack.dhcp_lease(*interface));
+            // It waited a moment ago.
+            let _ = self.stack.dhcp_answer(self.now, *interface, accept);
+        }
     }
 
     /// How long the loop looks for frames before it goes to sleep. Default: not at all.

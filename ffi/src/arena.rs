@@ -88,11 +88,12 @@ impl Claim {
         Ok(Self { slot })
     }
 
-    /// Lets `open` allocate from this arena.
+    /// Lets `open` allocate from this arena. What it calls out to may use another stack, which allocates
+    /// from its own meanwhile.
     pub(crate) fn provide<T>(&self, open: impl FnOnce() -> T) -> T {
-        ARENAS.lock().current = Some(self.slot);
+        let before = ARENAS.lock().current.replace(self.slot);
         let result = open();
-        ARENAS.lock().current = None;
+        ARENAS.lock().current = before;
         result
     }
 }

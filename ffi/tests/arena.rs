@@ -53,6 +53,7 @@ unsafe impl GlobalAlloc for Both {
             unsafe { block.write_bytes(0, layout.size()) };
             return block;
         }
+        ALL.set(ALL.get() + 1);
         IN_ARENAS[0].fetch_add(1, Ordering::Relaxed);
         unsafe { ArenaAllocator.alloc_zeroed(layout) }
     }
@@ -280,6 +281,31 @@ fn calls_on_a_manual_stack_allocate_nothing_at_all() {
         "sent {sent}, received {received}"
     );
     assert_eq!((mnet_close_stack(client), mnet_close_stack(server)), (0, 0));
+}
+
+/// What Solo5 is called for while a stack is opened may use another one, which allocates as well: each
+/// from its own memory, before and after.
+#[test]
+fn a_stack_that_is_used_while_another_one_is_opened_leaves_it_its_arena() {
+    let turn = start();
+    let mut memory = [Memory::new(2 << 20), Memory::new(2 << 20)];
+    let other = open(&manual_config(&mut memory[0], 2));
+    let opening = config(&mut memory[1], 1);
+    // Allocations of `mnet_open` in arenas, and others.
+    let count = || {
+        let before = (in_arenas()[0], ALL.get());
+        assert_eq!(mnet_close_stack(open(&opening)), 0);
+        let inside = in_arenas()[0] - before.0;
+        (inside, ALL.get() - before.1 - inside)
+    };
+    let (inside, outside) = count();
+    turn.0.at_next_clock(move || {
+        assert_eq!(unsafe { mnet_dhcp_start(other, 0, ptr::null()) }, 0);
+    });
+    let (with_client, outside_too) = count();
+    assert!(with_client > inside, "the client is in an arena");
+    assert_eq!(outside_too, outside);
+    assert_eq!(mnet_close_stack(other), 0);
 }
 
 /// What DHCP clients take is not kept for them, so that they may take what is kept for interfaces: then

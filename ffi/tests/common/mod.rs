@@ -30,6 +30,7 @@ struct State {
     arriving: VecDeque<Vec<u8>>,
     peer: Option<Peer>,
     yields: usize,
+    at_clock: Option<Box<dyn FnOnce() + Send>>,
 }
 
 static STATE: Mutex<Option<State>> = Mutex::new(None);
@@ -64,6 +65,11 @@ impl World {
 
     pub(crate) fn peer(&self, peer: impl FnMut(u64) -> u64 + Send + 'static) {
         with(|state| state.peer = Some(Box::new(peer)));
+    }
+
+    /// Runs once, inside of the next reading of the clock.
+    pub(crate) fn at_next_clock(&self, action: impl FnOnce() + Send + 'static) {
+        with(|state| state.at_clock = Some(Box::new(action)));
     }
 
     /// What was written to the console since the last call.
@@ -104,6 +110,9 @@ pub(crate) fn pump(stack: mnet_stack, now: u64) -> u64 {
 
 #[unsafe(no_mangle)]
 extern "C" fn solo5_clock_monotonic() -> u64 {
+    if let Some(action) = with(|state| state.at_clock.take()) {
+        action();
+    }
     with(|state| state.now)
 }
 

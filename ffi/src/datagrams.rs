@@ -291,6 +291,8 @@ pub unsafe extern "C" fn mnet_recvmsg(
         if size == 0 {
             return Err(Error::INVALID);
         }
+        // Before the datagram is taken: afterwards it would be lost.
+        pointer::check(info.cast(), size)?;
         let (received, port) = registry::blocking(fd, false, |stack, id| {
             let now = stack.runtime.now();
             let received = stack.runtime.stack_mut().udp_recv_from(now, id, buffer)?;

@@ -141,7 +141,8 @@ pub(crate) fn array_len<T>(count: usize) -> Result<usize, Error> {
     count.checked_mul(size_of::<T>()).ok_or(Error::INVALID)
 }
 
-/// NULL with a length, lengths that no object has, and the insides of stacks.
+/// NULL with a length, lengths that no object has, and the insides of stacks. What takes something away
+/// checks with it where the rest of its answer goes, before it does.
 pub(crate) fn check(start: *const u8, len: usize) -> Result<(), Error> {
     let impossible = len > isize::MAX.unsigned_abs() || start.addr().checked_add(len).is_none();
     if (start.is_null() && len > 0) || impossible || arena::overlaps(start, len) {

@@ -19,6 +19,8 @@ struct Pair {
     world: World,
     stack: mnet_stack,
     server: mnet_stack,
+    /// The memory of the stack.
+    arena: *mut c_void,
     _memory: [Memory; 2],
 }
 
@@ -31,6 +33,7 @@ impl Pair {
         world.peer(move |now| echo.turn(now));
         Self {
             stack: open(&config(&mut memory[0], 1)),
+            arena: memory[0].start(),
             world,
             server,
             _memory: memory,
@@ -139,6 +142,32 @@ fn messages_carry_what_is_known_and_choose_their_source() {
     assert_eq!(name(receive(&mut buffer, &mut known)), "MNET_EINVAL");
     let none = unsafe { mnet_recvmsg(fd, ptr::null_mut(), 0, ptr::null_mut()) };
     assert_eq!(name(none), "MNET_EINVAL");
+    // Where the answer cannot be written, the datagram stays, and so does what the buffer holds.
+    let again = mnet_datagram {
+        size: size_of::<mnet_datagram>(),
+        remote: address("10.0.0.2:7"),
+        ..mnet_datagram::default()
+    };
+    assert_eq!(send(&again), 5);
+    let mut ready = mnet_pollfd {
+        fd,
+        events: MNET_READABLE,
+        revents: 0,
+    };
+    assert_eq!(
+        unsafe { mnet_poll(pair.stack, &raw mut ready, 1, 1_000_000_000) },
+        1
+    );
+    let inside = pair.arena.cast::<mnet_datagram>().wrapping_byte_add(4_096);
+    let size = unsafe { inside.cast::<usize>().read() };
+    unsafe { inside.cast::<usize>().write(size_of::<mnet_datagram>()) };
+    buffer.fill(b'-');
+    let refused = receive(&mut buffer, unsafe { &mut *inside });
+    unsafe { inside.cast::<usize>().write(size) };
+    assert_eq!((name(refused), &buffer), ("MNET_EINVAL", b"---"));
+    known = info();
+    assert_eq!(receive(&mut buffer, &mut known), 5);
+    assert_eq!(&buffer, b"hel");
     let mut last = mnet_udp_error {
         size: size_of::<mnet_udp_error>(),
         error: 7,

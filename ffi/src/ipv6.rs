@@ -107,10 +107,12 @@ pub unsafe extern "C" fn mnet_ipv6_default(ipv6: *mut mnet_ipv6, size: usize) ->
 ///                        it, too: VLANs would have the same link-local address as their parent
 ///   MNET_EADDRNOTAVAIL   not an address that a host can have (multicast, ::, ::1)
 ///   MNET_EGATEWAY        the gateway is neither link-local nor on the network of the address
+///   MNET_ELIMIT          no room for another address or route
 ///   MNET_EAFNOSUPPORT    not an IPv6 address
 ///   MNET_EBADF, MNET_EBUSY
 /// MNET_EINVAL also if the device's MTU is below 1280 (RFC 8200 section 5). After
-/// MNET_EADDRNOTAVAIL and MNET_EGATEWAY the interface speaks IPv6, without that address or gateway.
+/// MNET_EADDRNOTAVAIL, MNET_EGATEWAY and MNET_ELIMIT the interface speaks IPv6, without that address or
+/// gateway.
 /// Does not block.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mnet_enable_ipv6(stack: mnet_stack, ipv6: *const mnet_ipv6) -> c_int {

@@ -233,6 +233,28 @@ fn what_cannot_be_is_refused() {
         refused("MNET_EADDRNOTAVAIL", &|c| c.address = address(text));
     }
     refused("MNET_EGATEWAY", &|c| c.gateway = address("2001:db8::1"));
+    // Without room for the route of the address, the interface speaks IPv6 all the same.
+    let link = Link::new();
+    let [stack, _] = link.stacks;
+    let status = (0..=64).find_map(|n| {
+        let route = mnet_route {
+            size: size_of::<mnet_route>(),
+            destination: address(&format!("192.168.{n}.0")),
+            gateway: address("10.0.0.9"),
+            prefix_len: 24,
+            ..unsafe { std::mem::zeroed() }
+        };
+        let status = unsafe { mnet_add_route(stack, &raw const route) };
+        (status != 0).then_some(status)
+    });
+    assert_eq!(status, Some(MNET_ELIMIT));
+    let mut ipv6 = defaults();
+    ipv6.address = address("2001:db8::1");
+    let enable = |ipv6: &mnet_ipv6| unsafe { mnet_enable_ipv6(stack, ipv6) };
+    assert_eq!(enable(&ipv6), MNET_ELIMIT);
+    ipv6.address = mnet_addr::default();
+    assert_eq!(enable(&ipv6), MNET_EINVAL, "it does already");
+    drop(link);
     let link = Link::new();
     let [stack, _] = link.stacks;
     unsafe {

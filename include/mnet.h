@@ -572,7 +572,8 @@
 
 /*
  * mnet_udp_set(): the interface that datagrams to groups leave by, counted from 1. 0, the default: that
- * of the socket's address, or of a route, or the first one.
+ * of the socket's address, or of a route, or the first one. A socket that is connected to a group keeps
+ * the one that it had then.
  */
 #define MNET_UDP_MULTICAST_INTERFACE 4
 
@@ -1688,10 +1689,12 @@ int mnet_ipv6_default(struct mnet_ipv6 *ipv6, size_t size);
  *                        it, too: VLANs would have the same link-local address as their parent
  *   MNET_EADDRNOTAVAIL   not an address that a host can have (multicast, ::, ::1)
  *   MNET_EGATEWAY        the gateway is neither link-local nor on the network of the address
+ *   MNET_ELIMIT          no room for another address or route
  *   MNET_EAFNOSUPPORT    not an IPv6 address
  *   MNET_EBADF, MNET_EBUSY
  * MNET_EINVAL also if the device's MTU is below 1280 (RFC 8200 section 5). After
- * MNET_EADDRNOTAVAIL and MNET_EGATEWAY the interface speaks IPv6, without that address or gateway.
+ * MNET_EADDRNOTAVAIL, MNET_EGATEWAY and MNET_ELIMIT the interface speaks IPv6, without that address or
+ * gateway.
  * Does not block.
  */
 int mnet_enable_ipv6(mnet_stack stack, const struct mnet_ipv6 *ipv6);

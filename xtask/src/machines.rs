@@ -89,6 +89,7 @@ const CASES: &[Case] = &[
     ("globals", "--ring0", "", 0, "SUCCESS"),
     ("tls", "--ring0", "", 0, "SUCCESS"),
     ("fpu", "--ring0", "", 0, "SUCCESS"),
+    ("avx", "--ring0", "", 0, "AVX"),
     ("time", "--ring0", "", 0, "SUCCESS"),
     ("notls", "--ring0", "", 255, "trap: cr2=0x28"),
     (
@@ -102,6 +103,21 @@ const CASES: &[Case] = &[
     ("fault", "--ring0", "text", 1, "translation fault"),
     ("fault", "--ring0", "rodata", 1, "translation fault"),
     ("fault", "--ring0", "illegal", 255, "Solo5: trap: type=#UD"),
+    ("fault", "--ring0", "dup", 255, "Solo5: trap: "),
+    (
+        "fault",
+        "--ring0",
+        "call-0",
+        1,
+        "Invalid guest hypercall: num=0",
+    ),
+    (
+        "fault",
+        "--ring0",
+        "pointer",
+        1,
+        "Invalid guest access: gpa=0xfffffff8",
+    ),
     (
         "fault",
         "--ring0",

@@ -43,8 +43,9 @@
  *   - Sizes are bytes, times are nanoseconds.
  *   - MNET_EBUSY is the answer to a call on a stack that is inside another call: from within a solo5_* function that
  *     the caller supplies, or from another thread. A fiber that waits is inside of none.
- *   - There is one callback, mnet_dhcp.accept, and nothing allocates after mnet_open(), mnet_dhcp_start(), and the first
- *     mnet_spawn() or mnet_channel_open(). Fibers and channels have the caller's memory, or mnet_config.fiber_memory.
+ *   - There are two callbacks, mnet_dhcp.accept and that of mnet_log_set(). Nothing allocates after mnet_open(),
+ *     mnet_dhcp_start(), mnet_log_set(), and the first mnet_spawn() or mnet_channel_open(). Fibers and channels have the
+ *     caller's memory, or mnet_config.fiber_memory.
  *   - A defect of the library does not return: it prints the place on the console and calls solo5_abort().
  *
  * Usable from C99, C11 and later, and from C++.
@@ -338,6 +339,21 @@
 /* Nothing could ever end the wait. */
 #define MNET_EDEADLK (-26)
 
+/* A level of the log: something does not work, and somebody has to do something about it. */
+#define MNET_LOG_ERROR 1
+
+/* Something is wrong that the stack copes with: somebody else has our address, a gateway is gone. */
+#define MNET_LOG_WARN 2
+
+/* What an operator may want to know: addresses, leases and routes come and go, connections fail. */
+#define MNET_LOG_INFO 3
+
+/* What helps to find a fault: each connection, each reason for which packets are dropped. */
+#define MNET_LOG_DEBUG 4
+
+/* Bytes of the longest text of an event, its NUL included. */
+#define MNET_LOG_TEXT_SIZE 201
+
 /* mnet_route.flags: packets that match it are not sent. Calls are refused with MNET_ENETUNREACH. */
 #define MNET_ROUTE_UNREACHABLE 1
 
@@ -628,6 +644,12 @@
 /* What a channel needs beside its items, in bytes: mnet_channel_open(). */
 #define MNET_CHANNEL_OVERHEAD 192
 
+/*
+ * Something that happened in a stack; for the time of the call that gets it. mnet_log_text() makes
+ * text of it.
+ */
+struct mnet_log_event;
+
 /* An IP address and a port. */
 struct mnet_addr {
     /* MNET_AF_INET or MNET_AF_INET6; MNET_AF_NONE where an address is optional. */
@@ -795,6 +817,19 @@ struct mnet_config {
 
 /* A stack: always positive. A negative value is an error code. A number is never used twice. */
 typedef int64_t mnet_stack;
+
+/*
+ * Takes what a stack has to tell.
+ *
+ * - context: as given to mnet_log_set().
+ * - level: MNET_LOG_ERROR, MNET_LOG_WARN, MNET_LOG_INFO or MNET_LOG_DEBUG.
+ * - module: the part of the stack, as in filters: "tcp"; a static text.
+ * - event: what happened; for the call only.
+ *
+ * It is called while the stack waits, polls or steps, by the thread that does so, and must not call
+ * functions on the same stack: they answer MNET_EBUSY. mnet_log_text() is not one of them.
+ */
+typedef void (*mnet_log_function)(void *context, uint32_t level, const char *module, const struct mnet_log_event *event);
 
 /* An interface of a stack. Members are appended in later versions. */
 struct mnet_interface {
@@ -1066,6 +1101,9 @@ struct mnet_device_args {
     uint32_t reserved[11];
 };
 
+/* Begins a log on a stack, as mnet_log_console() does: mnet_args.log. */
+typedef int (*mnet_log_start)(mnet_stack stack, const char *filter);
+
 /*
  * What a program says of its command line, and what the command line says. Fill it with
  * mnet_args_default(), say what the program has, and pass it to mnet_args_parse().
@@ -1101,6 +1139,16 @@ struct mnet_args {
     struct mnet_device_args device[MNET_ARGS_DEVICES];
     /* Set by mnet_args_parse(): --dhcp-hostname, with a NUL at its end; empty where none was given. */
     char dhcp_hostname[64];
+    /*
+     * Begins the log of the stack that mnet_open_args() opens: mnet_log_console, or a function of the
+     * program's. With it there are the options --log and --verbosity. NULL (the default): no log.
+     */
+    mnet_log_start log;
+    /*
+     * Set by mnet_args_parse(): what --log and --verbosity say, as for mnet_log_filter(), with a NUL
+     * at its end; empty where they were not given. Passed to the function.
+     */
+    char log_filter[128];
 };
 
 /*
@@ -1537,6 +1585,62 @@ int64_t mnet_frame_out(mnet_stack stack, uint64_t now, void *buf, size_t len);
  * Does not block.
  */
 int64_t mnet_frame_out_on(mnet_stack stack, uint32_t *interface, uint64_t now, void *buf, size_t len);
+
+/*
+ * Begins to tell a function what the stack has to tell a person: connections that open and end, and
+ * why; addresses, leases, routes and neighbours; conflicts; paths that carry less; and what was
+ * dropped, by its reason. Warnings and errors, until mnet_log_filter() says otherwise.
+ *
+ * The function takes the place of one that was there. Nobody on the network can make it be called
+ * more often than 64 times at once and 16 times in a second: what was dropped comes once a second for
+ * each reason, with its number, and connections that come faster are counted. Takes some 30 KiB of
+ * the arena while it lasts.
+ *
+ * - function: see mnet_log_function; NULL ends the log.
+ * - context: passed to it.
+ *
+ * Returns 0, or MNET_ENOMEM (the arena has no 40 KiB left), MNET_EBADF, MNET_EBUSY. Does not block.
+ */
+int mnet_log_set(mnet_stack stack, mnet_log_function function, void *context);
+
+/*
+ * Says what the log of a stack tells.
+ *
+ * - filter: "tcp=debug,*=warn": parts of the stack with a level each; * is all that are not named, and
+ *   what is neither named nor covered by * stays as it is. The parts are link, neighbour, ip, icmp,
+ *   group, dhcp, udp and tcp; the levels error, warn, info, debug, and off. A level alone is that of
+ *   *, and a part alone has the level debug.
+ *
+ * Returns 0, or
+ *   MNET_EINVAL   not a filter, or NULL; or the stack has no log: mnet_log_set() first
+ *   MNET_EMSGSIZE the text is longer than 65536 bytes
+ *   MNET_EBADF, MNET_EBUSY
+ * Does not block.
+ */
+int mnet_log_filter(mnet_stack stack, const char *filter);
+
+/*
+ * The text of an event, without its level, its part of the stack and a newline:
+ * "10.0.0.2:7 with 10.0.0.1:4000 ended: reset by peer".
+ *
+ * - event: what a mnet_log_function got.
+ * - buf, size: receives the text and a NUL. MNET_LOG_TEXT_SIZE bytes are enough; what does not fit is
+ *   left out.
+ *
+ * Returns the length of the text in buf, or MNET_EINVAL (NULL, or size 0). Does not block, and may be
+ * called from a mnet_log_function.
+ */
+int64_t mnet_log_text(const struct mnet_log_event *event, char *buf, size_t size);
+
+/*
+ * Begins a log on the console, a line for each event: "info tcp: ...". For programs that have nothing
+ * else to do with it; mnet_args.log connects it with the command line.
+ *
+ * - filter: as for mnet_log_filter(); NULL: warnings and errors.
+ *
+ * Returns what mnet_log_set() and mnet_log_filter() return. Does not block.
+ */
+int mnet_log_console(mnet_stack stack, const char *filter);
 
 /*
  * Adds an interface with another network device of the manifest. Give it an address next, with

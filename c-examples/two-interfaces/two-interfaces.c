@@ -119,6 +119,7 @@ int solo5_app_main(const struct solo5_start_info *info)
         return SOLO5_EXIT_FAILURE;
     args.program = "two-interfaces";
     args.summary = "A TCP proxy from the network of the device service to one address beyond the device backend.";
+    args.log = mnet_log_console;
     args.devices = DEVICES;
     args.device_count = sizeof DEVICES / sizeof DEVICES[0];
     args.options = options;

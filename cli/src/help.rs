@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use super::Program;
-use super::network::KNOWN;
+use super::network::{Builtin, KNOWN};
 use super::table::Table;
 
 /// Where the explanations start.
@@ -43,7 +43,7 @@ pub(super) fn help(
     out: &mut dyn Write,
     program: &Program<'_>,
     table: &dyn Table,
-    has_network: bool,
+    (has_network, has_log): (bool, bool),
 ) -> fmt::Result {
     usage(out, program, table, has_network)?;
     if !program.summary.is_empty() {
@@ -72,6 +72,9 @@ pub(super) fn help(
     }
     out.write_str("\nnetwork:\n")?;
     for known in KNOWN.iter().filter(|known| !known.value_name.is_empty()) {
+        if matches!(known.builtin, Builtin::Log | Builtin::Verbosity) && !has_log {
+            continue;
+        }
         row(
             out,
             ("", known.name, known.short),

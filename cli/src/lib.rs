@@ -30,7 +30,8 @@ mod words;
 #[cfg(feature = "solo5")]
 pub use console::ConsoleLines;
 pub use network::{
-    Hostname, InterfaceArgs, Ipv4Args, Ipv6Args, MAX_DEVICES, MAX_NAMESERVERS, NetworkArgs,
+    Hostname, InterfaceArgs, Ipv4Args, Ipv6Args, LogFilter, MAX_DEVICES, MAX_NAMESERVERS,
+    NetworkArgs,
 };
 pub use options::Opt;
 pub use table::{NoOptions, Spec, Table};
@@ -80,6 +81,9 @@ pub fn parse(
     out: &mut dyn Write,
 ) -> Outcome {
     let has_network = network.is_some();
+    let has_log = network
+        .as_deref()
+        .is_some_and(|network| network.log.is_some());
     let mut reader = Reader {
         program,
         table,
@@ -89,7 +93,11 @@ pub fn parse(
         out,
     };
     if let Some(network) = &mut reader.network {
-        **network = NetworkArgs::default();
+        **network = if has_log {
+            NetworkArgs::with_log()
+        } else {
+            NetworkArgs::default()
+        };
         for _ in program.devices.iter().take(MAX_DEVICES) {
             let _ = network.interfaces.push(InterfaceArgs::default());
         }
@@ -100,7 +108,7 @@ pub fn parse(
     } = reader;
     // What cannot be written is lost.
     if help {
-        let _ = help::help(out, program, table, has_network);
+        let _ = help::help(out, program, table, (has_network, has_log));
         return Outcome::Help;
     }
     match read {
@@ -161,9 +169,13 @@ impl Reader<'_> {
     /// The options that are not the program's.
     fn known(&self) -> impl Iterator<Item = &'static Known> + use<> {
         let has_network = self.network.is_some();
-        KNOWN
-            .iter()
-            .filter(move |known| has_network || known.builtin == Builtin::Help)
+        let network = self.network.as_deref();
+        let has_log = network.is_some_and(|network| network.log.is_some());
+        KNOWN.iter().filter(move |known| match known.builtin {
+            Builtin::Help => true,
+            Builtin::Log | Builtin::Verbosity => has_log,
+            _ => has_network,
+        })
     }
 
     fn line(&mut self, line: &str) -> Result<(), Refused> {

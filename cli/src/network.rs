@@ -6,6 +6,7 @@ use mnet_core::config::{InterfaceIdentifiers, Ipv6Config, VlanConfig};
 use mnet_core::device::InterfaceId;
 use mnet_core::dhcp::DhcpConfig;
 use mnet_core::error::ConfigError;
+use mnet_core::log::Filter;
 use mnet_core::{Instant, Stack};
 
 use crate::address::parse_number;
@@ -57,6 +58,9 @@ pub struct InterfaceArgs {
 /// The name of a host: letters, digits, hyphens and dots.
 pub type Hostname = heapless::String<63>;
 
+/// What a log is to tell, as text.
+pub type LogFilter = heapless::String<127>;
+
 /// What the line says of the network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkArgs {
@@ -66,9 +70,29 @@ pub struct NetworkArgs {
     pub nameservers: heapless::Vec<IpAddr, MAX_NAMESERVERS>,
     /// `--dhcp-hostname`: what DHCP servers hear; empty: nothing.
     pub dhcp_hostname: Hostname,
+    /// `--verbosity` and `--log`: a text for [`Filter::changed`], empty where they were not given.
+    /// `None`, and there are no such options: see [`NetworkArgs::with_log`].
+    pub log: Option<LogFilter>,
 }
 
 impl NetworkArgs {
+    /// For a program that keeps a log, so that its user may say what is in it.
+    #[must_use]
+    pub fn with_log() -> Self {
+        Self {
+            log: Some(LogFilter::new()),
+            ..Self::default()
+        }
+    }
+
+    /// What is to be in the log: warnings and errors, and what the line says.
+    #[must_use]
+    pub fn log_filter(&self) -> Filter {
+        let text = self.log.as_deref().unwrap_or_default();
+        // It was looked at when it was taken in.
+        Filter::default().changed(text).unwrap_or_default()
+    }
+
     /// Gives the interface of a device what the line says of it: addresses, gateways, and the first one
     /// the name servers. Where the line names a VLAN, all that goes to a new interface, of the VLAN.
     /// Returns the interface that has it.
@@ -155,6 +179,8 @@ pub(super) enum Builtin {
     Vlan,
     Nameserver,
     DhcpHostname,
+    Log,
+    Verbosity,
     Help,
 }
 
@@ -174,7 +200,7 @@ pub(super) struct Known {
 }
 
 /// All of them, in the order of the help. The spelling is that of OCaml mnet's.
-pub(super) const KNOWN: [Known; 8] = [
+pub(super) const KNOWN: [Known; 10] = [
     Known {
         builtin: Builtin::Ipv4,
         name: "ipv4",
@@ -239,6 +265,24 @@ pub(super) const KNOWN: [Known; 8] = [
         for_device: false,
     },
     Known {
+        builtin: Builtin::Log,
+        name: "log",
+        short: Some('l'),
+        value_name: "FILTER",
+        help: "what is told: parts of the stack with a level each, tcp=debug,dhcp=info",
+        expected: "a list such as tcp=debug,*=warn",
+        for_device: false,
+    },
+    Known {
+        builtin: Builtin::Verbosity,
+        name: "verbosity",
+        short: None,
+        value_name: "LEVEL",
+        help: "how much is told: quiet, error, warning (the default), info or debug",
+        expected: "quiet, error, warning, info or debug",
+        for_device: false,
+    },
+    Known {
         builtin: Builtin::Help,
         name: "help",
         short: Some('h'),
@@ -281,6 +325,9 @@ impl NetworkArgs {
                 }
                 _ => Taken::Bad,
             };
+        }
+        if matches!(builtin, Builtin::Log | Builtin::Verbosity) {
+            return self.take_log(builtin, text);
         }
         let Some(args) = self.interfaces.get_mut(device) else {
             return Taken::Bad;
@@ -326,8 +373,32 @@ impl NetworkArgs {
                 let value = parse_number(text).filter(|id| (1..=4094).contains(id));
                 fill(&mut args.vlan, value)
             }
-            Builtin::Nameserver | Builtin::DhcpHostname | Builtin::Help => Taken::Bad,
+            Builtin::Nameserver
+            | Builtin::DhcpHostname
+            | Builtin::Log
+            | Builtin::Verbosity
+            | Builtin::Help => Taken::Bad,
         }
+    }
+}
+
+impl NetworkArgs {
+    fn take_log(&mut self, builtin: Builtin, text: &str) -> Taken {
+        let levels = ["quiet", "error", "warning", "info", "debug"];
+        let known = match builtin {
+            Builtin::Verbosity => levels.contains(&text),
+            _ => !text.is_empty() && Filter::default().changed(text).is_ok(),
+        };
+        let Some(log) = self.log.as_mut().filter(|_| known) else {
+            return Taken::Bad;
+        };
+        let separator = if log.is_empty() { "" } else { "," };
+        if log.len() + separator.len() + text.len() > log.capacity() {
+            return Taken::Again;
+        }
+        let _ = log.push_str(separator);
+        let _ = log.push_str(text);
+        Taken::Yes
     }
 }
 

@@ -3,6 +3,8 @@ extern crate std;
 use super::*;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
+use mnet_core::log::{Filter, Level, Module};
+use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -348,6 +350,56 @@ fn two_options_of_one_name_are_a_mistake_of_the_program() {
         assert_eq!(outcome, Outcome::Refused, "{name}");
         assert!(text.starts_with("test: a mistake of the program"), "{text}");
     }
+}
+
+#[test]
+fn what_the_log_tells_is_for_programs_that_keep_one() {
+    let parse = |line: &str, network: &mut NetworkArgs| {
+        let mut text = String::new();
+        let line = format!("--ipv4=10.0.0.2/24 {line}");
+        let outcome = parse(&line, &PROGRAM, &mut NoOptions, Some(network), &mut text);
+        (outcome, text)
+    };
+    let mut network = NetworkArgs::with_log();
+    let line = "-l tcp=debug,udp=off --verbosity=info --log dhcp";
+    assert_eq!(parse(line, &mut network).0, Outcome::Run);
+    assert_eq!(network.log.as_deref(), Some("tcp=debug,udp=off,info,dhcp"));
+    let filter = network.log_filter();
+    for (module, level) in [
+        (Module::Tcp, Some(Level::Debug)),
+        (Module::Udp, None),
+        (Module::Dhcp, Some(Level::Debug)),
+        (Module::Ip, Some(Level::Info)),
+    ] {
+        assert_eq!(filter.level(module), level, "{module:?}");
+    }
+    assert!(
+        parse("--help", &mut network)
+            .1
+            .contains("\n  -l, --log=FILTER")
+    );
+    for (line, error) in [
+        (
+            "-l nonsense",
+            "--log expected a list such as tcp=debug,*=warn, not nonsense",
+        ),
+        (
+            "--verbosity=tcp",
+            "--verbosity expected quiet, error, warning, info or debug, not tcp",
+        ),
+        (&"-l tcp=debug ".repeat(20), "--log was given too often"),
+    ] {
+        let (outcome, text) = parse(line, &mut network);
+        assert_eq!(outcome, Outcome::Refused);
+        assert!(text.contains(error), "{text}");
+    }
+
+    let mut network = NetworkArgs::default();
+    let (outcome, text) = parse("-l tcp", &mut network);
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(text.contains("unknown option -l"), "{text}");
+    assert!(!parse("--help", &mut network).1.contains("--log"));
+    assert_eq!(network.log_filter(), Filter::default());
 }
 
 #[test]

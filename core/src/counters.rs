@@ -4,18 +4,22 @@
 //! drift apart. Names say layer and reason; a packet that is dropped increments exactly one of
 //! them.
 
-use zerocopy::{Immutable, IntoBytes, transmute_ref};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, transmute_mut, transmute_ref};
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// What happened since the stack was created. A counter wraps after 2^64 events.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Immutable, IntoBytes)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
         #[repr(C)]
         pub struct Counters { $($(#[doc = $doc])+ pub $name: u64,)+ }
 
         impl Counters {
             /// All names, in the order of the declaration.
             pub const NAMES: [&'static str; Self::COUNT] = [$(stringify!($name)),+];
+
+            /// Whether a counter stands for something that was dropped, in the order of the declaration.
+            pub(crate) const DROPS: [bool; Self::COUNT] =
+                [$(says_dropped(concat!($($doc),+))),+];
 
             /// How many counters there are.
             pub const COUNT: usize = [$(stringify!($name)),+].len();
@@ -26,12 +30,35 @@ macro_rules! counters {
                 transmute_ref!(self)
             }
 
+            /// All values, in the order of the declaration.
+            pub(crate) fn values_mut(&mut self) -> &mut [u64; Self::COUNT] {
+                transmute_mut!(self)
+            }
+
             /// All names and values, in the order of the declaration.
             pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'static str, u64)> + use<> {
                 Self::NAMES.into_iter().zip(*self.values())
             }
         }
     };
+}
+
+/// Whether the words about a counter say "dropped" of what it counts.
+const fn says_dropped(words: &str) -> bool {
+    let (words, dropped) = (words.as_bytes(), b"ropped");
+    let mut at = 0;
+    while at + dropped.len() < words.len() {
+        let mut same = 0;
+        while same < dropped.len() && words[at + same] == dropped[same] {
+            same += 1;
+        }
+        // What stands before the colon or comma is dropped; "dropped what" is about something else.
+        if same == dropped.len() && matches!(words[at + same], b':' | b',') {
+            return true;
+        }
+        at += 1;
+    }
+    false
 }
 
 counters! {

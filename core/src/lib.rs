@@ -21,6 +21,7 @@ pub mod counters;
 pub mod device;
 pub mod dhcp;
 pub mod error;
+pub mod log;
 pub mod pool;
 pub mod route;
 pub mod socket;

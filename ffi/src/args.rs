@@ -3,7 +3,7 @@
 //! The names are C's, as the header has them.
 #![allow(non_camel_case_types)]
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{c_char, c_int, c_void};
 use core::mem::offset_of;
 use core::net::{IpAddr, SocketAddr};
 
@@ -15,7 +15,8 @@ use mnet::cli::{
 use crate::dhcp::{self, mnet_dhcp, mnet_dhcp_start};
 use crate::error::{Error, status};
 use crate::interfaces::{mnet_add_interface, mnet_add_vlan};
-use crate::pointer;
+use crate::log::mnet_log_start;
+use crate::pointer::{self, text};
 use crate::registry;
 use crate::stack::{mnet_close_stack, mnet_open};
 use crate::types::{mnet_addr, mnet_config, mnet_stack};
@@ -168,6 +169,12 @@ pub struct mnet_args {
     pub device: [mnet_device_args; MNET_ARGS_DEVICES],
     /// Set by mnet_args_parse(): --dhcp-hostname, with a NUL at its end; empty where none was given.
     pub dhcp_hostname: [c_char; 64],
+    /// Begins the log of the stack that mnet_open_args() opens: mnet_log_console, or a function of the
+    /// program's. With it there are the options --log and --verbosity. NULL (the default): no log.
+    pub log: mnet_log_start,
+    /// Set by mnet_args_parse(): what --log and --verbosity say, as for mnet_log_filter(), with a NUL
+    /// at its end; empty where they were not given. Passed to the function.
+    pub log_filter: [c_char; 128],
 }
 
 /// Bytes of the first version of the structures.
@@ -176,8 +183,6 @@ const FIRST_SIZE: usize =
 const FIRST_OPTION_SIZE: usize = size_of::<mnet_option>();
 /// Most options of a program.
 const MAX_OPTIONS: usize = 256;
-/// Longest text of a name or a help, and longest command line.
-const MAX_TEXT: usize = 1 << 16;
 
 const SERVICE: *const c_char = c"service".as_ptr();
 
@@ -196,6 +201,8 @@ fn defaults(size: usize) -> mnet_args {
         nameservers: Default::default(),
         device: Default::default(),
         dhcp_hostname: [0; 64],
+        log: None,
+        log_filter: [0; 128],
     }
 }
 
@@ -218,24 +225,7 @@ pub unsafe extern "C" fn mnet_args_default(args: *mut mnet_args, size: usize) ->
     status(fill())
 }
 
-/// Text of C's, UTF-8.
-///
-/// # Safety
-/// `text` is NULL or a string, which lives as long as what is made of it.
-unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Error> {
-    if text.is_null() {
-        return Err(Error::INVALID);
-    }
-    // SAFETY: not NULL, so it is a string.
-    let text = unsafe { CStr::from_ptr(text) };
-    let bytes = text.to_bytes();
-    if bytes.len() > MAX_TEXT {
-        return Err(Error::TOO_LONG);
-    }
-    core::str::from_utf8(bytes).map_err(|_| Error::INVALID)
-}
-
-/// The same, empty for NULL.
+/// [`text`], empty for NULL.
 ///
 /// # Safety
 /// As [`text`].
@@ -466,7 +456,11 @@ pub unsafe extern "C" fn mnet_args_parse(args: *mut mnet_args, cmdline: *const c
             summary,
             devices,
         };
-        let mut network = NetworkArgs::default();
+        let mut network = if given.log.is_some() {
+            NetworkArgs::with_log()
+        } else {
+            NetworkArgs::default()
+        };
         let has_network = given.flags & MNET_ARGS_NO_NETWORK == 0;
         let wanted = has_network.then_some(&mut network);
         let mut console = ConsoleLines::new();
@@ -524,14 +518,11 @@ fn tell(args: &mut mnet_args, network: &NetworkArgs) {
         args.nameserver_count += 1;
     }
     args.device = Default::default();
-    args.dhcp_hostname = [0; 64];
-    for (place, byte) in args
-        .dhcp_hostname
-        .iter_mut()
-        .zip(network.dhcp_hostname.bytes())
-    {
-        *place = c_char::from_ne_bytes([byte]);
-    }
+    copy(&network.dhcp_hostname, &mut args.dhcp_hostname);
+    copy(
+        network.log.as_deref().unwrap_or_default(),
+        &mut args.log_filter,
+    );
     for (out, said) in args.device.iter_mut().zip(&network.interfaces) {
         out.ipv4 = match said.ipv4 {
             None => MNET_ARGS_IPV4_NONE,
@@ -560,6 +551,14 @@ fn tell(args: &mut mnet_args, network: &NetworkArgs) {
         if let Some(gateway) = said.ipv6_gateway {
             out.ipv6_gateway = address(gateway.into());
         }
+    }
+}
+
+/// Text for C, with NUL behind it: it is shorter than its place.
+fn copy(text: &str, place: &mut [c_char]) {
+    place.fill(0);
+    for (place, byte) in place.iter_mut().zip(text.bytes()) {
+        *place = c_char::from_ne_bytes([byte]);
     }
 }
 
@@ -672,6 +671,11 @@ pub unsafe extern "C" fn mnet_open_args(
             mnet_close_stack(stack);
             return Ok(configured.into());
         }
+        let logs = begin_log(stack, &args);
+        if logs < 0 {
+            mnet_close_stack(stack);
+            return Ok(logs.into());
+        }
         Ok(stack)
     };
     crate::error::value(open())
@@ -722,6 +726,25 @@ unsafe fn configure(stack: mnet_stack, args: &mnet_args, network: &NetworkArgs) 
         }
         Ok(())
     }))
+}
+
+/// Begins the log, if the program has one. Nothing of it is in programs that do not name it.
+fn begin_log(stack: mnet_stack, args: &mnet_args) -> c_int {
+    let Some(log) = args.log else {
+        return 0;
+    };
+    // One that C has filled to its end is none.
+    let text = &args.log_filter;
+    if !text.contains(&0) {
+        return Error::INVALID.code();
+    }
+    let filter = if text[0] == 0 {
+        core::ptr::null()
+    } else {
+        text.as_ptr()
+    };
+    // SAFETY: a function of the caller's, and a string of ours.
+    unsafe { log(stack, filter) }
 }
 
 /// Starts the client of an interface: memory of the arena is for it.

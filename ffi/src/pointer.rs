@@ -136,6 +136,26 @@ pub(crate) unsafe fn output<'a>(start: *mut c_void, len: usize) -> Result<&'a mu
     Ok(unsafe { slice::from_raw_parts_mut(start.cast(), len) })
 }
 
+/// Longest text of a name or a help, longest filter, and longest command line.
+const MAX_TEXT: usize = 1 << 16;
+
+/// Text of C's, UTF-8.
+///
+/// # Safety
+/// `text` is NULL or a string, which lives as long as what is made of it.
+pub(crate) unsafe fn text<'a>(text: *const core::ffi::c_char) -> Result<&'a str, Error> {
+    if text.is_null() {
+        return Err(Error::INVALID);
+    }
+    // SAFETY: not NULL, so it is a string.
+    let text = unsafe { core::ffi::CStr::from_ptr(text) };
+    let bytes = text.to_bytes();
+    if bytes.len() > MAX_TEXT {
+        return Err(Error::TOO_LONG);
+    }
+    core::str::from_utf8(bytes).map_err(|_| Error::INVALID)
+}
+
 /// A count of elements of `T` as a length in bytes.
 pub(crate) fn array_len<T>(count: usize) -> Result<usize, Error> {
     count.checked_mul(size_of::<T>()).ok_or(Error::INVALID)

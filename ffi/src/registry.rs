@@ -303,10 +303,11 @@ struct Entry {
     claim: Claim,
 }
 
-// SAFETY: all of a stack can go to another thread but two things. The boxed policies for leases:
-// `dhcp` makes them, of a function and a pointer of C, which are called under the lock of the slot by
-// whichever thread uses the stack: what the header says to C. And the fibers: their tables are used
-// under that lock, and they themselves run where the header says, on the thread that runs the others.
+// SAFETY: all of a stack can go to another thread but two things. The boxed policies for leases and the
+// log: `dhcp` and `log` make them, of a function and a pointer of C, which are called under the lock of
+// the slot by whichever thread uses the stack: what the header says to C. And the fibers: their tables
+// are used under that lock, and they themselves run where the header says, on the thread that runs the
+// others.
 unsafe impl Send for Entry {}
 
 static SLOTS: [Mutex<Option<Entry>>; MAX_STACKS] = [const { Mutex::new(None) }; MAX_STACKS];

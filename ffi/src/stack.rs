@@ -392,7 +392,7 @@ pub unsafe extern "C" fn mnet_step(stack: mnet_stack, now: u64, next_deadline: *
             }
             stack.runtime.set_now(now);
             stack.runtime.handle_timeout();
-            Ok((stack.runtime.stack().next_timeout(), stack.fibers))
+            Ok((stack.runtime.next_timeout(), stack.fibers))
         })?;
         if let Some(fibers) = fibers {
             next = (fibers.hooks.step)(stack)?;

@@ -390,3 +390,34 @@ fn each_device_and_its_vlan_become_interfaces() {
     assert!(stack > 0, "{}", name(stack));
     assert_eq!(mnet_close_stack(stack), 0);
 }
+
+#[test]
+fn a_program_with_a_log_has_its_options() {
+    let world = World::new();
+    let mut memory = Memory::new(2 << 20);
+    let mut args = defaults();
+    assert_eq!(parse(&mut args, "--ipv4=10.0.0.2/24 --log=ip"), MNET_EINVAL);
+    assert!(world.console().contains("unknown option --log"));
+    args.log = Some(mnet_log_console);
+    let line = "--ipv4=10.0.0.2/24 --verbosity=error -l ip=info";
+    assert_eq!(parse(&mut args, line), 1);
+    let filter = unsafe { CStr::from_ptr(args.log_filter.as_ptr()) };
+    assert_eq!(filter, c"error,ip=info");
+    let config = config(&mut memory, 1);
+    let stack = unsafe { mnet_open_args(&raw const config, &raw const args) };
+    assert!(stack > 0, "{}", name(stack));
+    let added = address("10.7.0.1");
+    let status = unsafe { mnet_add_address(stack, 0, &raw const added, 24, 0) };
+    assert_eq!(status, 0);
+    assert_eq!(unsafe { mnet_step(stack, 1, ptr::null_mut()) }, 0);
+    assert_eq!(
+        world.console(),
+        "info ip: interface 1: static address 10.7.0.1/24 is ours\n\
+         info ip: route to 10.7.0.0/24 on interface 1\n"
+    );
+    assert_eq!(mnet_close_stack(stack), 0);
+    // Text without an end is none.
+    args.log_filter.fill(1);
+    let stack = unsafe { mnet_open_args(&raw const config, &raw const args) };
+    assert_eq!(stack, i64::from(MNET_EINVAL));
+}

@@ -12,6 +12,7 @@ use mnet_core::dhcp::Lease;
 use mnet_core::error::{BadHandle, ConfigError};
 use mnet_core::{Config, Instant, InterfaceConfig, Readiness, SocketId, Stack};
 
+use crate::log::Watch;
 use crate::platform::{Device, NoEntropy, Platform};
 
 /// Most frames taken from a device before the rest of the loop gets its turn.
@@ -152,6 +153,8 @@ pub struct Runtime<P: Platform> {
     counters: RuntimeCounters,
     /// Who decides about leases, for interfaces where somebody wants to.
     policies: Vec<(InterfaceId, LeasePolicy)>,
+    /// Who keeps a log of the stack.
+    pub(crate) log: Option<Box<dyn Watch>>,
 }
 
 /// Decides whether a lease that a DHCP server offers is taken: the time, what is offered, and what the
@@ -197,6 +200,7 @@ impl<P: Platform> Runtime<P> {
             scratch: vec![0; config.max_mtu + ETHERNET_HEADER].into_boxed_slice(),
             counters: RuntimeCounters::default(),
             policies: Vec::new(),
+            log: None,
         })
     }
 
@@ -232,6 +236,19 @@ impl<P: Platform> Runtime<P> {
         self.stack.handle_timeout(self.now);
         if self.stack.dhcp_next_offer().is_some() {
             self.decide();
+        }
+        if let Some(log) = &mut self.log {
+            log.watch(&mut self.stack, self.now);
+        }
+    }
+
+    /// When there is something to do without a frame or a command; `None`: never.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let stack = self.stack.next_timeout();
+        match &self.log {
+            None => stack,
+            Some(log) => stack.into_iter().chain(log.next_timeout()).min(),
         }
     }
 
@@ -324,7 +341,7 @@ impl<P: Platform> Runtime<P> {
         self.receive(false);
         self.handle_timeout();
         self.flush();
-        self.stack.next_timeout()
+        self.next_timeout()
     }
 
     /// One turn of the loop for a caller that waits: sends what is queued, takes in what has
@@ -395,7 +412,7 @@ impl<P: Platform> Runtime<P> {
     /// Nothing has arrived: looks and sleeps as the configuration says, and sees to it that the
     /// clock is read. `looked`: this turn has looked at the devices before.
     fn idle(&mut self, until: Instant, looked: bool) {
-        let due = self.stack.next_timeout().unwrap_or(Instant::FAR_FUTURE);
+        let due = self.next_timeout().unwrap_or(Instant::FAR_FUTURE);
         let deadline = due.min(until);
         // The clock has not been read since the last turn, to save a system call. If the deadline
         // has passed meanwhile, the sleep returns at once.

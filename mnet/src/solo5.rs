@@ -3,6 +3,7 @@
 use ::solo5::{Net, clock_monotonic, clock_wall, yield_until};
 use mnet_core::Instant;
 use mnet_core::device::{RxInfo, TxFrame};
+use mnet_core::log::LogEvent;
 
 use crate::entropy;
 use crate::platform::{Device, NoEntropy, Platform, TransmitError};
@@ -38,6 +39,63 @@ fn cycles() -> u64 {
     #[cfg(not(target_arch = "x86_64"))]
     let cycles = 0;
     cycles
+}
+
+/// Writes an event of the log to the console, as a line: `info tcp: ...`. For
+/// [`Runtime::set_log`](crate::Runtime::set_log).
+pub fn log_to_console(event: &LogEvent) {
+    let mut line = [0; 240];
+    let mut len = 0;
+    for part in [event.level.name(), " ", event.module.name(), ": "] {
+        line[len..len + part.len()].copy_from_slice(part.as_bytes());
+        len += part.len();
+    }
+    let end = line.len() - 1;
+    len += event.render(&mut line[len..end]);
+    line[len] = b'\n';
+    ::solo5::Console.write(&line[..=len]);
+}
+
+/// The console as the place where the crate `log` writes to, a line for each record: the logger of a
+/// unikernel, in which nothing else is.
+#[cfg(feature = "log")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConsoleLogger;
+
+#[cfg(feature = "log")]
+impl ConsoleLogger {
+    /// Makes it the logger of the program, for records up to a level.
+    ///
+    /// # Errors
+    /// There is one already.
+    pub fn begin(level: ::log::LevelFilter) -> Result<(), ::log::SetLoggerError> {
+        ::log::set_logger(&Self)?;
+        ::log::set_max_level(level);
+        Ok(())
+    }
+}
+
+#[cfg(feature = "log")]
+impl ::log::Log for ConsoleLogger {
+    fn enabled(&self, _: &::log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &::log::Record<'_>) {
+        use core::fmt::Write;
+        let level = match record.level() {
+            ::log::Level::Error => "error",
+            ::log::Level::Warn => "warn",
+            ::log::Level::Info => "info",
+            ::log::Level::Debug => "debug",
+            ::log::Level::Trace => "trace",
+        };
+        let mut console = mnet_cli::ConsoleLines::new();
+        // The console takes everything.
+        let _ = writeln!(console, "{level} {}: {}", record.target(), record.args());
+    }
+
+    fn flush(&self) {}
 }
 
 /// A network device of the manifest.

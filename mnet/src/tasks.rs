@@ -135,7 +135,7 @@ impl<P: Platform> Net<P> {
         if self.scheduler().has_ready() {
             return Some(now);
         }
-        let of_stack = self.with(|runtime| runtime.stack().next_timeout());
+        let of_stack = self.with(|runtime| runtime.next_timeout());
         let next = of_stack
             .unwrap_or(Instant::FAR_FUTURE)
             .min(self.scheduler().next_timer());

@@ -45,6 +45,8 @@ pub(crate) struct PathMtus {
     places: Box<[Option<Place>]>,
     count: u32,
     generation: u32,
+    /// What was learned last.
+    latest: Option<(IpAddr, u16)>,
 }
 
 impl PathMtus {
@@ -55,12 +57,18 @@ impl PathMtus {
             places: vec![None; SETS * WAYS].into_boxed_slice(),
             count: 0,
             generation: 0,
+            latest: None,
         }
     }
 
     /// Changes with each MTU that is learned, so that a connection need not look more often.
     pub(crate) fn generation(&self) -> u32 {
         self.generation
+    }
+
+    /// The address whose path MTU was learned last, and that.
+    pub(crate) fn latest(&self) -> Option<(IpAddr, u16)> {
+        self.latest
     }
 
     #[allow(
@@ -92,6 +100,7 @@ impl PathMtus {
     /// A packet to the address was larger than the path carries.
     pub(crate) fn lower(&mut self, now: Instant, address: IpAddr, mtu: u16) {
         self.generation = self.generation.wrapping_add(1).max(1);
+        self.latest = Some((address, mtu));
         self.count = self.count.wrapping_add(1);
         let count = self.count;
         let set = self.set(address);

@@ -2,6 +2,7 @@
 
 use super::{Stack, within_frame};
 use crate::ip::{is_host, v6};
+use crate::log::Change;
 use crate::neigh::{Due, Evidence, Learned, Request};
 use crate::pool::{Frame, FrameQueue, HEADROOM};
 use crate::wire::arp::{self, ArpError, ArpPacket, Operation};
@@ -34,6 +35,7 @@ impl Stack {
             _ => sender,
         };
         if interface.v4.is_probing(claimed) && self.ipv4_conflict(id, claimed) {
+            self.note_conflict(id, claimed.into(), sender_hardware);
             return self.discard(frame, |c| &mut c.arp_conflict);
         }
         let Some(interface) = self.interfaces.get(usize::from(id)) else {
@@ -51,6 +53,7 @@ impl Stack {
         }
         if interface.v4.owns(sender) {
             self.ipv4_conflict(id, sender);
+            self.note_conflict(id, sender.into(), sender_hardware);
             return self.discard(frame, |c| &mut c.arp_conflict);
         }
         let network = &interface.v4;
@@ -76,6 +79,7 @@ impl Stack {
         );
         match learned {
             Learned::Resolved(waiting) => {
+                self.note_neighbour(id, sender.into(), sender_hardware);
                 self.release(id, sender_hardware, ether_type::IPV4, waiting);
             }
             Learned::Confirmed => {}
@@ -93,6 +97,28 @@ impl Stack {
         } else {
             self.pool.free(frame);
         }
+    }
+
+    /// Somebody says that an address of ours is theirs.
+    #[cold]
+    pub(super) fn note_conflict(&mut self, interface: u8, address: IpAddr, by: EthernetAddress) {
+        let hardware = by.0;
+        self.journal.note(self.now, || Change::Conflict {
+            interface,
+            address,
+            hardware,
+        });
+    }
+
+    /// A neighbour is known now.
+    #[cold]
+    pub(super) fn note_neighbour(&mut self, interface: u8, address: IpAddr, at: EthernetAddress) {
+        let hardware = at.0;
+        self.journal.note(self.now, || Change::Neighbour {
+            interface,
+            address,
+            hardware,
+        });
     }
 
     /// Sends what waited for a neighbour.

@@ -25,6 +25,7 @@ use crate::counters::Counters;
 use crate::device::{InterfaceId, RxChecksum, RxInfo};
 use crate::error::ConfigError;
 use crate::ip::{Destinations, IcmpLimit, Identifications, Interface, Reassembly, Routes};
+use crate::log::{Change, Journal, Module};
 use crate::neigh::Neighbours;
 use crate::pool::{Frame, FramePool, FrameQueue, HEADROOM};
 use crate::rng::Rng;
@@ -128,6 +129,8 @@ pub struct Stack {
     identifications: Identifications,
     udp: Udp,
     tcp: Tcp,
+    /// Neighbours and conflicts, for whoever keeps a log.
+    journal: Journal,
 }
 
 /// An offset or a length within a frame, which has at most 65,535 bytes.
@@ -199,6 +202,7 @@ impl Stack {
             )?,
             limits,
             rng,
+            journal: Journal::default(),
         })
     }
 
@@ -345,6 +349,42 @@ impl Stack {
     /// Fills `bytes` with numbers from the stack's generator, for its owner's use.
     pub fn random(&mut self, bytes: &mut [u8]) {
         self.rng.fill(bytes);
+    }
+
+    /// Begins or ends the journals that an observer reads. Beginning allocates.
+    pub(crate) fn keep_journal(&mut self, keep: bool) {
+        self.journal.keep(keep);
+        self.tcp.journal().keep(keep);
+    }
+
+    /// Whether there is something in them.
+    pub(crate) fn has_journal(&self) -> bool {
+        self.journal.has_some() || self.tcp.has_journal()
+    }
+
+    /// Takes a change out of them.
+    pub(crate) fn take_change(&mut self) -> Option<(Instant, Change)> {
+        // What others do on the link is not to wait behind connections.
+        let own = self.journal.take();
+        own.or_else(|| self.tcp.journal().take())
+    }
+
+    /// How many changes were too many for one of them.
+    pub(crate) fn take_missed(&mut self) -> Option<(Module, u64)> {
+        match (self.journal.take_missed(), self.tcp.journal()) {
+            (0, tcp) => Some((Module::Tcp, tcp.take_missed())).filter(|(_, missed)| *missed > 0),
+            (missed, _) => Some((Module::Neighbour, missed)),
+        }
+    }
+
+    /// A number that changes with addresses and routes.
+    pub(crate) fn routes_generation(&self) -> u32 {
+        self.routes_generation
+    }
+
+    /// What TCP and UDP have learned of paths: how often, and the latest that carries less.
+    pub(crate) fn latest_paths(&self) -> [(u32, Option<(IpAddr, u16)>); 2] {
+        [self.tcp.latest_path(), self.udp.latest_path()]
     }
 
     /// Takes a header of `len` bytes off a frame's content.

@@ -40,6 +40,7 @@ use super::shared::Shared;
 use super::state::{Failure, State, Tcb, TcbFlags, Timestamps, seconds};
 use super::tick::Tick;
 use crate::context::Context;
+use crate::log::Change;
 use crate::pool::{Descriptor, Frame};
 use crate::time::Instant;
 use crate::wire::tcp::Flags;
@@ -117,6 +118,11 @@ impl Tcb {
             self.snd_wl2 = segment.ack;
             self.flags |= TcbFlags::ACK_NOW;
             self.established(shared, cx.now);
+            let key = self.key;
+            let passive = false;
+            shared
+                .journal
+                .note(cx.now, || Change::Opened { key, passive });
             if self.flags.contains(TcbFlags::ACCECN) {
                 self.take_syn_ace(cx, segment.flags);
             }

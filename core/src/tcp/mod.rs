@@ -82,6 +82,7 @@ use crate::context::{Context, IcmpError, Incoming, Outgoing};
 use crate::demux::{Address, Demux, FourTuple};
 use crate::error::ConfigError;
 use crate::ip::PathMtus;
+use crate::log::{Change, Journal};
 use crate::pool::{Frame, HEADROOM};
 use crate::rng::Rng;
 use crate::socket::{Event, Readiness, SocketId, SocketKind, unspecified_like};
@@ -263,6 +264,7 @@ impl Tcp {
                 accecn: accecn::counters(config.ecn, connections),
                 path_mtus: PathMtus::new(rng.key()),
                 fast_open: FastOpen::new(rng),
+                journal: Journal::default(),
             },
             connections: Slab::new(connections),
             half_open: Slab::new(half_open),
@@ -542,6 +544,10 @@ impl Tcp {
             return;
         };
         let key = tcb.key;
+        let how = tcb.end();
+        self.shared
+            .journal
+            .note(cx.now, || Change::Ended { key, how });
         let orphan = tcb.flags.contains(TcbFlags::ORPHAN);
         let passive = tcb
             .flags
@@ -783,6 +789,22 @@ impl Tcp {
             IcmpError::TimeExceeded | IcmpError::ParameterProblem => {}
         }
         self.settle(cx, index);
+    }
+
+    /// Where connections that open and end are written down.
+    pub(crate) fn journal(&mut self) -> &mut Journal {
+        &mut self.shared.journal
+    }
+
+    /// Whether there is something in it.
+    pub(crate) fn has_journal(&self) -> bool {
+        self.shared.journal.has_some()
+    }
+
+    /// How often path MTUs were learned, and the latest of them.
+    pub(crate) fn latest_path(&self) -> (u32, Option<(core::net::IpAddr, u16)>) {
+        let paths = &self.shared.path_mtus;
+        (paths.generation(), paths.latest())
     }
 
     /// The largest packet that the path to an address carries, if that is known.

@@ -821,6 +821,7 @@ mod tests {
             replies: Replies::new(),
             accecn: crate::tcp::slab::Slab::new(0),
             path_mtus: PathMtus::new([1; 16]),
+            journal: crate::log::Journal::default(),
             fast_open: FastOpen::new(&mut Rng::new([1; 32])),
         };
         let (mut rng, mut counters) = (Rng::new([1; 32]), Counters::default());

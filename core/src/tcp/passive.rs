@@ -19,6 +19,7 @@ use crate::config::SynCookies as When;
 use crate::context::Context;
 use crate::counters::Counters;
 use crate::demux::{Address, FourTuple};
+use crate::log::Change;
 use crate::pool::Frame;
 use crate::wire::tcp::Flags;
 
@@ -547,6 +548,10 @@ impl Tcp {
             cx.pool.free(frame);
             return false;
         };
+        let passive = true;
+        self.shared
+            .journal
+            .note(cx.now, || Change::Opened { key, passive });
         if let Some(tcb) = self.connections.get_mut(place) {
             tcb.segment_arrives(&mut self.shared, cx, &segment, frame);
             self.settle(cx, place);

@@ -10,6 +10,7 @@ use super::settings::Profiles;
 use super::slab::Slab;
 use crate::config::Limits;
 use crate::ip::PathMtus;
+use crate::log::Journal;
 use crate::pool::FramePool;
 
 /// Lent to a connection for the time of a call.
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     /// Here because TCP can tell whether a message about the path is true; UDP asks too.
     pub(super) path_mtus: PathMtus,
     pub(super) fast_open: FastOpen,
+    /// Connections that open and end, for whoever keeps a log.
+    pub(super) journal: Journal,
 }
 
 /// Who may hold how many frames.

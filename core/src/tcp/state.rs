@@ -17,6 +17,7 @@ use super::shared::Shared;
 use super::tick::Tick;
 use crate::context::Context;
 use crate::demux::FourTuple;
+use crate::log::End;
 use crate::pool::FrameQueue;
 use crate::socket::Readiness;
 use crate::time::Instant;
@@ -571,6 +572,21 @@ impl Tcb {
         self.failure = Some(failure);
         self.state = State::Closed;
         self.flags |= TcbFlags::EVENT;
+    }
+
+    /// How a connection has ended that is closed or in TIME-WAIT.
+    pub(super) fn end(&self) -> End {
+        let finished = self.state == State::TimeWait
+            || self.flags.contains(TcbFlags::FIN_RECEIVED) && self.snd_una == self.snd_max;
+        match self.failure {
+            Some(Failure::Reset) => End::Reset,
+            Some(Failure::Refused) => End::Refused,
+            Some(Failure::TimedOut) => End::TimedOut,
+            Some(Failure::Unreachable) => End::Unreachable,
+            Some(Failure::AddressGone) => End::AddressGone,
+            None if finished => End::Closed,
+            None => End::Aborted,
+        }
     }
 
     /// Whether it may send data before the handshake is complete (RFC 7413 §4.2.2).

@@ -79,6 +79,7 @@ impl Bench {
                 reassembly: Reassembly::new(1, &[1; 16]),
                 replies: Replies::new(),
                 path_mtus: PathMtus::new([1; 16]),
+                journal: crate::log::Journal::default(),
                 fast_open: FastOpen::new(&mut Rng::new([2; 32])),
             },
             pool: FramePool::new(frames, 1_664),

@@ -726,6 +726,11 @@ impl Udp {
         self.path_mtus.get(now, address).map(usize::from)
     }
 
+    /// How often path MTUs were learned, and the latest of them.
+    pub(crate) fn latest_path(&self) -> (u32, Option<(IpAddr, u16)>) {
+        (self.path_mtus.generation(), self.path_mtus.latest())
+    }
+
     /// The socket that has sent from `local` to `remote`.
     fn sender(&self, local: (IpAddr, u16), remote: (IpAddr, u16)) -> Option<u32> {
         let has_sent = |_, socket: &Socket| {

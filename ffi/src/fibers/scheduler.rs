@@ -531,7 +531,7 @@ fn step(handle: i64) -> Result<Option<Instant>, Error> {
     registry::with_stack(handle, |stack| {
         stack.flush();
         let now = stack.runtime.now();
-        let of_stack = stack.runtime.stack().next_timeout();
+        let of_stack = stack.runtime.next_timeout();
         let scheduler = Scheduler::of(stack);
         if scheduler.ready_count > 0 {
             return Ok(Some(now));

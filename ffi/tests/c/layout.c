@@ -255,12 +255,14 @@ LAYOUT(option_given, offsetof(struct mnet_option, given) == 72);
 LAYOUT(device_args_size, sizeof(struct mnet_device_args) == 160);
 LAYOUT(device_args_ipv4, offsetof(struct mnet_device_args, ipv4) == 104);
 LAYOUT(device_args_vlan, offsetof(struct mnet_device_args, vlan) == 112);
-LAYOUT(args_size, sizeof(struct mnet_args) == 1512);
+LAYOUT(args_size, sizeof(struct mnet_args) == 1648);
 LAYOUT(args_options, offsetof(struct mnet_args, options) == 24);
 LAYOUT(args_devices, offsetof(struct mnet_args, devices) == 48);
 LAYOUT(args_flags, offsetof(struct mnet_args, flags) == 64);
 LAYOUT(args_nameservers, offsetof(struct mnet_args, nameservers) == 72);
 LAYOUT(args_device, offsetof(struct mnet_args, device) == 168);
+LAYOUT(args_log, offsetof(struct mnet_args, log) == 1512);
+LAYOUT(log_levels, MNET_LOG_ERROR == 1 && MNET_LOG_WARN == 2 && MNET_LOG_INFO == 3 && MNET_LOG_DEBUG == 4);
 LAYOUT(option_kinds, MNET_OPTION_FLAG == 1 && MNET_OPTION_SIZE == 7 && MNET_OPTION_POSITIONAL == 2);
 LAYOUT(args_modes, MNET_ARGS_IPV4_LINK_LOCAL == 2 && MNET_ARGS_IPV4_DHCP == 3 && MNET_ARGS_IPV6_EUI64 == 2 && MNET_ARGS_IPV6_STATIC == 3);
 

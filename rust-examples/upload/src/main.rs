@@ -13,7 +13,7 @@ use core::time::Duration;
 
 use mnet::aio::TcpListener;
 use mnet::cli::{self, ConsoleLines, NetworkArgs, Opt, Outcome, Program};
-use mnet::solo5::{NetDevice, Solo5};
+use mnet::solo5::{NetDevice, Solo5, log_to_console};
 use mnet::{Config, Net, Runtime};
 use solo5::{StartInfo, println};
 use upload::service;
@@ -33,7 +33,7 @@ fn main(start: StartInfo) -> Result<u8, Box<dyn Error>> {
         devices: &["service"],
     };
     let line = start.cmdline().to_str()?;
-    let (mut network, mut console) = (NetworkArgs::default(), ConsoleLines::new());
+    let (mut network, mut console) = (NetworkArgs::with_log(), ConsoleLines::new());
     match cli::parse(
         line,
         &program,
@@ -52,6 +52,8 @@ fn main(start: StartInfo) -> Result<u8, Box<dyn Error>> {
         ..Config::default()
     };
     let mut runtime = Runtime::new(&config, Solo5, None)?;
+    // `--verbosity=info` and `--log=tcp` say what is told.
+    runtime.set_log(network.log_filter(), Box::new(log_to_console));
     let interface = runtime.attach(NetDevice::new(solo5::Net::acquire("service")?))?;
     let now = runtime.now();
     let stack = runtime.stack_mut();

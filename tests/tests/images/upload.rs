@@ -38,7 +38,7 @@ const LARGE: usize = 40 << 20;
 /// A running image, and a directory.
 struct Server {
     _tap: Tap,
-    _process: Process,
+    process: Process,
     directory: PathBuf,
 }
 
@@ -59,7 +59,7 @@ fn start(fixture: &Fixture, test: &str, arguments: &[&str]) -> Result<Server> {
     process.wait_for("listening on port 80", REACTION_TIME)?;
     Ok(Server {
         _tap: tap,
-        _process: process,
+        process,
         directory: fixture.directory(&format!("upload-{test}"))?,
     })
 }
@@ -262,7 +262,10 @@ fn wait_for_places(places: usize) -> Result<()> {
 }
 
 fn refusals(fixture: &Fixture) -> Result<()> {
-    let server = start(fixture, "refusals", &[])?;
+    let server = start(fixture, "refusals", &["--verbosity=info", "--log=tcp"])?;
+    // What the log says of all this.
+    let added = "info ip: interface 1: static address 10.0.0.2/24 is ours\n";
+    server.process.wait_for(added, REACTION_TIME)?;
     fs::write(server.directory.join("small"), "some text")?;
     let text = server.bash(
         "status() { curl -sS -o answer -w '%{http_code}\\n' \"$@\"; cat answer; }
@@ -283,7 +286,10 @@ fn refusals(fixture: &Fixture) -> Result<()> {
         curl -sS --fail -F a=@small http://10.0.0.2/zip -o a.zip
         unzip -p a.zip small",
     )?;
-    prints(&text, "some text")
+    prints(&text, "some text")?;
+    let log = server.process.text();
+    prints(&log, "debug tcp: 10.0.0.2:80 opened by peer 10.0.0.1:")?;
+    prints(&log, " ended: closed by both sides\n")
 }
 
 fn own_tests(fixture: &Fixture) -> Result<()> {

@@ -8,11 +8,12 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 /// The sources, in the order in which the header presents them.
-const SOURCES: [&str; 21] = [
+const SOURCES: [&str; 22] = [
     "types",
     "error",
     "address",
     "stack",
+    "log",
     "interfaces",
     "routes",
     "ipv6",
@@ -78,8 +79,9 @@ const INTRODUCTION: &str = "\
  *   - Sizes are bytes, times are nanoseconds.
  *   - MNET_EBUSY is the answer to a call on a stack that is inside another call: from within a solo5_* function that
  *     the caller supplies, or from another thread. A fiber that waits is inside of none.
- *   - There is one callback, mnet_dhcp.accept, and nothing allocates after mnet_open(), mnet_dhcp_start(), and the first
- *     mnet_spawn() or mnet_channel_open(). Fibers and channels have the caller's memory, or mnet_config.fiber_memory.
+ *   - There are two callbacks, mnet_dhcp.accept and that of mnet_log_set(). Nothing allocates after mnet_open(),
+ *     mnet_dhcp_start(), mnet_log_set(), and the first mnet_spawn() or mnet_channel_open(). Fibers and channels have the
+ *     caller's memory, or mnet_config.fiber_memory.
  *   - A defect of the library does not return: it prints the place on the console and calls solo5_abort().
  *
  * Usable from C99, C11 and later, and from C++.

@@ -92,6 +92,8 @@ impl Stack {
                 // Somebody else probes it as well, unless it is our own probe that comes back.
                 Some(ours) if probes && nonce != Some(ours) => {
                     self.conflict(packet.interface, target);
+                    let unknown = EthernetAddress::default();
+                    self.note_conflict(packet.interface, target.into(), unknown);
                 }
                 Some(_) => {}
                 None => self.counters.nd_not_for_us += 1,
@@ -136,12 +138,14 @@ impl Stack {
         let addresses = &self.ipv6(id)?.addresses;
         if addresses.owns(target) {
             // We keep it: it was asked for before it was used.
+            self.note_conflict(id, target.into(), hardware.unwrap_or_default());
             self.counters.nd_conflict += 1;
             self.changed(id, NetworkChanges::ADDRESS_CONFLICT);
             return Some(());
         }
         if addresses.probing(target).is_some() {
             self.conflict(id, target);
+            self.note_conflict(id, target.into(), hardware.unwrap_or_default());
             return Some(());
         }
         let evidence = if solicited {
@@ -185,7 +189,10 @@ impl Stack {
             &mut self.counters,
         );
         match learned {
-            Learned::Resolved(waiting) => self.release(id, hardware, ether_type::IPV6, waiting),
+            Learned::Resolved(waiting) => {
+                self.note_neighbour(id, address.into(), hardware);
+                self.release(id, hardware, ether_type::IPV6, waiting);
+            }
             Learned::Confirmed => {}
             Learned::Contested => {
                 self.counters.neighbour_contested += 1;

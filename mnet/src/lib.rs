@@ -37,7 +37,7 @@
 //! | `embedded-io` | yes | the traits of `embedded-io` for blocking streams, of `embedded-io-async` for those of tasks |
 //! | `embedded-nal-async` | | `TcpConnect` and `UdpStack` for [`Net`] |
 //! | `edge-nal` | | `TcpBind`, `TcpConnect`, `UdpBind`, `UdpConnect` for [`Net`], and what they give |
-//! | `log` | | [`Runtime::log_to_crate`]: the log of the stack for the crate `log`; without it [`Runtime::set_log`] hands it to a function |
+//! | `log` | | `Runtime::log_to_crate`: the log of the stack for the crate `log`; without it [`Runtime::set_log`] hands it to a function |
 //! | `solo5` | | the platform of a unikernel |
 //! | `tap` | | the platform of a Linux process with a TAP device; needs `std` |
 //!

@@ -40,6 +40,7 @@ const TOPICS: &[(&str, &[&str], &str)] = &[
     ("dhcp", &["dhcp"], "DHCP"),
     ("resolvers", &["resolvers"], "Name servers"),
     ("args", &["args"], "Command line"),
+    ("log", &["log"], "Log"),
     ("info", &["info"], "Counters, usage, random numbers"),
 ];
 

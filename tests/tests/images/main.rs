@@ -24,6 +24,7 @@ mod hvt;
 mod input;
 mod interfaces;
 mod ipv6;
+mod kv;
 mod leaks;
 mod multicast;
 mod path_changes;
@@ -70,6 +71,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("input", input::TESTS),
     ("interfaces", interfaces::TESTS),
     ("ipv6", ipv6::TESTS),
+    ("kv", kv::TESTS),
     ("leaks", leaks::TESTS),
     ("multicast", multicast::TESTS),
     ("path_changes", path_changes::TESTS),

@@ -1,5 +1,8 @@
 //! Replays the committed corpora: every input that was ever interesting must pass.
 
+#[path = "../examples/seeds/inputs/mod.rs"]
+mod inputs;
+
 use mnet_fuzz_harness::TARGETS;
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,6 +29,16 @@ fn every_target_has_a_file_and_a_corpus() {
             manifest.contains(&format!("fuzz_targets/{target}.rs")),
             "{target} is not built"
         );
+    }
+}
+
+/// `cargo run -p mnet-fuzz-harness --example seeds` writes them.
+#[test]
+fn the_hand_made_inputs_are_those_that_are_committed() {
+    for (target, name, bytes) in inputs::all() {
+        let path = fuzz_directory().join("corpus").join(target).join(&name);
+        let committed = fs::read(&path).unwrap_or_default();
+        assert!(committed == bytes, "{} is out of date", path.display());
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Process {
 pub struct Finished {
     /// Its exit status.
     pub status: ExitStatus,
-    /// Both streams, in the order of arrival.
+    /// Both streams, in the order in which they were written.
     pub text: String,
 }
 
@@ -44,34 +44,32 @@ struct Output {
 #[derive(Debug, Default)]
 struct State {
     bytes: Vec<u8>,
-    /// Streams at their end; two means that there is no more.
-    closed: usize,
+    /// Whether that is all.
+    complete: bool,
 }
 
 impl Process {
-    /// Starts a child with both output streams captured and no input.
+    /// Starts a child with no input, and with both output streams captured: they are one pipe, so that
+    /// what was written first is there first.
     ///
     /// # Errors
     ///
     /// When it cannot be started.
     pub fn start(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
+        let (reader, writer) = std::io::pipe()?;
         command
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stdout(writer.try_clone()?)
+            .stderr(writer);
         die_with_this_thread(command);
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
+        let child = command.spawn();
+        // The command would keep the pipe open.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = child.with_context(|| format!("cannot start {name}"))?;
 
         let output = Arc::new(Output::default());
-        if let Some(stream) = child.stdout.take() {
-            collect(stream, &output);
-        }
-        if let Some(stream) = child.stderr.take() {
-            collect(stream, &output);
-        }
+        collect(reader, &output);
         let pid: libc::pid_t = child.id().try_into()?;
         // SAFETY: the call takes two integers; the child is not reaped, so the number is its own.
         let ended = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -105,7 +103,7 @@ impl Process {
                 return Ok(());
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if state.closed == 2 || left.is_zero() {
+            if state.complete || left.is_zero() {
                 let got = String::from_utf8_lossy(&state.bytes).into_owned();
                 let name = &self.name;
                 bail!("{name} did not print {text:?} within {within:?}; it printed:\n{got}");
@@ -130,11 +128,11 @@ impl Process {
             bail!("{name} still runs after {within:?}; it printed:\n{text}");
         }
         let status = self.child.wait()?;
-        // What it wrote may still be on its way through the pipes; a grandchild may keep them open.
+        // What it wrote may still be on its way through the pipe; a grandchild may keep it open.
         let (state, _) = self
             .output
             .changed
-            .wait_timeout_while(lock(&self.output), within, |state| state.closed < 2)
+            .wait_timeout_while(lock(&self.output), within, |state| !state.complete)
             .unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&state.bytes).into_owned();
         drop(state);
@@ -213,7 +211,7 @@ fn collect(mut stream: impl Read + Send + 'static, output: &Arc<Output>) {
             let mut state = lock(&output);
             state.bytes.extend_from_slice(&buffer[..read]);
             if read == 0 {
-                state.closed += 1;
+                state.complete = true;
             }
             output.changed.notify_all();
             if read == 0 {
@@ -233,6 +231,13 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         command
+    }
+
+    #[test]
+    fn both_streams_are_in_order() {
+        let script = "for i in 1 2 3 4 5 6 7 8 9; do printf a; printf b >&2; done";
+        let finished = run(&mut shell(script), SOON).unwrap();
+        assert_eq!(finished.text, "ab".repeat(9));
     }
 
     #[test]

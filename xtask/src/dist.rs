@@ -246,8 +246,8 @@ mod tests {
         assert_eq!(staged(None, usr), usr);
         assert_eq!(staged(Some("".into()), usr), usr);
         assert_eq!(
-            staged(Some("/tmp/root".into()), usr),
-            Path::new("/tmp/root/usr")
+            staged(Some("/staging".into()), usr),
+            Path::new("/staging/usr")
         );
         assert_eq!(
             staged(Some("root".into()), Path::new("opt")),

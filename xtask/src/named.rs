@@ -173,7 +173,8 @@ mod tests {
     use super::*;
 
     fn files() -> Vec<File> {
-        let program = "#[test]\nfn one() {}\nfn helper() {}\n#[test]\n#[ignore]\nfn two() {}\n";
+        let program =
+            "#[test]\nfn one() {}\nfn helper() {}\n#[test]\n#[should_panic]\nfn two() {}\n";
         let list = "const TESTS: &[(&str, Test)] = &[\n(\"three\", f),\n(\n\"four\",\ng,\n),\n];\n\
             fn f() { say(\"five\") }\n";
         [

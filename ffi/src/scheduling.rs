@@ -90,8 +90,10 @@ impl Opened {
     /// has to look.
     pub(crate) fn disturb(&mut self, fd: i64) {
         if let Some(fibers) = self.fibers {
-            (fibers.hooks.wake)(self, Key::socket(fd, false));
-            (fibers.hooks.wake)(self, Key::socket(fd, true));
+            // Those in mnet_poll() wait for the network: for any of their sockets.
+            for key in [Key::socket(fd, false), Key::socket(fd, true), Key::NETWORK] {
+                (fibers.hooks.wake)(self, key);
+            }
         }
     }
 

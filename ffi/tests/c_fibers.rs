@@ -758,6 +758,33 @@ fn who_waits_for_a_socket_that_is_closed_hears_of_it() {
 }
 
 #[test]
+fn who_polls_a_socket_that_is_closed_hears_of_it_at_once() {
+    let pair = Pair::new(0);
+    let stack = pair.stack;
+    let local = address("10.0.0.1:80");
+    let udp = unsafe { mnet_udp_bind(stack, &raw const local) };
+    let fiber = spawn(stack, move || {
+        let (events, revents) = (MNET_READABLE, 0);
+        let fd = udp;
+        let mut entry = mnet_pollfd {
+            fd,
+            events,
+            revents,
+        };
+        assert_eq!(unsafe { mnet_poll(stack, &raw mut entry, 1, -1) }, 1);
+        entry.revents as usize
+    });
+    let closer = go(stack, move || {
+        assert_eq!(mnet_sleep(stack, 20 * MS), 0);
+        assert_eq!(mnet_close(udp), 0);
+    });
+    let start = mnet_now();
+    assert_eq!(join(fiber), MNET_INVALID as usize);
+    assert_eq!((mnet_now() - start) / MS, 20);
+    join(closer);
+}
+
+#[test]
 fn events_are_for_those_who_ask_and_for_sockets_that_do_not_wait() {
     let pair = Pair::new(0);
     let stack = pair.stack;

@@ -62,9 +62,46 @@ const char *inet_ntop(int family, const void *address, char *text, socklen_t siz
     return text;
 }
 
+/* A number as C writes it, up to 32 bits: decimal, octal or hexadecimal. Returns what is behind it, or NULL. */
+static const char *c_number(const char *text, uint32_t *number)
+{
+    unsigned base = 10, digit;
+    uint64_t value = 0;
+    if (text[0] == '0' && (text[1] | 32) == 'x')
+        base = 16, text += 2;
+    else if (text[0] == '0')
+        base = 8;
+    const char *start = text;
+    for (;; text++) {
+        unsigned letter = (unsigned char)*text | 32;
+        digit = *text >= '0' && *text <= '9' ? (unsigned)(*text - '0') : letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : 16;
+        if (digit >= base)
+            break;
+        value = value * base + digit;
+        if (value > 0xffffffff)
+            return NULL;
+    }
+    *number = (uint32_t)value;
+    return text > start ? text : NULL;
+}
+
 int inet_aton(const char *text, struct in_addr *address)
 {
-    return inet_pton(AF_INET, text, address) == 1;
+    uint32_t whole = 0, number;
+    int dots = 0;
+    /* One to four numbers: the last one fills what the others leave. Blanks may follow. */
+    while ((text = c_number(text, &number)) != NULL && *text == '.') {
+        if (number > 255 || dots == 3)
+            return 0;
+        whole |= number << (24 - 8 * dots++);
+        text++;
+    }
+    if (text == NULL || number > 0xffffffff >> 8 * dots)
+        return 0;
+    if (*text != '\0' && *text != ' ' && (*text < '\t' || *text > '\r'))
+        return 0;
+    address->s_addr = htonl(whole | number);
+    return 1;
 }
 
 in_addr_t inet_addr(const char *text)
@@ -148,7 +185,11 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
             return EAI_NONAME;
         if (strlen(node) >= sizeof results[0].name)
             return EAI_NONAME;
-    } else if (!(flags & AI_PASSIVE)) {
+    } else if (flags & AI_PASSIVE) {
+        /* As glibc has them. Many a server binds the first one and no other: in IPv4, which every stack has. */
+        addresses[0].family = MNET_AF_INET;
+        addresses[1].family = MNET_AF_INET6;
+    } else {
         addresses[0].ip[15] = 1;
         memcpy(addresses[1].ip, (const uint8_t[]){ 127, 0, 0, 1 }, 4);
     }
@@ -207,7 +248,9 @@ int getnameinfo(const struct sockaddr *address, socklen_t length, char *host, so
     char digits[6];
     size_t at = sizeof digits - 1;
     (void)flags;
-    if (address == NULL || mnet_internal_to(address, length, address->sa_family, &from) != 0)
+    if (address == NULL || length < sizeof(sa_family_t)
+        || (address->sa_family != AF_INET && address->sa_family != AF_INET6)
+        || mnet_internal_to(address, length, address->sa_family, &from) != 0)
         return EAI_FAMILY;
     unsigned port = from.port;
     from.port = 0;

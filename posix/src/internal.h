@@ -7,6 +7,7 @@
 #include <mnet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/types.h>
 
 #define MILLISECOND ((int64_t)1000000)
@@ -17,6 +18,8 @@
 
 enum kind {
     FREE,
+    /* Of a call that waits for what it will be; nobody else has it yet. */
+    RESERVED,
     CONSOLE,
     /* A TCP socket that has no handle yet: neither listening nor connected. */
     NEW,
@@ -36,8 +39,10 @@ struct options {
 struct entry {
     mnet_fd handle;
     struct mnet_addr local, remote;
-    int64_t receive_timeout, send_timeout;
+    struct timeval receive_timeout, send_timeout;
     struct options options;
+    /* Which options were set: bits, by the places of their numbers. */
+    uint32_t were_set;
     int error;
     uint8_t kind, domain, bound, nonblocking, connecting, unasked, failed, never_was, read_ended;
 };
@@ -59,8 +64,10 @@ INTERNAL int mnet_internal_bound(struct entry *entry);
 INTERNAL void mnet_internal_progress(struct entry *entry);
 /* Why a connection has failed, as an error number; 0: it has not. */
 INTERNAL int mnet_internal_failure(const struct entry *entry);
-/* Tells the stack all options of a socket that has got its handle. */
+/* Tells the stack what was set of a socket that has got its handle. */
 INTERNAL void mnet_internal_apply(struct entry *entry);
+/* A time of SO_RCVTIMEO or SO_SNDTIMEO as mnet_set_timeout() takes it; 0: for ever. */
+INTERNAL uint64_t mnet_internal_nanoseconds(const struct timeval *time);
 /* A socket address as mnet.h has it. Returns 0 or an error number. */
 INTERNAL int mnet_internal_to(const struct sockaddr *from, socklen_t length, int domain, struct mnet_addr *to);
 /* The reverse; nothing is written to NULL. */

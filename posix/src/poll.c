@@ -37,10 +37,10 @@ static short translate(struct entry *entry, uint32_t ready, int events)
     return (short)revents;
 }
 
-int poll(struct pollfd *entries, nfds_t count, int timeout_ms)
+/* poll() with a time in nanoseconds; below 0: for ever. */
+static int poll_for(struct pollfd *entries, nfds_t count, int64_t timeout)
 {
     struct mnet_pollfd asked[MNET_POSIX_FDS];
-    int64_t timeout = timeout_ms < 0 ? -1 : timeout_ms * MILLISECOND;
     int ready = 0;
     if (entries == NULL && count > 0)
         return mnet_internal_fail(EFAULT);
@@ -70,11 +70,41 @@ int poll(struct pollfd *entries, nfds_t count, int timeout_ms)
     if (code < 0)
         return mnet_internal_fail(mnet_internal_error(code));
     for (nfds_t i = 0; i < count; i++) {
-        if (asked[i].fd >= 0)
-            entries[i].revents = translate(mnet_internal_entry(entries[i].fd), asked[i].revents, entries[i].events);
+        if (asked[i].fd >= 0) {
+            /* While this fiber waited, another one may have closed the socket, and have opened one in its place. */
+            struct entry *socket = &mnet_internal_table[entries[i].fd];
+            entries[i].revents = socket->handle != asked[i].fd || (asked[i].revents & MNET_INVALID)
+                                     ? POLLNVAL
+                                     : translate(socket, asked[i].revents, entries[i].events);
+        }
         ready += entries[i].revents != 0;
     }
     return ready;
+}
+
+int poll(struct pollfd *entries, nfds_t count, int timeout_ms)
+{
+    return poll_for(entries, count, timeout_ms < 0 ? -1 : timeout_ms * MILLISECOND);
+}
+
+/* The longest time to wait that counts: it does not end, and is for ever. */
+#define AGES (0x7fffffffffffffff / SECOND - 1)
+
+/* What is left of a time after so many nanoseconds, as Linux tells it. */
+static void subtract(struct timeval *time, uint64_t nanoseconds)
+{
+    time_t seconds = (time_t)(nanoseconds / (uint64_t)SECOND);
+    suseconds_t micros = (suseconds_t)(nanoseconds % (uint64_t)SECOND / 1000);
+    if (time->tv_usec < micros) {
+        seconds++;
+        micros -= 1000000;
+    }
+    if (time->tv_sec < seconds) {
+        time->tv_sec = time->tv_usec = 0;
+        return;
+    }
+    time->tv_sec -= seconds;
+    time->tv_usec -= micros;
 }
 
 int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, struct timeval *timeout)
@@ -87,9 +117,8 @@ int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, s
     if (timeout != NULL) {
         if (timeout->tv_sec < 0 || timeout->tv_usec < 0)
             return mnet_internal_fail(EINVAL);
-        wait = timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000;
-        if (wait > 0x7fffffff)
-            wait = 0x7fffffff;
+        if (timeout->tv_sec < AGES && timeout->tv_usec / 1000000 < AGES - timeout->tv_sec)
+            wait = timeout->tv_sec * SECOND + timeout->tv_usec * (MILLISECOND / 1000);
     }
     for (int fd = 0; fd < count && fd < FD_SETSIZE; fd++) {
         int events = (readable != NULL && FD_ISSET(fd, readable) ? POLLIN : 0)
@@ -102,8 +131,11 @@ int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, s
         entries[used++] = (struct pollfd){ .fd = fd, .events = (short)events };
     }
     uint64_t start = mnet_now();
-    if (poll(entries, (nfds_t)used, (int)wait) < 0)
+    if (poll_for(entries, (nfds_t)used, wait) < 0)
         return -1;
+    for (int i = 0; i < used; i++)
+        if (entries[i].revents & POLLNVAL)
+            return mnet_internal_fail(EBADF);
     for (int i = 0; i < used; i++) {
         int fd = entries[i].fd, events = entries[i].events, revents = entries[i].revents;
         if (events & POLLIN && !(revents & (POLLIN | POLLHUP | POLLERR)))
@@ -117,13 +149,7 @@ int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional, s
         if (events & POLLPRI)
             FD_CLR(fd, exceptional);
     }
-    if (timeout != NULL) {
-        /* What is left of it, as Linux does. */
-        int64_t left = timeout->tv_sec * 1000000 + timeout->tv_usec - (int64_t)((mnet_now() - start) / 1000);
-        if (left < 0)
-            left = 0;
-        timeout->tv_sec = left / 1000000;
-        timeout->tv_usec = left % 1000000;
-    }
+    if (timeout != NULL)
+        subtract(timeout, mnet_now() - start);
     return found;
 }

@@ -68,7 +68,7 @@ static ssize_t result(int64_t code)
 
 struct entry *mnet_internal_entry(int fd)
 {
-    if (fd < 0 || fd >= MNET_POSIX_FDS || mnet_internal_table[fd].kind == FREE) {
+    if (fd < 0 || fd >= MNET_POSIX_FDS || mnet_internal_table[fd].kind <= RESERVED) {
         errno = EBADF;
         return NULL;
     }
@@ -99,7 +99,6 @@ static int new_fd(int kind, int domain)
         if (entry->kind != FREE)
             continue;
         *entry = (struct entry){ .kind = (uint8_t)kind, .domain = (uint8_t)domain };
-        entry->options.linger_on = 0;
         entry->options.multicast_ttl = entry->options.multicast_loop = 1;
         entry->local.family = domain == AF_INET ? MNET_AF_INET : MNET_AF_INET6;
         return fd;
@@ -305,6 +304,25 @@ int accept(int fd, struct sockaddr *address, socklen_t *length)
     return accept4(fd, address, length, 0);
 }
 
+/* Lets the network have a turn, and other fibers. Returns 0 or an error of mnet.h. */
+static int64_t turn(void)
+{
+    return mnet_poll(mnet_internal_stack, NULL, 0, 0);
+}
+
+/* Whether a call that found nothing, and must not wait, is to be made once more: the network has had a turn.
+   Other fibers had one as well, so the socket may be gone; then the code says so. */
+static int again(const struct entry *entry, mnet_fd handle, int flags, int *turned, int64_t *code)
+{
+    if (*code != MNET_EAGAIN || *turned || !(entry->nonblocking || (flags & MSG_DONTWAIT)))
+        return 0;
+    *turned = 1;
+    *code = turn();
+    if (*code >= 0 && entry->handle != handle)
+        *code = MNET_EBADF;
+    return *code >= 0;
+}
+
 int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
     struct entry *listener = mnet_internal_socket(fd);
@@ -315,12 +333,16 @@ int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
         return mnet_internal_fail(listener->kind == DATAGRAMS ? EOPNOTSUPP : EINVAL);
     if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0)
         return mnet_internal_fail(EINVAL);
-    int domain = listener->domain, client = new_fd(NEW, domain);
+    /* The descriptor is nobody's until there is a connection; the listener may be gone by then. */
+    struct entry from = *listener;
+    int client = new_fd(RESERVED, from.domain), turned = 0;
     if (client < 0)
         return -1;
     struct entry *entry = &mnet_internal_table[client];
-    entry->options = listener->options;
-    mnet_fd handle = mnet_accept(listener->handle, &peer);
+    mnet_fd handle;
+    do
+        handle = mnet_accept(from.handle, &peer);
+    while (again(listener, from.handle, 0, &turned, &handle));
     if (handle < 0) {
         entry->kind = FREE;
         return (int)result(handle);
@@ -328,11 +350,13 @@ int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
     entry->kind = CONNECTION;
     entry->handle = handle;
     entry->remote = peer;
-    entry->receive_timeout = listener->receive_timeout;
-    entry->send_timeout = listener->send_timeout;
-    set_nonblocking(entry, flags & SOCK_NONBLOCK);
+    entry->options = from.options;
+    entry->were_set = from.were_set;
+    entry->receive_timeout = from.receive_timeout;
+    entry->send_timeout = from.send_timeout;
+    entry->nonblocking = (flags & SOCK_NONBLOCK) != 0;
     mnet_internal_apply(entry);
-    mnet_internal_from(&peer, domain, address, length);
+    mnet_internal_from(&peer, from.domain, address, length);
     return client;
 }
 
@@ -356,6 +380,36 @@ void mnet_internal_progress(struct entry *entry)
     } else if (ready & MNET_WRITABLE) {
         entry->connecting = 0;
     }
+}
+
+/* Makes a socket anew whose connection did not come about. Returns -1, with the reason in errno. */
+static int renew(struct entry *entry)
+{
+    int error = entry->error != 0 ? entry->error : ECONNABORTED;
+    mnet_close(entry->handle);
+    entry->kind = NEW;
+    entry->handle = 0;
+    entry->error = entry->failed = entry->never_was = entry->unasked = 0;
+    entry->remote.family = MNET_AF_NONE;
+    return mnet_internal_fail(error);
+}
+
+/* Waits until a connection is made, or has failed, as long as SO_SNDTIMEO says. */
+static int wait_connected(struct entry *entry, mnet_fd handle)
+{
+    struct mnet_pollfd asked = { .fd = handle, .events = MNET_WRITABLE };
+    int64_t wait = (int64_t)mnet_internal_nanoseconds(&entry->send_timeout);
+    int64_t code = mnet_poll(mnet_internal_stack, &asked, 1, wait != 0 ? wait : -1);
+    if (entry->handle != handle)
+        return mnet_internal_fail(EBADF);
+    mnet_internal_progress(entry);
+    if (entry->never_was)
+        return renew(entry);
+    if (entry->connecting)
+        /* It goes on by itself, as when a signal ends the call. */
+        return mnet_internal_fail(code < 0 ? mnet_internal_error(code) : EINPROGRESS);
+    entry->unasked = 0;
+    return 0;
 }
 
 int connect(int fd, const struct sockaddr *address, socklen_t length)
@@ -382,18 +436,20 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
         return 0;
     }
     mnet_internal_progress(entry);
-    if (entry->connecting)
-        return mnet_internal_fail(EALREADY);
-    if (entry->never_was) {
-        /* Why the last attempt failed is told once; the next one begins anew. */
-        error = entry->error != 0 ? entry->error : ECONNABORTED;
-        mnet_close(entry->handle);
-        entry->kind = NEW;
-        entry->handle = 0;
-        entry->error = entry->failed = entry->never_was = entry->unasked = 0;
-        entry->remote.family = MNET_AF_NONE;
-        return mnet_internal_fail(error);
+    if (entry->connecting) {
+        mnet_fd handle = entry->handle;
+        if (!entry->nonblocking)
+            return wait_connected(entry, handle);
+        int64_t code = turn();
+        if (code < 0 || entry->handle != handle)
+            return mnet_internal_fail(code < 0 ? mnet_internal_error(code) : EBADF);
+        mnet_internal_progress(entry);
+        if (entry->connecting)
+            return mnet_internal_fail(EALREADY);
     }
+    if (entry->never_was)
+        /* Why the last attempt failed is told once; the next one begins anew. */
+        return renew(entry);
     if (entry->unasked) {
         /* The first call after it was established is what tells so. */
         entry->unasked = 0;
@@ -401,17 +457,17 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
     }
     if (entry->kind != NEW)
         return mnet_internal_fail(EISCONN);
-    mnet_fd handle = mnet_connect(mnet_internal_stack, &remote, entry->bound ? &entry->local : NULL,
-                                  entry->nonblocking ? MNET_NONBLOCK : 0);
+    mnet_fd handle = mnet_connect(mnet_internal_stack, &remote, entry->bound ? &entry->local : NULL, MNET_NONBLOCK);
     if (handle < 0)
         return (int)result(handle);
     entry->kind = CONNECTION;
     entry->handle = handle;
     entry->remote = remote;
+    entry->connecting = entry->unasked = 1;
     mnet_internal_apply(entry);
     if (!entry->nonblocking)
-        return 0;
-    entry->connecting = entry->unasked = 1;
+        return wait_connected(entry, handle);
+    turn();
     return mnet_internal_fail(EINPROGRESS);
 }
 
@@ -440,7 +496,21 @@ int shutdown(int fd, int how)
     return code < 0 ? mnet_internal_fail(ENOTCONN) : 0;
 }
 
-/* Begins a call that must not wait; end() is its other half. */
+/* Notes that a connection has failed, if a code says so, and not that the call was wrong or given up. */
+static void note_failure(struct entry *entry, mnet_fd handle, int64_t code)
+{
+    if (entry->handle != handle)
+        return;
+    if (code != MNET_ECONNREFUSED && code != MNET_ECONNRESET && code != MNET_ETIMEDOUT && code != MNET_EHOSTUNREACH
+        && code != MNET_EADDRGONE)
+        return;
+    entry->failed = 1;
+    if (entry->connecting)
+        entry->never_was = 1;
+    entry->connecting = 0;
+}
+
+/* Begins a call that must not wait; end() is its other half. Between them no other fiber runs. */
 static void begin(const struct entry *entry, int flags)
 {
     if ((flags & MSG_DONTWAIT) && !entry->nonblocking)
@@ -456,7 +526,9 @@ static void end(const struct entry *entry, int flags)
 ssize_t sendto(int fd, const void *buffer, size_t size, int flags, const struct sockaddr *address, socklen_t length)
 {
     struct entry *entry = mnet_internal_socket(fd);
+    mnet_fd handle;
     int64_t code;
+    int turned = 0;
     if (entry == NULL)
         return -1;
     if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)) != 0)
@@ -470,12 +542,17 @@ ssize_t sendto(int fd, const void *buffer, size_t size, int flags, const struct 
         } else if (entry->remote.family == MNET_AF_NONE) {
             return mnet_internal_fail(EDESTADDRREQ);
         }
+        if (buffer == NULL && size != 0)
+            return mnet_internal_fail(EFAULT);
         if (mnet_internal_bound(entry) < 0)
             return -1;
-        begin(entry, flags);
-        code = address != NULL ? mnet_sendto(entry->handle, buffer, size, &info.remote)
-                               : mnet_sendmsg(entry->handle, buffer, size, &info);
-        end(entry, flags);
+        handle = entry->handle;
+        do {
+            begin(entry, flags);
+            code = address != NULL ? mnet_sendto(handle, buffer, size, &info.remote)
+                                   : mnet_sendmsg(handle, buffer, size, &info);
+            end(entry, flags);
+        } while (again(entry, handle, flags, &turned, &code));
         return result(code);
     }
     mnet_internal_progress(entry);
@@ -486,11 +563,15 @@ ssize_t sendto(int fd, const void *buffer, size_t size, int flags, const struct 
     }
     if (entry->kind != CONNECTION || entry->failed)
         return mnet_internal_fail(EPIPE);
-    begin(entry, flags);
-    code = mnet_write(entry->handle, buffer, size);
-    end(entry, flags);
-    if (code < 0 && code != MNET_EAGAIN && code != MNET_EPIPE && code != MNET_EINVAL)
-        entry->failed = 1;
+    if (buffer == NULL && size != 0)
+        return mnet_internal_fail(EFAULT);
+    handle = entry->handle;
+    do {
+        begin(entry, flags);
+        code = mnet_write(handle, buffer, size);
+        end(entry, flags);
+    } while (again(entry, handle, flags, &turned, &code));
+    note_failure(entry, handle, code);
     return result(code);
 }
 
@@ -508,27 +589,34 @@ static ssize_t receive_datagram(struct entry *entry, void *buffer, size_t size, 
         return -1;
     if (entry->read_ended)
         flags |= MSG_DONTWAIT;
-    begin(entry, flags);
-    int64_t code = flags & MSG_PEEK ? mnet_datagram_peek(entry->handle, &data, &info)
-                                    : mnet_recvmsg(entry->handle, buffer, size, &info);
-    end(entry, flags);
+    mnet_fd handle = entry->handle;
+    int domain = entry->domain, turned = 0;
+    int64_t code;
+    do {
+        begin(entry, flags);
+        if (flags & MSG_PEEK) {
+            code = mnet_datagram_peek(handle, &data, &info);
+            if (code > 0)
+                memcpy(buffer, data, (uint64_t)code < size ? (size_t)code : size);
+        } else {
+            code = mnet_recvmsg(handle, buffer, size, &info);
+        }
+        end(entry, flags);
+    } while (again(entry, handle, flags, &turned, &code));
     if (code == MNET_EAGAIN && entry->read_ended)
         return 0;
     if (code < 0)
         return result(code);
-    size_t whole = (size_t)code, part = whole < size ? whole : size;
-    if (flags & MSG_PEEK)
-        memcpy(buffer, data, part);
-    mnet_internal_from(&info.remote, entry->domain, address, length);
-    return (ssize_t)(flags & MSG_TRUNC ? whole : part);
+    mnet_internal_from(&info.remote, domain, address, length);
+    return (ssize_t)(flags & MSG_TRUNC || (uint64_t)code < size ? (size_t)code : size);
 }
 
-static int64_t receive_stream(struct entry *entry, void *buffer, size_t size, int flags)
+static int64_t receive_stream(mnet_fd handle, void *buffer, size_t size, int flags)
 {
     const void *data;
     if (!(flags & MSG_PEEK))
-        return mnet_read(entry->handle, buffer, size);
-    int64_t code = mnet_peek(entry->handle, &data);
+        return mnet_read(handle, buffer, size);
+    int64_t code = mnet_peek(handle, &data);
     if (code > 0 && (uint64_t)code > size)
         code = (int64_t)size;
     if (code > 0)
@@ -543,6 +631,8 @@ ssize_t recvfrom(int fd, void *buffer, size_t size, int flags, struct sockaddr *
         return -1;
     if ((flags & ~(MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL)) != 0)
         return mnet_internal_fail(EOPNOTSUPP);
+    if (buffer == NULL && size != 0)
+        return mnet_internal_fail(EFAULT);
     if (entry->kind == DATAGRAMS)
         return receive_datagram(entry, buffer, size, flags, address, length);
     mnet_internal_progress(entry);
@@ -557,20 +647,25 @@ ssize_t recvfrom(int fd, void *buffer, size_t size, int flags, struct sockaddr *
         return 0;
     if (entry->read_ended)
         flags |= MSG_DONTWAIT;
-    begin(entry, flags);
-    int64_t code = receive_stream(entry, buffer, size, flags);
-    int all = (flags & MSG_WAITALL) && !(flags & (MSG_PEEK | MSG_DONTWAIT)) && !entry->nonblocking;
-    while (all && code > 0 && (size_t)code < size) {
-        int64_t more = mnet_read(entry->handle, (char *)buffer + code, size - (size_t)code);
+    mnet_fd handle = entry->handle;
+    int turned = 0;
+    int64_t code;
+    do {
+        begin(entry, flags);
+        code = receive_stream(handle, buffer, size, flags);
+        end(entry, flags);
+    } while (again(entry, handle, flags, &turned, &code));
+    /* The rest of it, as long as the socket is there and may wait. */
+    while ((flags & MSG_WAITALL) && !(flags & (MSG_PEEK | MSG_DONTWAIT)) && code > 0 && (size_t)code < size
+           && entry->handle == handle && !entry->nonblocking) {
+        int64_t more = mnet_read(handle, (char *)buffer + code, size - (size_t)code);
         if (more <= 0)
             break;
         code += more;
     }
-    end(entry, flags);
     if (code == MNET_EAGAIN && entry->read_ended)
         return 0;
-    if (code < 0 && code != MNET_EAGAIN && code != MNET_EINVAL)
-        entry->failed = 1;
+    note_failure(entry, handle, code);
     if (code >= 0 && length != NULL && address != NULL)
         *length = 0;
     return result(code);
@@ -682,8 +777,14 @@ int ioctl(int fd, unsigned long request, ...)
         return mnet_internal_fail(ENOTTY);
     if (entry->kind == CONNECTION) {
         struct mnet_tcp_info info;
-        *value = mnet_tcp_info(entry->handle, &info, sizeof info) == 0 ? (int)info.unread : 0;
-        return 0;
+        mnet_fd handle = entry->handle;
+        int turned = 0;
+        int64_t code;
+        do {
+            *value = mnet_tcp_info(handle, &info, sizeof info) == 0 ? (int)info.unread : 0;
+            code = *value == 0 ? MNET_EAGAIN : 0;
+        } while (again(entry, handle, MSG_DONTWAIT, &turned, &code));
+        return code == MNET_EAGAIN ? 0 : (int)result(code);
     }
     if (entry->kind != DATAGRAMS)
         return mnet_internal_fail(EINVAL);

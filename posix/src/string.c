@@ -64,16 +64,23 @@ char *strerror(int error)
     case EAGAIN: return "Resource temporarily unavailable";
     case ENOMEM: return "Cannot allocate memory";
     case EACCES: return "Permission denied";
+    case EFAULT: return "Bad address";
     case EBUSY: return "Device or resource busy";
     case ENODEV: return "No such device";
     case EINVAL: return "Invalid argument";
     case EMFILE: return "Too many open files";
+    case ENOTTY: return "Inappropriate ioctl for device";
+    case ENOSPC: return "No space left on device";
     case EPIPE: return "Broken pipe";
+    case EDOM: return "Numerical argument out of domain";
+    case EDEADLK: return "Resource deadlock avoided";
+    case EPROTO: return "Protocol error";
     case ENOTSOCK: return "Socket operation on non-socket";
     case EDESTADDRREQ: return "Destination address required";
     case EMSGSIZE: return "Message too long";
     case ENOPROTOOPT: return "Protocol not available";
     case EPROTONOSUPPORT: return "Protocol not supported";
+    case ESOCKTNOSUPPORT: return "Socket type not supported";
     case EOPNOTSUPP: return "Operation not supported";
     case EAFNOSUPPORT: return "Address family not supported by protocol";
     case EADDRINUSE: return "Address already in use";
@@ -90,6 +97,7 @@ char *strerror(int error)
     case EHOSTUNREACH: return "No route to host";
     case EALREADY: return "Operation already in progress";
     case EINPROGRESS: return "Operation now in progress";
+    case ECANCELED: return "Operation canceled";
     default: return "Unknown error";
     }
 }

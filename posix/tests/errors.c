@@ -1,5 +1,6 @@
 /* Calls that go wrong, and what they say: the same here and there. Arguments: a host, a port of it that
-   sends "hello" and closes after us, a port that resets, a port that nobody listens on, and the own address. */
+   sends "hello" and closes after us, a port that resets, a port that nobody listens on, a port that does
+   nothing, and the own address. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -234,6 +235,129 @@ static void options(void)
     close(b);
 }
 
+/* Options in other sizes, and numbers that stand for none. */
+static void sizes(void)
+{
+    unsigned char one = 5;
+    unsigned char room[4] = { 77, 77, 77, 77 };
+    socklen_t size = 2;
+    int a = udp(), b = socket(AF_INET6, SOCK_DGRAM, 0);
+    say("hops to a group in a byte", setsockopt(a, IPPROTO_IP, IP_MULTICAST_TTL, &one, 1));
+    say("hops to a group", option(a, IPPROTO_IP, IP_MULTICAST_TTL));
+    say("hops to a group in no byte", setsockopt(a, IPPROTO_IP, IP_MULTICAST_TTL, &one, 0));
+    say("into two bytes", getsockopt(a, IPPROTO_IP, IP_MULTICAST_TTL, room, &size));
+    say("their number", (long)size);
+    say("the first", room[0]);
+    say("the second", room[1]);
+    one = 0;
+    say("loop in a byte", setsockopt(a, IPPROTO_IP, IP_MULTICAST_LOOP, &one, 1));
+    say("loop", option(a, IPPROTO_IP, IP_MULTICAST_LOOP));
+    say("set loop to 300", set(a, IPPROTO_IP, IP_MULTICAST_LOOP, 300));
+    say("loop", option(a, IPPROTO_IP, IP_MULTICAST_LOOP));
+    one = 200;
+    say("time to live in a byte", setsockopt(a, IPPROTO_IP, IP_TTL, &one, 1));
+    say("time to live", option(a, IPPROTO_IP, IP_TTL));
+    say("set it to -2", set(a, IPPROTO_IP, IP_TTL, -2));
+    say("set it to -1", set(a, IPPROTO_IP, IP_TTL, -1));
+    say("time to live", option(a, IPPROTO_IP, IP_TTL));
+    say("hops to a group -2", set(a, IPPROTO_IP, IP_MULTICAST_TTL, -2));
+    say("hops to a group -1", set(a, IPPROTO_IP, IP_MULTICAST_TTL, -1));
+    say("hops to a group", option(a, IPPROTO_IP, IP_MULTICAST_TTL));
+    say("hops to a group 0", set(a, IPPROTO_IP, IP_MULTICAST_TTL, 0));
+    say("hops to a group", option(a, IPPROTO_IP, IP_MULTICAST_TTL));
+    say("hops in a byte", setsockopt(b, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &one, 1));
+    say("hops", set(b, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 7));
+    say("hops", option(b, IPPROTO_IPV6, IPV6_UNICAST_HOPS));
+    say("hops -1", set(b, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1));
+    say("hops", option(b, IPPROTO_IPV6, IPV6_UNICAST_HOPS));
+    say("hops to a group", set(b, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 7));
+    say("hops to a group -1", set(b, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, -1));
+    say("hops to a group", option(b, IPPROTO_IPV6, IPV6_MULTICAST_HOPS));
+    say("traffic class", set(b, IPPROTO_IPV6, IPV6_TCLASS, 8));
+    say("traffic class -1", set(b, IPPROTO_IPV6, IPV6_TCLASS, -1));
+    say("traffic class", option(b, IPPROTO_IPV6, IPV6_TCLASS));
+    say("traffic class -2", set(b, IPPROTO_IPV6, IPV6_TCLASS, -2));
+    close(a);
+    close(b);
+    a = tcp();
+    say("set a user timeout", set(a, IPPROTO_TCP, TCP_USER_TIMEOUT, 30000));
+    say("take it back", set(a, IPPROTO_TCP, TCP_USER_TIMEOUT, 0));
+    say("user timeout", option(a, IPPROTO_TCP, TCP_USER_TIMEOUT));
+    close(a);
+}
+
+/* Times that are too long for one number of nanoseconds. */
+static void times(const char *host, int reset)
+{
+    static const time_t seconds[] = { 8640000, 18446744074, 0x7fffffffffffffff };
+    struct timeval time = { 0, 0 };
+    socklen_t size = sizeof time;
+    char byte = 0;
+    fd_set set_of;
+    int a;
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
+        a = connected(host, reset);
+        time.tv_sec = seconds[i];
+        time.tv_usec = 0;
+        say("a long time", setsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time));
+        size = sizeof time;
+        say("how long", getsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &time, &size));
+        say("seconds", time.tv_sec);
+        say("send for a reset", send(a, "x", 1, 0));
+        say("wait for it", recv(a, &byte, 1, 0));
+        close(a);
+    }
+    for (int shift = 40; shift < 63; shift += 22) {
+        a = connected(host, reset);
+        say("send for a reset", send(a, "x", 1, 0));
+        FD_ZERO(&set_of);
+        FD_SET(a, &set_of);
+        time.tv_sec = (time_t)1 << shift;
+        time.tv_usec = 0;
+        say("select for it", select(a + 1, &set_of, NULL, NULL, &time));
+        say("much is left", time.tv_sec > 1 << 30);
+        close(a);
+    }
+}
+
+/* Nothing drives the network but the calls that find nothing. */
+static void spinning(const char *host, int hello, int closed)
+{
+    struct sockaddr_in peer = address(host, closed);
+    struct timeval now;
+    char buffer[5];
+    long got;
+    int a = connected(host, hello);
+    gettimeofday(&now, NULL);
+    time_t end = now.tv_sec + 5;
+    do {
+        got = recv(a, buffer, sizeof buffer, MSG_DONTWAIT);
+        gettimeofday(&now, NULL);
+    } while (got < 0 && errno == EAGAIN && now.tv_sec < end);
+    say("spin for hello", got);
+    say("send", send(a, "bye", 3, 0));
+    say("shut down", shutdown(a, SHUT_WR));
+    int waiting = 0;
+    close(a);
+    a = connected(host, hello);
+    while (waiting == 0 && ioctl(a, FIONREAD, &waiting) == 0 && now.tv_sec < end + 5)
+        gettimeofday(&now, NULL);
+    say("spin for its length", waiting);
+    close(a);
+    a = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    say("connect without waiting", connect(a, (struct sockaddr *)&peer, sizeof peer));
+    do {
+        got = send(a, "x", 1, MSG_NOSIGNAL);
+        gettimeofday(&now, NULL);
+    } while (got < 0 && errno == EAGAIN && now.tv_sec < end + 10);
+    say("spin for its refusal", got);
+    say("its error", option(a, SOL_SOCKET, SO_ERROR));
+    say("send", send(a, "x", 1, MSG_NOSIGNAL));
+    say("connect again", connect(a, (struct sockaddr *)&peer, sizeof peer));
+    say("connect once more", connect(a, (struct sockaddr *)&peer, sizeof peer));
+    close(a);
+}
+
 static void connecting(const char *host, int hello, int closed)
 {
     struct sockaddr_in peer = address(host, closed), got;
@@ -241,9 +365,18 @@ static void connecting(const char *host, int hello, int closed)
     struct pollfd entry = { 0, POLLIN | POLLOUT, 0 };
     socklen_t size = sizeof got;
     char byte = 0;
+    struct timeval moment = { 0, 50000 };
     int a = tcp(), b = tcp(), c = udp();
     memset(&other, 0, sizeof other);
     other.sa_family = 99;
+    peer = address("10.0.0.77", closed);
+    setsockopt(b, SOL_SOCKET, SO_SNDTIMEO, &moment, sizeof moment);
+    say("connect to nobody for 50 ms", connect(b, (struct sockaddr *)&peer, sizeof peer));
+    fcntl(b, F_SETFL, O_NONBLOCK);
+    say("it goes on", connect(b, (struct sockaddr *)&peer, sizeof peer));
+    close(b);
+    b = tcp();
+    peer = address(host, closed);
     say("connect to a closed port", connect(a, (struct sockaddr *)&peer, sizeof peer));
     say("its error", option(a, SOL_SOCKET, SO_ERROR));
     say("connect half an address", connect(a, (struct sockaddr *)&peer, 5));
@@ -283,7 +416,7 @@ static void connecting(const char *host, int hello, int closed)
     close(c);
 }
 
-static void talking(const char *host, int hello, int reset)
+static void talking(const char *host, int hello, int reset, int holds)
 {
     struct timeval wait = { 0, 50000 };
     struct pollfd entry = { 0, POLLIN, 0 };
@@ -303,8 +436,10 @@ static void talking(const char *host, int hello, int reset)
     say("for 50 ms", recv(a, buffer, 5, 0));
     say("nothing into nothing", recv(a, buffer, 0, MSG_DONTWAIT) <= 0);
     say("send", send(a, "bye", 3, 0));
+    say("send nothing that is there", send(a, NULL, 3, 0));
+    say("receive it", recv(a, NULL, 3, MSG_DONTWAIT) < 0);
+    say("send no byte of it", send(a, NULL, 0, 0));
     say("shut down", shutdown(a, SHUT_WR));
-    say("shut down again", shutdown(a, SHUT_WR));
     say("send after that", send(a, "x", 1, MSG_NOSIGNAL));
     wait.tv_sec = 5;
     setsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
@@ -312,6 +447,10 @@ static void talking(const char *host, int hello, int reset)
     say("the end again", recv(a, buffer, 5, 0));
     say("close", close(a));
     say("send when closed", send(a, "x", 1, 0));
+    a = connected(host, holds);
+    say("shut down", shutdown(a, SHUT_WR));
+    say("shut down again", shutdown(a, SHUT_WR));
+    close(a);
     a = connected(host, reset);
     say("send for a reset", send(a, "x", 1, 0));
     entry.fd = a;
@@ -321,6 +460,65 @@ static void talking(const char *host, int hello, int reset)
     say("after the reset", recv(a, buffer, 5, 0));
     say("send after the reset", send(a, "x", 1, MSG_NOSIGNAL));
     say("close", close(a));
+}
+
+/* The families of the results for no host, in their order. */
+static void families(const char *what, const struct addrinfo *hints)
+{
+    struct addrinfo *found = NULL;
+    say(what, getaddrinfo(NULL, "53", hints, &found));
+    for (struct addrinfo *one = found; one != NULL; one = one->ai_next)
+        say("family", one->ai_family);
+    freeaddrinfo(found);
+}
+
+/* Addresses as names. */
+static void names_back(const char *host)
+{
+    struct sockaddr_in in = address(host, 80);
+    struct sockaddr_storage other;
+    char name[INET6_ADDRSTRLEN] = "", port[8] = "";
+    int flags = NI_NUMERICHOST | NI_NUMERICSERV;
+    say("getnameinfo", getnameinfo((struct sockaddr *)&in, sizeof in, name, sizeof name, port, sizeof port, flags));
+    text(name[0] != '\0' ? "a host, " : "no host, ");
+    text(port);
+    text("\n");
+    say("half of it", getnameinfo((struct sockaddr *)&in, 8, name, sizeof name, port, sizeof port, flags));
+    memset(&other, 0, sizeof other);
+    other.ss_family = 99;
+    say("of nobody", getnameinfo((struct sockaddr *)&other, 28, name, sizeof name, port, sizeof port, flags));
+}
+
+/* The texts of the errors that sockets have. */
+static void texts(void)
+{
+    static const int errors[] = {
+        0, EBADF, EAGAIN, ENOMEM, EACCES, EFAULT, EBUSY, ENODEV, EINVAL, EMFILE, ENOTTY, ENOSPC, EPIPE, EDOM, EDEADLK,
+        EPROTO, ENOTSOCK, EDESTADDRREQ, EMSGSIZE, ENOPROTOOPT, EPROTONOSUPPORT, ESOCKTNOSUPPORT, EOPNOTSUPP,
+        EAFNOSUPPORT, EADDRINUSE, EADDRNOTAVAIL, ENETDOWN, ENETUNREACH, ECONNABORTED, ECONNRESET, ENOBUFS, EISCONN,
+        ENOTCONN, ETIMEDOUT, ECONNREFUSED, EHOSTUNREACH, EALREADY, EINPROGRESS, ECANCELED,
+    };
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        text(strerror(errors[i]));
+        text("\n");
+    }
+}
+
+/* Addresses as inet_aton() has them. */
+static void numbers(void)
+{
+    static const char *const texts[] = {
+        "10.0.0.1", "10.1", "10.1.2", "10.1.65535", "10.1.65536", "10.16777215", "10.16777216", "167772161", "4294967295",
+        "4294967296", "0x7f.1", "0X7F000001", "0x", "0xg", "010.0.0.1", "08.0.0.1", "0", "0.0.0.0", "256.1", "1.256.1", "1.2.3.256",
+        "10.", "10..1", ".1", "1.2.3.4.5", "1.2.3.4 and more", "1.2.3.4\n", "1.2.3.4x", " 1.2.3.4", "-1", "+1", "a", "",
+    };
+    struct in_addr in;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        in.s_addr = 0;
+        say(texts[i], inet_aton(texts[i], &in));
+        say("address", (long)ntohl(in.s_addr));
+        say("or", (long)inet_addr(texts[i]));
+    }
 }
 
 static void names(const char *host)
@@ -371,20 +569,30 @@ static void names(const char *host)
     say("passive", getaddrinfo(NULL, "53", &hints, &found));
     say("any address", ((struct sockaddr_in *)(void *)found->ai_addr)->sin_addr.s_addr);
     freeaddrinfo(found);
+    hints.ai_family = AF_UNSPEC;
+    families("passive", &hints);
+    hints.ai_flags = AI_NUMERICSERV;
+    families("active", &hints);
     hints.ai_flags = 0x10000000;
     say("flags of nobody", getaddrinfo(host, "53", &hints, &found));
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 6)
+    if (argc != 7)
         return 2;
     making();
-    binding(argv[5]);
+    binding(argv[6]);
     unconnected();
     options();
     connecting(argv[1], atoi(argv[2]), atoi(argv[4]));
-    talking(argv[1], atoi(argv[2]), atoi(argv[3]));
+    talking(argv[1], atoi(argv[2]), atoi(argv[3]), atoi(argv[5]));
+    numbers();
     names(argv[1]);
+    names_back(argv[1]);
+    texts();
+    sizes();
+    times(argv[1], atoi(argv[3]));
+    spinning(argv[1], atoi(argv[2]), atoi(argv[4]));
     return 0;
 }

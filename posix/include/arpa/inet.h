@@ -13,7 +13,10 @@ int inet_pton(int family, const char *text, void *address) MNET_POSIX_SYMBOL(ine
 /* Writes an address. Returns the text, or NULL: ENOSPC or EAFNOSUPPORT. */
 const char *inet_ntop(int family, const void *address, char *text, socklen_t size) MNET_POSIX_SYMBOL(inet_ntop);
 
-/* Reads an IPv4 address of four numbers. Returns 1, or 0 if the text is none. */
+/*
+ * Reads an IPv4 address of one to four numbers as C writes them; the last one fills what the others leave.
+ * Returns 1, or 0 if the text is none.
+ */
 int inet_aton(const char *text, struct in_addr *address) MNET_POSIX_SYMBOL(inet_aton);
 
 /* The same; INADDR_NONE if the text is none. */

@@ -24,6 +24,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_client_with_getaddrinfo_fetches", fetch),
     ("a_server_with_poll_answers_datagrams", poll_udp),
     ("a_unikernel_has_its_own_stack_if_it_likes", own_main),
+    ("a_socket_may_change_while_a_fiber_waits_for_it", fibers),
 ];
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -163,16 +164,21 @@ fn errors(fixture: &Fixture) -> Result<()> {
         setsockopt(&client, sockopt::Linger, &at_once)?;
         Ok(())
     })?;
+    let holds = serve(|_client| {
+        loop {
+            thread::park();
+        }
+    })?;
     let closed = TcpListener::bind((HOST, 0))?.local_addr()?.port();
     let arguments = |place: Place| {
-        let ports = [hello, reset, closed].map(|port| port.to_string());
+        let ports = [hello, reset, closed, holds].map(|port| port.to_string());
         let ends = [HOST, place.address()].map(|address| address.to_string());
         let [host, own] = ends;
         [&[host][..], &ports, &[own]].concat()
     };
     let (finished, ()) = both.compare(arguments, |_, _| Ok(()))?;
     let lines = finished.text.lines().count();
-    ensure!(lines > 170, "only {lines} lines:\n{}", finished.text);
+    ensure!(lines > 390, "only {lines} lines:\n{}", finished.text);
     Ok(())
 }
 
@@ -293,3 +299,83 @@ fn own_main(fixture: &Fixture) -> Result<()> {
     ensure!(finished.status.success(), "{finished:?}");
     Ok(())
 }
+
+/// What Linux leaves open, or does not have: descriptors that are closed, and fibers that are canceled,
+/// while a call waits.
+fn fibers(fixture: &Fixture) -> Result<()> {
+    let directory = fixture.directory("posix-fibers")?;
+    let source = workspace().join("posix/tests/fibers.c");
+    let image = build(fixture, &source, &directory, &["-O2", "-Wall", "-Werror"])?;
+    let _tap = Tap::with_address("tap0", HOST, 24)?;
+    let port = serve(|mut client| {
+        client.read_to_end(&mut Vec::new())?;
+        Ok(())
+    })?;
+    let unikernel = fixture
+        .unikernel(&image)
+        .option("--net:service=tap0")
+        .argument("--solo5:quiet")
+        .argument(port.to_string());
+    let process = unikernel.start()?;
+    let talk = || {
+        let mut silent = Vec::new();
+        for _ in 0..3 {
+            silent.push(connect(GUEST, 7)?);
+        }
+        let mut client = connect(GUEST, 7)?;
+        expect(&mut client, "it still works")?;
+        client.write_all(b"y")?;
+        expect(&mut client, "\n")?;
+        let mut last = connect(GUEST, 7)?;
+        expect(&mut last, "welcome\n")?;
+        last.write_all(b"z")?;
+        last.read_to_end(&mut Vec::new())?;
+        Ok::<_, anyhow::Error>(())
+    };
+    talk().with_context(|| process.text())?;
+    let finished = process.wait(PATIENCE)?;
+    ensure!(finished.text == FIBERS, "{}", finished.text);
+    ensure!(finished.status.success(), "{finished:?}");
+    Ok(())
+}
+
+fn expect(client: &mut TcpStream, words: &str) -> Result<()> {
+    client.set_read_timeout(Some(PATIENCE))?;
+    let mut heard = vec![0; words.len()];
+    client.read_exact(&mut heard)?;
+    ensure!(heard == words.as_bytes(), "{words:?}, not {heard:?}");
+    Ok(())
+}
+
+const FIBERS: &str = "\
+user timeout of a listener: 7000
+without delay, as the stack: 1
+close: 0
+poll: 1
+what there is: 32
+close: 0
+select: -1, errno 9
+close: 0
+the same descriptor: 1
+recv: -1, errno 9
+send: 3
+recv: -1, errno 125
+send: 6
+send: 5
+recv without waiting: 1
+set: 0
+user timeout: 30000
+set: 0
+user timeout: 0
+set: 0
+user timeout: 100
+close what is not there: -1, errno 9
+send: 1
+what was accepted: 1
+send: 8
+the same descriptor: 1
+connect: -1, errno 9
+it has a handle: 0
+close: 0
+recv of all: 1
+";

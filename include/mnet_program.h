@@ -10,10 +10,9 @@
  *         struct mnet_config config;
  *         if (mnet_program_begin(&args, &config, info) < 0)
  *             return SOLO5_EXIT_FAILURE;
- *         args.program = "server";
- *         int begin = mnet_args_parse(&args, info->cmdline);
- *         if (begin <= 0)
- *             return begin == 0 ? SOLO5_EXIT_SUCCESS : SOLO5_EXIT_FAILURE;
+ *         int status = mnet_program_parse(&args, info, "server", "It serves.", NULL, 0);
+ *         if (status >= 0)
+ *             return status;
  *         mnet_stack stack = mnet_open_args(&config, &args);
  *         if (stack < 0)
  *             return mnet_fail(&args, "cannot open the network", stack);
@@ -66,8 +65,8 @@ static inline void mnet_format_put(struct mnet_format_output *output, char byte)
     output->length++;
 }
 
-static inline void mnet_format_number(struct mnet_format_output *output, unsigned long long number, unsigned base,
-                                      char fill, int width)
+static inline void mnet_format_number(struct mnet_format_output *output, int negative, unsigned long long number,
+                                      unsigned base, char fill, int width)
 {
     char digits[24];
     int count = 0;
@@ -75,8 +74,13 @@ static inline void mnet_format_number(struct mnet_format_output *output, unsigne
         digits[count++] = "0123456789abcdef"[number % base];
         number /= base;
     } while (number > 0);
-    for (int i = count; i < width; i++)
+    /* Zeros come after the sign, spaces before it. */
+    if (negative && fill == '0')
+        mnet_format_put(output, '-');
+    for (int i = count + (negative != 0); i < width; i++)
         mnet_format_put(output, fill);
+    if (negative && fill != '0')
+        mnet_format_put(output, '-');
     while (count > 0)
         mnet_format_put(output, digits[--count]);
 }
@@ -118,18 +122,16 @@ static inline size_t mnet_vformat(char *buf, size_t size, const char *format, va
         case 'i': {
             long long number = longs > 0 ? va_arg(arguments, long long) : va_arg(arguments, int);
             unsigned long long magnitude = (unsigned long long)number;
-            if (number < 0) {
-                mnet_format_put(&output, '-');
+            if (number < 0)
                 magnitude = 0 - magnitude;
-            }
-            mnet_format_number(&output, magnitude, 10, fill, width);
+            mnet_format_number(&output, number < 0, magnitude, 10, fill, width);
             break;
         }
         case 'u':
         case 'x': {
             unsigned long long number =
                 longs > 0 ? va_arg(arguments, unsigned long long) : va_arg(arguments, unsigned);
-            mnet_format_number(&output, number, *format == 'u' ? 10 : 16, fill, width);
+            mnet_format_number(&output, 0, number, *format == 'u' ? 10 : 16, fill, width);
             break;
         }
         case '%':
@@ -183,7 +185,7 @@ static inline void MNET_FORMAT(1, 2) mnet_print(const char *format, ...)
  * Makes sure that header and library belong together, and fills both structures with their defaults, the heap as the
  * arena: MNET_ARENA_MAX at most, and not the last MNET_STACK_RESERVE bytes of the heap. Nobody else may have used it.
  *
- * Next say what the program has (args.program, args.options), then call mnet_args_parse() and mnet_open_args().
+ * Next change what is to be different in args, then call mnet_program_parse() and mnet_open_args().
  *
  * Returns 0, or MNET_EINVAL: they do not belong together, which was printed.
  */
@@ -202,6 +204,29 @@ static inline int mnet_program_begin(struct mnet_args *args, struct mnet_config 
         config->arena_size = MNET_ARENA_MAX;
     config->flags = MNET_CONFIG_ARENA_ZERO;
     return 0;
+}
+
+/*
+ * Says what the program is and has, and reads its command line.
+ *
+ * - program, summary: its name, and what it is in a sentence, for messages and --help; summary may be NULL.
+ * - options, option_count: what it has beside the options of the network (mnet_args.options); NULL and 0: nothing.
+ *
+ * Returns a negative number: it is to go on. Otherwise the status to end with: the help was asked for, or what is wrong
+ * was printed.
+ */
+static inline int mnet_program_parse(struct mnet_args *args, const struct solo5_start_info *info, const char *program,
+                                     const char *summary, struct mnet_option *options, size_t option_count)
+{
+    args->program = program;
+    args->summary = summary;
+    args->options = options;
+    args->option_count = option_count;
+    args->option_size = sizeof options[0];
+    int begins = mnet_args_parse(args, info->cmdline);
+    if (begins > 0)
+        return -1;
+    return begins == 0 ? SOLO5_EXIT_SUCCESS : SOLO5_EXIT_FAILURE;
 }
 
 /* Prints "PROGRAM: WHAT: the text of the error". Returns SOLO5_EXIT_FAILURE, to be returned. */

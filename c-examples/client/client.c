@@ -298,14 +298,10 @@ int solo5_app_main(const struct solo5_start_info *info)
 
     if (mnet_program_begin(&args, &config, info) < 0)
         return SOLO5_EXIT_FAILURE;
-    args.program = "client";
-    args.summary = "Fetches what a URL names, and prints it.";
-    args.options = options;
-    args.option_count = sizeof options / sizeof options[0];
-    args.option_size = sizeof options[0];
-    int begin = mnet_args_parse(&args, info->cmdline);
-    if (begin <= 0)
-        return begin == 0 ? SOLO5_EXIT_SUCCESS : SOLO5_EXIT_FAILURE;
+    int status = mnet_program_parse(&args, info, "client", "Fetches what a URL names, and prints it.",
+                                    options, sizeof options / sizeof options[0]);
+    if (status >= 0)
+        return status;
     const char *wrong = parse_url(written, &url);
     if (wrong != NULL)
         return fail(wrong);

@@ -177,16 +177,12 @@ int solo5_app_main(const struct solo5_start_info *info)
 
     if (mnet_program_begin(&args, &config, info) < 0)
         return SOLO5_EXIT_FAILURE;
-    args.program = "dhcp";
-    args.summary = "Has an address from a DHCP server, and tells what it got.";
     /* The options of the network would say where the address is from: here that is what the program is about. */
     args.flags = MNET_ARGS_NO_NETWORK;
-    args.options = options;
-    args.option_count = sizeof options / sizeof options[0];
-    args.option_size = sizeof options[0];
-    int begin = mnet_args_parse(&args, info->cmdline);
-    if (begin <= 0)
-        return begin == 0 ? SOLO5_EXIT_SUCCESS : SOLO5_EXIT_FAILURE;
+    int status = mnet_program_parse(&args, info, "dhcp", "Has an address from a DHCP server, and tells what it got.",
+                                    options, sizeof options / sizeof options[0]);
+    if (status >= 0)
+        return status;
 
     config.flags |= MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NETWORK_EVENTS;
     mnet_stack stack = mnet_open(&config);
@@ -201,7 +197,7 @@ int solo5_app_main(const struct solo5_start_info *info)
         dhcp.hostname_len++;
     if (dhcp.hostname_len > 0)
         dhcp.hostname = hostname;
-    int status = mnet_dhcp_start(stack, 0, &dhcp);
+    status = mnet_dhcp_start(stack, 0, &dhcp);
     if (status < 0)
         return mnet_fail(&args, "cannot ask for an address", status);
     /* Before there is an address, and for all that come. */

@@ -65,14 +65,11 @@ int solo5_app_main(const struct solo5_start_info *info)
 
     if (mnet_program_begin(&args, &config, info) < 0)
         return SOLO5_EXIT_FAILURE;
-    args.program = "echo-poll";
-    args.summary = "The echo service (RFC 862) on TCP and UDP, with mnet_poll.";
-    args.options = options;
-    args.option_count = sizeof options / sizeof options[0];
-    args.option_size = sizeof options[0];
-    int begin = mnet_args_parse(&args, info->cmdline);
-    if (begin <= 0)
-        return begin == 0 ? SOLO5_EXIT_SUCCESS : SOLO5_EXIT_FAILURE;
+    int status = mnet_program_parse(&args, info, "echo-poll",
+                                    "The echo service (RFC 862) on TCP and UDP, with mnet_poll.",
+                                    options, sizeof options / sizeof options[0]);
+    if (status >= 0)
+        return status;
 
     config.flags |= MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY;
     mnet_stack stack = mnet_open_args(&config, &args);

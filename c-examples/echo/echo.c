@@ -186,14 +186,10 @@ int solo5_app_main(const struct solo5_start_info *info)
 
     if (mnet_program_begin(&args, &config, info) < 0)
         return SOLO5_EXIT_FAILURE;
-    args.program = "echo";
-    args.summary = "The echo service (RFC 862) on TCP and UDP.";
-    args.options = options;
-    args.option_count = sizeof options / sizeof options[0];
-    args.option_size = sizeof options[0];
-    int begin = mnet_args_parse(&args, info->cmdline);
-    if (begin <= 0)
-        return begin == 0 ? SOLO5_EXIT_SUCCESS : SOLO5_EXIT_FAILURE;
+    int status = mnet_program_parse(&args, info, "echo", "The echo service (RFC 862) on TCP and UDP.",
+                                    options, sizeof options / sizeof options[0]);
+    if (status >= 0)
+        return status;
 
     config.busy_poll_ns = busy_poll * 1000;
     config.flags |= MNET_CONFIG_NONBLOCKING | MNET_CONFIG_NODELAY | MNET_CONFIG_NETWORK_EVENTS;

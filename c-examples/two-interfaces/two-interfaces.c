@@ -117,17 +117,15 @@ int solo5_app_main(const struct solo5_start_info *info)
 
     if (mnet_program_begin(&args, &config, info) < 0)
         return SOLO5_EXIT_FAILURE;
-    args.program = "two-interfaces";
-    args.summary = "A TCP proxy from the network of the device service to one address beyond the device backend.";
     args.log = mnet_log_console;
     args.devices = DEVICES;
     args.device_count = sizeof DEVICES / sizeof DEVICES[0];
-    args.options = options;
-    args.option_count = sizeof options / sizeof options[0];
-    args.option_size = sizeof options[0];
-    int begin = mnet_args_parse(&args, info->cmdline);
-    if (begin <= 0)
-        return begin == 0 ? SOLO5_EXIT_SUCCESS : SOLO5_EXIT_FAILURE;
+    int status = mnet_program_parse(&args, info, "two-interfaces",
+                                    "A TCP proxy from the network of the device service to one address beyond the "
+                                    "device backend.",
+                                    options, sizeof options / sizeof options[0]);
+    if (status >= 0)
+        return status;
     /* Both sides are known by their addresses below. */
     for (size_t i = 0; i < args.device_count; i++)
         if (args.device[i].ipv4 != MNET_ARGS_IPV4_STATIC || args.device[i].ipv6 != MNET_ARGS_IPV6_NONE) {

@@ -38,6 +38,7 @@ int main(void)
     SAME("text");
     SAME("%%, %s and %c", "some", 'x');
     SAME("%s|%s", "", "end");
+    SAME("%5d|%05d|%2d|%02d|%d", -5, -5, -123, -123, -1);
     SAME("%.*s|", 3, "abcdef");
     SAME("%d %i %d %d", 0, -1, INT_MIN, INT_MAX);
     SAME("%u %x %u", 0u, 0xbeefu, UINT_MAX);

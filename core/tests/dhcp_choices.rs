@@ -12,6 +12,7 @@ use mnet_core::address::{NetworkChanges, Probing};
 use mnet_core::config::Ipv6Config;
 use mnet_core::dhcp::{ClientId, DhcpConfig, DhcpState};
 use mnet_core::error::{ConfigError, ConnectError};
+use mnet_core::route::NextHop;
 use mnet_core::udp::GroupChange;
 use mnet_core::wire::arp::Operation;
 use mnet_core::wire::mld;
@@ -356,6 +357,29 @@ fn classless_routes_are_used_and_go_with_the_lease() {
     let remote = SocketAddr::from((REMOTE, 80));
     let gone = host.stack.tcp_connect(host.now, remote, None);
     assert_eq!(gone, Err(ConnectError::NoRoute));
+}
+
+/// A server that also tells of the network of the lease itself, and then does not any more.
+#[test]
+fn a_renewal_does_not_take_the_route_of_the_address_away() {
+    let own_network = [121, 13, 24, 10, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 1];
+    let mut host = Host::bound(DhcpConfig::default(), &own_network);
+    let neighbours = |host: &Host| {
+        let routes = host.stack.routes();
+        let interface = host.interface;
+        routes
+            .filter(|route| route.next_hop == NextHop::OnLink { interface })
+            .count()
+    };
+    assert_eq!(neighbours(&host), 2);
+    let request = host.run(1_800_000).pop().unwrap();
+    host.answer(&request, ACK, LENT, &[]);
+    host.run(1_000);
+    assert_eq!((host.state(), neighbours(&host)), (DhcpState::Bound, 1));
+    host.stack
+        .dhcp_stop(host.now, host.interface, false)
+        .unwrap();
+    assert_eq!(neighbours(&host), 0);
 }
 
 /// Some clouds lend a single address, with a gateway outside: it is made a neighbour.

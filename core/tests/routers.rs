@@ -224,6 +224,8 @@ fn a_redirect_to_nobody_is_forgotten() {
         host.receive(&redirect(router, target, v6::REMOTE));
         assert_ne!(first_hop(&mut host), Some(v6::ROUTER_HW), "{target}");
         assert!(seconds_until_back(&mut host).is_some(), "{target}");
+        let lost = host.stack.counters().ip_gateway_lost;
+        assert_eq!(lost, u64::from(target == OTHER.1), "{target}");
     }
 }
 

@@ -15,11 +15,12 @@ use core::time::Duration;
 
 /// Most routes, those of our own networks included.
 const MAX_ROUTES: usize = 64;
-/// Most of them that routers of IPv6 may add, that redirects may, and that leases may: none keeps out
-/// one of another kind, or one of the owner's.
+/// Most of them that routers of IPv6 may add, that redirects may, that leases may, and that come with
+/// addresses that the owner did not give: none keeps out one of another kind, or one of the owner's.
 const MAX_FROM_ROUTERS: usize = 16;
 const MAX_REDIRECTS: usize = 8;
 const MAX_FROM_LEASES: usize = 16;
+const MAX_OF_ADDRESSES: usize = 8;
 /// The interface of a route that leads nowhere.
 const NOWHERE: u8 = u8::MAX;
 /// How often a gateway that did not answer is asked whether it does now.
@@ -30,8 +31,9 @@ const RECHECK_INTERVAL: Duration = Duration::from_secs(60);
 enum Origin {
     /// The owner of the stack, or an address that it gave.
     Owner,
-    /// An address of IPv4 that the owner did not give, or the lease that it came with; what ends
-    /// these takes the route out.
+    /// An address of IPv4 that the owner did not give: the route to its network, which goes with it.
+    Address,
+    /// A lease; what ends it takes the route out.
     Lease { preference: Preference },
     /// A router of the link, for a time, with its preference (RFC 4191).
     Router {
@@ -87,7 +89,15 @@ impl Route {
         }
     }
 
-    /// The same as it comes with an address that the owner did not give, so much preferred.
+    /// The same as it comes with an address that the owner did not give.
+    pub(crate) fn of_address(self) -> Self {
+        Self {
+            origin: Origin::Address,
+            ..self
+        }
+    }
+
+    /// The same as a lease tells of it, so much preferred.
     pub(crate) fn leased(self, preference: Preference) -> Self {
         Self {
             origin: Origin::Lease { preference },
@@ -107,7 +117,12 @@ impl Route {
         self.origin != Origin::Owner
     }
 
-    /// Whether both come from the owner, leases, routers, or redirects.
+    /// Whether it can be withdrawn by whoever told of it.
+    fn is_told(&self) -> bool {
+        !matches!(self.origin, Origin::Owner | Origin::Address)
+    }
+
+    /// Whether both come from the owner, addresses, leases, routers, or redirects.
     fn is_of_kind(&self, other: &Self) -> bool {
         discriminant(&self.origin) == discriminant(&other.origin)
     }
@@ -137,7 +152,7 @@ impl Route {
 
     fn until(&self) -> Instant {
         match self.origin {
-            Origin::Owner | Origin::Lease { .. } => Instant::FAR_FUTURE,
+            Origin::Owner | Origin::Address | Origin::Lease { .. } => Instant::FAR_FUTURE,
             Origin::Router { until, .. } | Origin::Redirect { until } => until,
         }
     }
@@ -150,7 +165,7 @@ impl Route {
         let (by_owner, preference) = match self.origin {
             Origin::Owner => (true, Preference::High),
             Origin::Lease { preference } | Origin::Router { preference, .. } => (false, preference),
-            Origin::Redirect { .. } => (false, Preference::High),
+            Origin::Address | Origin::Redirect { .. } => (false, Preference::High),
         };
         (
             by_owner || !self.suspect,
@@ -167,7 +182,7 @@ impl Route {
     /// by way of the same router.
     fn is_replaced_by(&self, other: &Self) -> bool {
         let other_ways = match self.origin {
-            Origin::Owner | Origin::Redirect { .. } => false,
+            Origin::Owner | Origin::Address | Origin::Redirect { .. } => false,
             Origin::Lease { .. } | Origin::Router { .. } => self.gateway != other.gateway,
         };
         self.is_of_kind(other)
@@ -214,6 +229,7 @@ impl Routes {
     fn has_share_for(&self, route: &Route) -> bool {
         let share = match route.origin {
             Origin::Owner => MAX_ROUTES,
+            Origin::Address => MAX_OF_ADDRESSES,
             Origin::Lease { .. } => MAX_FROM_LEASES,
             Origin::Router { .. } => MAX_FROM_ROUTERS,
             Origin::Redirect { .. } => MAX_REDIRECTS,
@@ -267,15 +283,13 @@ impl Routes {
     fn insert(&mut self, route: Route) -> Result<(), ConfigError> {
         let at = self
             .routes
-            .iter()
-            .take_while(|other| other.rank() >= route.rank())
-            .count();
+            .partition_point(|other| other.rank() >= route.rank());
         self.routes
             .insert(at, route)
             .map_err(|_| ConfigError::TooMany)
     }
 
-    /// Takes out what a router told of this prefix. Whether there was something.
+    /// Takes out what a router or a lease told of this prefix. Whether there was something.
     pub(crate) fn withdraw(
         &mut self,
         prefix: Prefix,
@@ -283,7 +297,7 @@ impl Routes {
         interface: u8,
     ) -> bool {
         self.remove(|route| {
-            route.is_advertised()
+            route.is_told()
                 && (route.prefix, route.gateway, route.interface) == (prefix, gateway, interface)
         })
     }
@@ -311,7 +325,7 @@ impl Routes {
     ) {
         let here = |route: &Route| route.interface == interface && !route.is_advertised();
         self.remove(|route| {
-            let with_address = matches!(route.origin, Origin::Owner | Origin::Lease { .. });
+            let with_address = matches!(route.origin, Origin::Owner | Origin::Address);
             let link = (route.prefix, route.gateway, route.interface);
             with_address && link == (network, None, interface)
         });
@@ -407,16 +421,16 @@ impl Routes {
         route.suspect && self.routes.iter().any(other)
     }
 
-    /// Notes whether a neighbour answers, which may be a gateway. Whether that changes a route. A host
-    /// that was said to be a neighbour and does not answer is looked for over the routers again (RFC
-    /// 4861 §7.3.3).
+    /// Notes whether a neighbour answers, which may be a gateway. Whether that changes a route, and
+    /// whether one of a gateway. A host that was said to be a neighbour and does not answer is looked for
+    /// over the routers again (RFC 4861 §7.3.3).
     pub(crate) fn gateway_answers(
         &mut self,
         now: Instant,
         gateway: IpAddr,
         interface: u8,
         answers: bool,
-    ) -> bool {
+    ) -> (bool, bool) {
         let no_neighbour = !answers
             && self.remove(|route| {
                 matches!(route.origin, Origin::Redirect { .. })
@@ -443,7 +457,8 @@ impl Routes {
             self.recheck_at = self.recheck_at.min(now + RECHECK_INTERVAL);
             self.note_end();
         }
-        no_neighbour || !changed.is_empty()
+        let of_gateway = !changed.is_empty();
+        (no_neighbour || of_gateway, of_gateway)
     }
 
     /// Whether the owner has said that an address is a neighbour's, beside those of the networks of
@@ -676,7 +691,10 @@ mod tests {
             .add(advertised("fe80::2", Preference::Low, 90))
             .unwrap();
         let router = "fe80::1".parse().unwrap();
-        assert!(table.gateway_answers(Instant::ZERO, router, 0, false));
+        assert_eq!(
+            table.gateway_answers(Instant::ZERO, router, 0, false),
+            (true, true)
+        );
         assert_eq!(default_router(&table).as_deref(), Some("fe80::2"));
         table
             .add(advertised("fe80::1", Preference::High, 95))
@@ -686,8 +704,14 @@ mod tests {
             Some("fe80::2"),
             "it only said so"
         );
-        assert!(table.gateway_answers(Instant::ZERO, router, 0, true));
-        assert!(!table.gateway_answers(Instant::ZERO, router, 0, true));
+        assert_eq!(
+            table.gateway_answers(Instant::ZERO, router, 0, true),
+            (true, true)
+        );
+        assert_eq!(
+            table.gateway_answers(Instant::ZERO, router, 0, true),
+            (false, false)
+        );
         assert_eq!(default_router(&table).as_deref(), Some("fe80::1"));
     }
 

@@ -10,7 +10,6 @@ use crate::ip::{Conflict, Ipv4Event, Prefix, Route};
 use crate::time::Instant;
 use crate::wire::arp::{ArpPacket, Operation};
 use crate::wire::ethernet::EthernetAddress;
-use crate::wire::ndp::Preference;
 use core::net::{IpAddr, Ipv4Addr};
 
 impl Stack {
@@ -436,6 +435,6 @@ fn link_route(network: Prefix, id: u8, origin: AddressOrigin) -> Route {
     let route = Route::new(network, None, id);
     match origin {
         AddressOrigin::Static => route,
-        _ => route.leased(Preference::High),
+        _ => route.of_address(),
     }
 }

@@ -305,11 +305,11 @@ impl Stack {
 
     /// Notes whether a neighbour answers, for the routes whose gateway it is.
     pub(super) fn gateway_answers(&mut self, address: IpAddr, interface: u8, answers: bool) {
-        if self
+        let (changed, of_gateway) = self
             .routes
-            .gateway_answers(self.now, address, interface, answers)
-        {
-            self.counters.ip_gateway_lost += u64::from(!answers);
+            .gateway_answers(self.now, address, interface, answers);
+        if changed {
+            self.counters.ip_gateway_lost += u64::from(of_gateway && !answers);
             self.routes_changed();
         }
     }

@@ -63,6 +63,7 @@ impl Process {
             .stdout(writer.try_clone()?)
             .stderr(writer);
         die_with_this_thread(command);
+        hear_interrupts(command);
         let child = command.spawn();
         // The command would keep the pipe open.
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -194,6 +195,18 @@ pub fn die_with_this_thread(command: &mut Command) -> &mut Command {
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             Ok(())
         })
+    }
+}
+
+/// Has the child end by SIGINT also where that is ignored here: a shell starts what it does not wait for
+/// like that.
+fn hear_interrupts(command: &mut Command) {
+    // SAFETY: the closure runs between fork and exec, makes one system call and allocates nothing.
+    unsafe {
+        command.pre_exec(|| match libc::signal(libc::SIGINT, libc::SIG_DFL) {
+            libc::SIG_ERR => Err(std::io::Error::last_os_error()),
+            _ => Ok(()),
+        });
     }
 }
 

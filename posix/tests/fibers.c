@@ -158,6 +158,9 @@ int solo5_app_main(const struct solo5_start_info *info)
 
     /* The descriptor is another socket by the time that the fiber goes on. */
     client = accept(listener, NULL, NULL);
+    struct pollfd next = { .fd = listener, .events = POLLIN };
+    if (poll(&next, 1, 10000) != 1)
+        return 4;
     fiber = waits(receives, &client);
     say("close", close(client));
     int other = accept(listener, NULL, NULL);
@@ -197,7 +200,12 @@ int solo5_app_main(const struct solo5_start_info *info)
 
     /* All of a message, whose socket goes when half of it is there. */
     fiber = waits(receives_all, &accepted);
-    mnet_sleep(stack, 100000000);
+    struct mnet_tcp_info half;
+    uint64_t end = mnet_now() + 10000000000;
+    do
+        mnet_sleep(stack, 1000000);
+    while (mnet_tcp_info(mnet_posix_handle(accepted), &half, sizeof half) == 0
+           && (half.bytes_received == 0 || half.unread > 0) && mnet_now() < end);
     say("close", close(accepted));
     ends(fiber);
     close(other);

@@ -363,8 +363,8 @@ counters! {
     tcp_peer_full,
     /// Dropped: a SYN or its last acknowledgement, when all connections that may exist do.
     tcp_connections_full,
-    /// Answered with a reset: no valid cookie in an acknowledgement to a listener that has sent
-    /// some.
+    /// Answered with a reset, or ignored if a cookie has found the backlog full lately: no valid cookie
+    /// in an acknowledgement to a listener that has sent some.
     tcp_cookies_failed,
     /// Dropped: no ACK flag where there must be one.
     tcp_no_ack,

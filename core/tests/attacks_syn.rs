@@ -333,6 +333,44 @@ fn row_6_and_25_acknowledgements_that_are_guessed_open_nothing() {
     host.assert_nothing_held();
 }
 
+/// The acknowledgement of a cookie that finds the backlog full is as good as lost. What the peer sends behind it
+/// is no error: once there is room, the repetition of its first segment opens the connection.
+#[test]
+fn a_client_with_a_cookie_outlives_a_full_backlog() {
+    let mut host = Host::new(&cookies(SynCookies::Always), 1, Instant::from_millis(5_000));
+    let local = SocketAddr::from((OURS, PORT));
+    let listener = host.stack.tcp_listen(local, 1).unwrap();
+    let answer = host.exchange(&syn(PEER, 2, 0)).remove(0);
+    let late = Client {
+        source: PEER,
+        port: 2,
+        seq: 1,
+        ack: answer.seq.wrapping_add(1),
+        echo: answer.options.timestamps.unwrap().0,
+    };
+    Client::connect(&mut host, PEER, 1, 500).unwrap();
+    let first = late.packet(Flags::ACK).with_payload(&pattern_at(0, 100));
+    let mut second = first.clone().with_payload(&pattern_at(100, 100));
+    second.seq += 100;
+    for packet in [&late.packet(Flags::ACK), &first, &second] {
+        assert_eq!(host.exchange(packet), []);
+    }
+    assert!(host.stack.tcp_accept(listener).is_ok());
+    assert_eq!(host.exchange(&second), []);
+    host.deliver(&first);
+    let id = host.stack.tcp_accept(listener).unwrap();
+    let mut buffer = [0; 200];
+    assert_eq!(host.stack.tcp_recv(host.now, id, &mut buffer), Ok(100));
+    assert_eq!(host.counter("tcp_backlog_full"), 2);
+    assert_eq!(host.counter("tcp_cookies_failed"), 2);
+    // Later on such a segment is for nothing again.
+    host.advance(Duration::from_secs(135));
+    host.take();
+    let mut stray = late.packet(Flags::ACK);
+    stray.source_port = 3;
+    assert_eq!(host.exchange(&stray)[0].flags, Flags::RST);
+}
+
 /// As unpredictable as other initial sequence numbers.
 #[test]
 fn row_6_the_numbers_of_cookies_have_no_pattern() {

@@ -12,6 +12,9 @@
 //! | the stack's connections | ignored, unless there are orphans | the oldest orphan is reset to make room; without one it is ignored |
 //!
 //! Each has a counter of its own. None takes memory beyond the tables of the start.
+//!
+//! The peer whose cookie comes back to a full backlog takes its connection for open, and sends on. So once that has
+//! happened, and as long as cookies are good, acknowledgements that fit no cookie are ignored, not reset.
 
 use super::list::Ends;
 use super::settings::ProfileId;
@@ -36,6 +39,8 @@ pub(super) struct Listener {
     pub(super) connections: usize,
     /// The period in which it sent a cookie last (`SynCookies::period`).
     pub(super) cookie_sent: Option<u64>,
+    /// That in which one came back last and found the backlog full.
+    pub(super) cookie_ignored: Option<u64>,
     /// Most connections that have sent data with their SYN and are not established.
     pub(super) fast_open_max: usize,
     /// Those that there are.
@@ -75,6 +80,7 @@ impl Listener {
             last: NONE,
             connections: 0,
             cookie_sent: None,
+            cookie_ignored: None,
             fast_open_max: options.fast_open,
             fast_open: 0,
             fast_open_reset: 0,

@@ -432,14 +432,24 @@ impl Tcp {
         frame: Frame,
         mtu: u16,
     ) {
-        let Some(kept) = self
+        let period = self.cookies.period(cx.rng, cx.now);
+        let kept = self
             .cookies
-            .decode(cx.rng, cx.now, &self.secrets, &key, &segment)
-        else {
+            .decode(cx.rng, cx.now, &self.secrets, &key, &segment);
+        let listener = self.listeners.get_mut(index);
+        let Some(kept) = kept else {
             cx.counters.tcp_cookies_failed += 1;
-            self.shared.replies.push(cx, segment.reset(key));
+            let ignored = listener.and_then(|listener| listener.cookie_ignored);
+            if ignored.is_none_or(|ignored| period > ignored + 1) {
+                self.shared.replies.push(cx, segment.reset(key));
+            }
             return cx.pool.free(frame);
         };
+        if let Some(listener) = listener
+            && !listener.has_room()
+        {
+            listener.cookie_ignored = Some(period);
+        }
         let params = &self.shared.params;
         let scales = kept
             .window_scale

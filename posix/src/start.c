@@ -3,14 +3,14 @@
 
 #include "internal.h"
 
+#include <mnet_program.h>
 #include <solo5.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* The program's own stack lies at the end of the heap. */
-#define STACK_RESERVE ((size_t)512 << 10)
-#define ARENA_MAX ((size_t)64 << 20)
+/* Stack beside MNET_STACK_RESERVE. */
+#define MORE_STACK ((size_t)256 << 10)
 #define LINE_MAX 4096
 #define ARGUMENTS_MAX 64
 
@@ -61,48 +61,34 @@ static char *behind_hyphens(char *text)
     return text + strlen(text);
 }
 
-static void say(const char *text)
-{
-    solo5_console_write(text, strlen(text));
-}
-
 int solo5_app_main(const struct solo5_start_info *info)
 {
     struct mnet_args args;
     struct mnet_config config;
-    if (mnet_abi_version() != MNET_ABI_VERSION) {
-        say("header and library of mnet do not belong together\n");
+    if (mnet_program_begin(&args, &config, info) < 0)
         return SOLO5_EXIT_FAILURE;
-    }
+    /* Programs of Unix are used to more stack than that leaves. */
+    config.arena_size -= config.arena_size < MORE_STACK ? config.arena_size : MORE_STACK;
     size_t length = strlen(info->cmdline);
     if (length >= LINE_MAX) {
-        say("the command line is too long\n");
+        mnet_print("the command line is too long\n");
         return SOLO5_EXIT_FAILURE;
     }
     memcpy(line, info->cmdline, length + 1);
+    struct solo5_start_info network = *info;
+    network.cmdline = line;
     char *own = behind_hyphens(line);
-    mnet_args_default(&args, sizeof args);
-    int begins = mnet_args_parse(&args, line);
-    if (begins <= 0)
-        return begins == 0 ? SOLO5_EXIT_SUCCESS : SOLO5_EXIT_FAILURE;
-    mnet_config_default(&config, sizeof config);
-    config.arena = (void *)info->heap_start;
-    config.arena_size = info->heap_size > STACK_RESERVE ? info->heap_size - STACK_RESERVE : 0;
-    if (config.arena_size > ARENA_MAX)
-        config.arena_size = ARENA_MAX;
-    config.flags = MNET_CONFIG_ARENA_ZERO;
+    arguments[0] = "unikernel";
+    int status = mnet_program_parse(&args, &network, arguments[0], NULL, NULL, 0);
+    if (status >= 0)
+        return status;
     mnet_stack stack = mnet_open_args(&config, &args);
-    if (stack < 0) {
-        say("cannot open the network: ");
-        say(mnet_strerror((int)stack));
-        say("\n");
-        return SOLO5_EXIT_FAILURE;
-    }
+    if (stack < 0)
+        return mnet_fail(&args, "cannot open the network", stack);
     mnet_posix_init(stack);
     /* Until there is an address, where one is to come. */
     if (args.device[0].ipv4 == MNET_ARGS_IPV4_DHCP || args.device[0].ipv4 == MNET_ARGS_IPV4_NONE)
         mnet_wait_address(stack, 0, MNET_AF_NONE, 30 * SECOND, NULL);
-    arguments[0] = "unikernel";
     int count = 1 + split(own, arguments + 1, ARGUMENTS_MAX - 1);
     exit(main(count, arguments));
 }

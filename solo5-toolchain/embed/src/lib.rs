@@ -26,6 +26,9 @@ pub struct Embedded {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// What was named is no folder.
+    #[error("{}: not a folder", .0.display())]
+    NoFolder(PathBuf),
     /// The folder, or something in it, cannot be read.
     #[error("{0}")]
     Walk(#[from] walkdir::Error),
@@ -49,7 +52,7 @@ pub enum Error {
 /// tools and editors, but for one of the web's own (RFC 8615).
 fn is_wanted(entry: &DirEntry) -> bool {
     let name = entry.file_name().to_string_lossy();
-    entry.depth() == 0 || !name.starts_with('.') || name == ".well-known"
+    !name.starts_with('.') || name == ".well-known"
 }
 
 /// Reads all files of a folder and of the folders in it, in the order of their paths' bytes.
@@ -61,7 +64,11 @@ fn is_wanted(entry: &DirEntry) -> bool {
 /// See [`Error`].
 pub fn collect(folder: &Path) -> Result<Vec<Embedded>, Error> {
     let mut files = Vec::new();
-    let walk = WalkDir::new(folder).follow_links(true);
+    if fs::metadata(folder).is_ok_and(|named| !named.is_dir()) {
+        return Err(Error::NoFolder(folder.to_path_buf()));
+    }
+    // What is not there is the walk's error.
+    let walk = WalkDir::new(folder).min_depth(1).follow_links(true);
     for entry in walk.into_iter().filter_entry(is_wanted) {
         let entry = entry?;
         if !entry.file_type().is_file() {

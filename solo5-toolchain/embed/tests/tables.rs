@@ -146,10 +146,12 @@ fn what_cannot_be_read_is_named_and_nothing_is_written() {
     let work = folder("unreadable");
     fs::create_dir(work.join("empty")).unwrap();
     write(&work.join("bad/two\nlines"), b"");
+    write(&work.join("file"), b"no folder");
     for (site, message) in [
         ("missing", "missing"),
         ("empty", "no files"),
         ("bad", "not a name"),
+        ("file", "file: not a folder"),
     ] {
         let table = work.join("table.c");
         let output = embed(&work.join(site), &table);

@@ -133,7 +133,9 @@ fn start(program: &Program, job: Job) -> Result<i32, Error> {
             return status.map_err(Error::Supervise);
         }
     }
-    // SAFETY: files and events were the tender's, and there is no way back to what closes them.
+    // SAFETY: nothing that is left has a descriptor but devices and events, and theirs are kept: they
+    // are closed if the filter is refused and this returns. The image's file is dropped, and there is
+    // no supervisor here.
     unsafe { close_others(&resources.descriptors()) }.map_err(Error::Close)?;
     // SAFETY: guest memory is mapped, the image is loaded with an entry point in it, and boot
     // information is in place. This program starts no threads.

@@ -651,7 +651,9 @@ fn configurations_that_cannot_work_are_refused_by_name() {
     refused("MNET_EINVAL", &|c| c.prefix_len = 33);
     refused("MNET_EINVAL", &|c| c.prefix_len = 0);
     refused("MNET_EINVAL", &|c| c.prefix_len = 256 + 24);
-    refused("MNET_EINVAL", &|c| c.flags = 1 << 31);
+    refused("MNET_EINVAL", &|c| {
+        c.flags = MNET_CONFIG_NO_MTU_PROBING << 1
+    });
     refused("MNET_EINVAL", &|c| c.reserved = [1, 0]);
     refused("MNET_EINVAL", &|c| c.seed_len = 31);
     refused("MNET_EINVAL", &|c| c.seed = ptr::null());

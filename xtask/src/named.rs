@@ -82,21 +82,44 @@ impl File {
 /// The tests in a file: functions with the attribute, and the names in a list called `TESTS`.
 fn tests_of(text: &str) -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
-    let (mut attribute, mut list) = (false, false);
+    let mut attribute = false;
     for line in text.lines().map(str::trim) {
         attribute |= line == "#[test]";
         if let Some((_, rest)) = line.split_once("fn ").filter(|_| attribute) {
             tests.insert(rest.split('(').next().unwrap_or_default().to_owned());
             attribute = false;
         }
-        list |= line.contains("const TESTS: ");
-        if list {
-            let names = line.split('"').skip(1).step_by(2);
-            tests.extend(names.map(str::to_owned));
-        }
-        list &= line != "];";
+    }
+    if let Some((_, list)) = text.split_once("const TESTS: ")
+        && let Some((_, list)) = list.split_once("= &[")
+    {
+        tests.extend(names_in(list));
     }
     tests
+}
+
+/// What the entries of a list begin with, which are names: other strings are what a test is given.
+fn names_in(list: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    // Brackets that are open, and whether there was nothing yet after one of an entry.
+    let (mut depth, mut is_start) = (0_u32, false);
+    let mut rest = list.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' => {
+                let text: String = rest.by_ref().take_while(|c| *c != '"').collect();
+                if is_start {
+                    names.insert(text);
+                }
+            }
+            '(' | '[' | '{' => depth += 1,
+            ']' if depth == 0 => break,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        is_start = depth == 1 && (c == '(' || is_start && c.is_whitespace());
+    }
+    names
 }
 
 /// What the last column of the table names, by row.
@@ -175,8 +198,8 @@ mod tests {
     fn files() -> Vec<File> {
         let program =
             "#[test]\nfn one() {}\nfn helper() {}\n#[test]\n#[should_panic]\nfn two() {}\n";
-        let list = "const TESTS: &[(&str, Test)] = &[\n(\"three\", f),\n(\n\"four\",\ng,\n),\n];\n\
-            fn f() { say(\"five\") }\n";
+        let list = "const TESTS: &[(&str, Test)] = &[\n(\"three\", f),\n(\n\"four\",\n|x| {\n\
+            g(x, \"five\", (\"five\", [\"five\"]))\n},\n),\n];\nfn f() { say(\"five\", (\"five\")) }\n";
         [
             ("a/tests/some.rs", program),
             ("a/tests/listed.rs", list),

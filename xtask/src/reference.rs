@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cargo::workspace;
 use crate::needs::find_program;
-use crate::suites::files_below;
+use crate::spec::files;
 
 /// The topics, in the order of the reference: sources of `mnet-ffi`, and what their topic is called.
 const TOPICS: &[(&str, &[&str], &str)] = &[
@@ -78,7 +78,7 @@ pub(crate) fn write() -> Result<Option<Result<(), String>>> {
         marked(&header, Some("mnet.h"), &of_header)?,
     )?;
     let posix = root.join("posix/include");
-    for path in files_below(&posix, "h")? {
+    for path in files(&posix, &["h"])? {
         let to = input.join("posix").join(path.strip_prefix(&posix)?);
         fs::create_dir_all(to.parent().context("a path with a directory")?)?;
         let text = fs::read_to_string(&path)?;
@@ -112,12 +112,12 @@ fn topics(sources: &Path) -> Result<BTreeMap<String, &'static str>> {
     let mut all = BTreeMap::new();
     for (topic, modules, _) in TOPICS {
         for module in *modules {
-            let mut files = vec![sources.join(module).with_extension("rs")];
+            let mut paths = vec![sources.join(module).with_extension("rs")];
             let folder = sources.join(module);
             if folder.is_dir() {
-                files.extend(files_below(&folder, "rs")?);
+                paths.extend(files(&folder, &["rs"])?);
             }
-            for file in files {
+            for file in paths {
                 let text = fs::read_to_string(&file)
                     .with_context(|| format!("cannot read {}", file.display()))?;
                 all.extend(declared(&text).map(|name| (name.to_owned(), *topic)));
@@ -275,10 +275,8 @@ fn listed(comment: &[String]) -> Vec<String> {
                 out.push(String::new());
             }
             in_list = true;
-            let count = names.clone().count();
             let list: Vec<String> = names.map(|name| format!("#{name}")).collect();
             let text = bare.split_once("  ").map_or("", |(_, text)| text.trim());
-            assert!(count > 0);
             let text = if text.is_empty() {
                 String::new()
             } else {

@@ -129,7 +129,7 @@ fn requirements(text: &str) -> Result<Vec<Requirement>> {
 }
 
 /// All files below a folder that have one of these extensions, builds aside.
-fn files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     for entry in entries {

@@ -1,7 +1,6 @@
 //! What `cargo xtask test` runs, suite by suite.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -10,6 +9,7 @@ use clap::Subcommand;
 
 use crate::cargo::{cargo, generators, metadata, succeed, workspace};
 use crate::report::{self, Outcome};
+use crate::spec::files;
 use crate::{dist, machines, needs, reference, rules, spec};
 
 /// One line of the result.
@@ -227,7 +227,7 @@ fn headers() -> Result<Outcome> {
     let root = workspace().root().to_path_buf();
     let (include, posix) = (root.join("include"), root.join("posix/include"));
     let mut commands = Vec::new();
-    for header in [files_below(&include, "h")?, files_below(&posix, "h")?].concat() {
+    for header in [files(&include, &["h"])?, files(&posix, &["h"])?].concat() {
         for (compiler, language, standard) in MODES {
             let mut command = Command::new(compiler);
             command
@@ -268,21 +268,6 @@ fn docs() -> Result<Outcome> {
     total.add(&of_headers);
     total.notes += &of_headers.notes;
     Ok(total)
-}
-
-/// The files below a directory with this ending, sorted.
-pub(crate) fn files_below(directory: &Path, ending: &str) -> Result<Vec<PathBuf>> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            all.extend(files_below(&path, ending)?);
-        } else if path.extension().is_some_and(|kind| kind == ending) {
-            all.push(path);
-        }
-    }
-    all.sort();
-    Ok(all)
 }
 
 fn images() -> Result<Outcome> {

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::clients::connect;
+use crate::clients::{connect, reset_on_close};
 use crate::namespace::Network;
 use crate::tap::check;
 
@@ -106,11 +106,7 @@ pub fn transfer(
     use_cubic(&stream)?;
     stream.set_nonblocking(true)?;
     // Whoever ends it has seen enough; what is still on its way is of no interest.
-    let linger = libc::linger {
-        l_onoff: 1,
-        l_linger: 0,
-    };
-    setsockopt(&stream, sockopt::Linger, &linger)?;
+    reset_on_close(&stream)?;
 
     let (reads, writes) = (
         direction != Direction::Send,

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto, socket,
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto,
+    setsockopt, socket, sockopt,
 };
 use sha2::{Digest, Sha256};
 
@@ -143,6 +144,19 @@ pub fn connect(service: impl Into<SocketAddr>) -> Result<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     Ok(stream)
+}
+
+/// Has the connection reset when it is closed, with whatever is on its way: its linger time is zero.
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn reset_on_close(stream: &TcpStream) -> std::io::Result<()> {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    Ok(setsockopt(stream, sockopt::Linger, &linger)?)
 }
 
 /// Sends one datagram and insists that it comes back unchanged. Tries again when one is lost, as

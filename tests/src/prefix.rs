@@ -50,22 +50,8 @@ impl Prefix {
         if let Some(root) = std::env::var_os("MNET_PREFIX") {
             return Ok(Self::new(root.into()));
         }
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let root = target_dir().join("dist");
-        let status = Command::new(cargo)
-            .current_dir(workspace())
-            .args([
-                "run",
-                "--quiet",
-                "--package",
-                "xtask",
-                "--",
-                "dist",
-                "--prefix",
-            ])
-            .arg(&root)
-            .status()
-            .context("cannot run cargo")?;
+        let status = dist_command(&root).status().context("cannot run cargo")?;
         ensure!(status.success(), "`cargo xtask dist` failed");
         Ok(Self::new(root))
     }
@@ -162,6 +148,18 @@ impl Prefix {
     }
 }
 
+/// A command that installs to `prefix`: `cargo xtask dist`.
+#[must_use]
+pub fn dist_command(prefix: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .current_dir(workspace())
+        .args(["run", "--quiet", "--package", "xtask", "--", "dist"])
+        .arg("--prefix")
+        .arg(prefix);
+    command
+}
+
 /// Copies a folder with all that is in it.
 ///
 /// # Errors
@@ -232,10 +230,26 @@ impl Unikernel {
         self
     }
 
+    /// Adds several options of the tender.
+    #[must_use]
+    pub fn options(mut self, options: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let options = options.into_iter().map(|option| option.as_ref().to_owned());
+        self.options.extend(options);
+        self
+    }
+
     /// Adds an argument of the image.
     #[must_use]
     pub fn argument(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// Adds several arguments of the image.
+    #[must_use]
+    pub fn arguments(mut self, arguments: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let arguments = arguments.into_iter().map(|word| word.as_ref().to_owned());
+        self.arguments.extend(arguments);
         self
     }
 

@@ -16,12 +16,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, socket};
 use std::os::fd::AsRawFd;
 
-use crate::clients::{Pattern, connect, tcp_echo_checked};
+use crate::clients::{Pattern, connect, reset_on_close, tcp_echo_checked};
 use crate::impair::{Impairment, Side, Stats};
 use crate::path::{IMAGE, Path};
 use crate::prefix::{Prefix, Unikernel};
@@ -306,15 +304,11 @@ fn refused(_: &mut Rng, _: &Ghosts) -> Result<u64> {
     Err(error)
 }
 
-/// With the linger time at zero, closing sends RST.
+/// Closing it sends RST, which may get lost.
 fn reset(stream: &TcpStream, ghosts: &Ghosts) -> Result<()> {
     let port = stream.local_addr()?.port();
     ghosts.lock().expect("no client panics").insert(port);
-    let linger = libc::linger {
-        l_onoff: 1,
-        l_linger: 0,
-    };
-    Ok(setsockopt(stream, sockopt::Linger, &linger)?)
+    Ok(reset_on_close(stream)?)
 }
 
 /// Brings the image to notice that a client is gone whose reset was lost: its host starts anew from

@@ -68,18 +68,13 @@ impl<'a> Machine<'a> {
     }
 
     fn start(&self, arguments: &[&str]) -> Result<Process> {
-        let unikernel = self
-            .fixture
+        self.fixture
             .unikernel(&self.image)
             .option("--mem=16")
             .option("--net:service=tap0")
             .option(format!("--block:storage={}", self.storage.display()))
-            .argument(format!("--ipv4={GUEST}/24"));
-        arguments
-            .iter()
-            .fold(unikernel, |unikernel, argument| {
-                unikernel.argument(*argument)
-            })
+            .argument(format!("--ipv4={GUEST}/24"))
+            .arguments(arguments)
             .start()
     }
 

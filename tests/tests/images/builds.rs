@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use mnet_tests::clients::tcp_echo_checked;
-use mnet_tests::prefix::{Prefix, succeed, workspace};
+use mnet_tests::prefix::{Prefix, copy_folder, dist_command, succeed, workspace};
 
 use crate::fixture::{Fixture, SERVICE};
 use crate::{Test, needs};
@@ -67,10 +67,12 @@ impl Site {
             project: directory.join("project"),
         };
         for folder in ["bin", "include", "lib", "share"] {
-            copy(&fixture.prefix.root().join(folder), &site.moved)?;
+            let installed = fixture.prefix.root().join(folder);
+            copy_folder(&installed, &site.moved.join(folder))?;
         }
         for folder in ["bin", "include", "lib"] {
-            copy(&fixture.prefix.root().join(folder), &site.solo5)?;
+            let installed = fixture.prefix.root().join(folder);
+            copy_folder(&installed, &site.solo5.join(folder))?;
         }
         for ours in [
             "include/solo5/mnet.h",
@@ -141,14 +143,6 @@ impl Site {
         tcp_echo_checked(SERVICE, 1, 100_000)?;
         Ok(())
     }
-}
-
-/// Copies a directory into another, with what makes programs of files.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    let mut command = Command::new("cp");
-    succeed(command.arg("-R").arg(from).arg(to))?;
-    Ok(())
 }
 
 fn pkg_config(fixture: &Fixture) -> Result<()> {
@@ -255,18 +249,7 @@ fn make(fixture: &Fixture) -> Result<()> {
 /// Only where the files go: what is in them does not depend on it.
 fn destdir(fixture: &Fixture) -> Result<()> {
     let root = fixture.directory("builds-destdir")?;
-    let mut install = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    install.current_dir(workspace());
-    install.args([
-        "run",
-        "--quiet",
-        "--package",
-        "xtask",
-        "--",
-        "dist",
-        "--prefix",
-        "/opt/mnet",
-    ]);
+    let mut install = dist_command(Path::new("/opt/mnet"));
     succeed(install.env("DESTDIR", &root))?;
     for file in [
         "bin/solo5-spt",

@@ -12,8 +12,8 @@ use mnet_tests::process::Finished;
 use mnet_tests::tap::Tap;
 
 use crate::Test;
-use crate::fixture::{Fixture, GUEST, HOST};
-use crate::ipv6::ip;
+use crate::fixture::{Fixture, GUEST};
+use crate::ipv6::dual_tap;
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("prints_what_servers_answer", prints_answers),
@@ -36,8 +36,7 @@ impl<'a> Place<'a> {
     fn new(fixture: &'a Fixture, test: &str) -> Result<Self> {
         let directory = fixture.directory(test)?;
         let image = fixture.prefix.build_example("client", &directory)?;
-        let tap = Tap::with_address("tap0", HOST, 24)?;
-        ip("address add 2001:db8::1/64 dev tap0 nodad")?;
+        let tap = dual_tap()?;
         Ok(Self {
             fixture,
             image,
@@ -47,19 +46,14 @@ impl<'a> Place<'a> {
 
     /// Runs the image to its end.
     fn fetch(&self, arguments: &[&str]) -> Result<Finished> {
-        let unikernel = self
-            .fixture
+        self.fixture
             .unikernel(&self.image)
             .option("--mem=16")
             .option("--net:service=tap0")
             .argument("--solo5:quiet")
             .argument(format!("--ipv4={GUEST}/24"))
-            .argument("--ipv6=2001:db8::2/64");
-        arguments
-            .iter()
-            .fold(unikernel, |unikernel, argument| {
-                unikernel.argument(*argument)
-            })
+            .argument("--ipv6=2001:db8::2/64")
+            .arguments(arguments)
             .start()?
             .wait(PATIENCE)
     }

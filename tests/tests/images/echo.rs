@@ -1,14 +1,13 @@
 //! The echo image serves Linux clients.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddrV4};
+use std::net::{Shutdown, SocketAddrV4, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use mnet_tests::clients::{connect, ping, tcp_echo_checked, udp_echo};
+use mnet_tests::clients::{connect, ping, reset_on_close, tcp_echo_checked, udp_echo};
 use mnet_tests::frame::{Segment, flags, parse_tcp};
-use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::Test;
 use crate::fixture::{Fixture, GUEST, SERVICE};
@@ -66,30 +65,27 @@ fn serves_256_clients(fixture: &Fixture) -> Result<()> {
     Ok(())
 }
 
-/// With the linger time at zero, closing sends RST while data is in flight both ways.
+/// A client that sends so many bytes, reads the first ones, and resets the connection while data is in
+/// flight both ways.
+pub(crate) fn send_and_reset(bytes: usize) -> Result<()> {
+    let mut client = connect(SERVICE)?;
+    reset_on_close(&client)?;
+    client.write_all(&vec![7; bytes])?;
+    Ok(client.read_exact(&mut [0; 1000])?)
+}
+
 fn survives_a_reset(fixture: &Fixture) -> Result<()> {
     let _machine = fixture.boot_echo()?;
     for _ in 0..20 {
-        let mut client = connect(SERVICE)?;
-        let linger = libc::linger {
-            l_onoff: 1,
-            l_linger: 0,
-        };
-        setsockopt(&client, sockopt::Linger, &linger)?;
-        client.write_all(&[7; 100_000])?;
-        let mut some = [0; 1000];
-        client.read_exact(&mut some)?;
-        drop(client);
+        send_and_reset(100_000)?;
     }
     tcp_echo_checked(SERVICE, 1, 1 << 20)?;
     Ok(())
 }
 
 /// Clients that send and then neither read nor close: their windows fill up and stay full.
-fn survives_silence(fixture: &Fixture) -> Result<()> {
-    let _machine = fixture.boot_echo()?;
-    let mut silent = Vec::new();
-    for _ in 0..20 {
+pub(crate) fn silent_clients(count: usize) -> Result<Vec<TcpStream>> {
+    let silent = || {
         let mut client = connect(SERVICE)?;
         client.set_nonblocking(true)?;
         // Until nothing moves any more, or 4 MiB: both directions have far smaller buffers.
@@ -101,14 +97,25 @@ fn survives_silence(fixture: &Fixture) -> Result<()> {
                 Err(error) => return Err(error).context("a silent client was thrown out"),
             }
         }
-        silent.push(client);
-    }
+        Ok(client)
+    };
+    std::iter::repeat_with(silent).take(count).collect()
+}
+
+fn survives_silence(fixture: &Fixture) -> Result<()> {
+    let _machine = fixture.boot_echo()?;
+    let _silent = silent_clients(20)?;
     tcp_echo_checked(SERVICE, 1, 1 << 20)?;
     Ok(())
 }
 
 fn returns_after_shutdown(fixture: &Fixture) -> Result<()> {
     let _machine = fixture.boot_echo()?;
+    last_words()
+}
+
+/// A client that shuts down its sending side at once, and still gets everything back.
+pub(crate) fn last_words() -> Result<()> {
     let mut client = connect(SERVICE)?;
     client.write_all(b"the last words")?;
     client.shutdown(Shutdown::Write)?;

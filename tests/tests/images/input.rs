@@ -195,13 +195,11 @@ fn manifests(fixture: &Fixture) -> Result<()> {
 
 /// What echo says of a line, and its status.
 fn echo_says(fixture: &Fixture, arguments: &[&str]) -> Result<(Option<i32>, String)> {
-    let mut unikernel = fixture
+    let unikernel = fixture
         .unikernel(&fixture.echo)
         .option("--net:service=tap0")
-        .argument("--solo5:quiet");
-    for argument in arguments {
-        unikernel = unikernel.argument(*argument);
-    }
+        .argument("--solo5:quiet")
+        .arguments(arguments);
     let finished = run(&mut unikernel.command(), SECONDS)?;
     Ok((finished.status.code(), finished.text))
 }

@@ -108,8 +108,7 @@ fn exchange(service: SocketAddr, bytes: u64, datagram: usize) -> Result<()> {
 
 fn answers_by_the_right_gateway(fixture: &Fixture) -> Result<()> {
     let image = interfaces_image(fixture, "gateways")?;
-    let mut unikernel = fixture.unikernel(&image);
-    for word in [
+    let unikernel = fixture.unikernel(&image).arguments([
         "address=1,10.0.0.2/24",
         "address=1,2001:db8:a::2/64",
         "address=2,10.1.0.2/24",
@@ -118,9 +117,7 @@ fn answers_by_the_right_gateway(fixture: &Fixture) -> Result<()> {
         "gateway=2,10.1.0.1",
         "gateway=1,2001:db8:a::1",
         "gateway=2,2001:db8:b::1",
-    ] {
-        unikernel = unikernel.argument(word);
-    }
+    ]);
     let sides = start(&unikernel, "listening", 1_500)?;
     for (network, tap, v4, v6) in [
         (&sides.left, "tap0", "10.0.0", "2001:db8:a"),

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use mnet_tests::clients::{tcp_echo_checked, udp_echo};
+use mnet_tests::tap::Tap;
 
 use crate::Test;
-use crate::fixture::{Fixture, Machine, SERVICE};
+use crate::fixture::{self, Fixture, Machine, SERVICE};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("serves_a_given_address", serves_a_given_address),
@@ -47,12 +48,28 @@ pub(crate) fn boot(fixture: &Fixture, ipv6: &str) -> Result<Machine> {
     Ok(machine)
 }
 
-/// Tries until it works; says why the last try did not.
-pub(crate) fn eventually(what: &str, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+/// `tap0` with the addresses of both families that the examples' clients have.
+pub(crate) fn dual_tap() -> Result<Tap> {
+    let tap = Tap::with_address("tap0", fixture::HOST, 24)?;
+    ip(&format!("address add {HOST}/64 dev tap0 nodad"))?;
+    Ok(tap)
+}
+
+/// Tries until it works, and what came of it then; says why the last try did not.
+pub(crate) fn eventually<T>(what: &str, attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    within(PATIENCE, what, attempt)
+}
+
+/// The same, for so long.
+pub(crate) fn within<T>(
+    time: Duration,
+    what: &str,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let deadline = Instant::now() + time;
     loop {
         match attempt() {
-            Ok(()) => return Ok(()),
+            Ok(value) => return Ok(value),
             Err(error) if Instant::now() > deadline => return Err(error).context(what.to_owned()),
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }

@@ -5,8 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use mnet_tests::clients::connect;
-use nix::sys::socket::{setsockopt, sockopt};
+use mnet_tests::clients::{connect, reset_on_close};
 
 use crate::Test;
 use crate::fixture::{Fixture, Machine, SERVICE};
@@ -90,11 +89,7 @@ fn resets(fixture: &Fixture) -> Result<()> {
     for _ in 0..1000 {
         let mut client = connect(SERVICE)?;
         client.write_all(&[7; 5000])?;
-        let linger = libc::linger {
-            l_onoff: 1,
-            l_linger: 0,
-        };
-        setsockopt(&client, sockopt::Linger, &linger)?;
+        reset_on_close(&client)?;
     }
     settles(&machine, &before)
 }

@@ -9,14 +9,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use mnet_tests::clients::tcp_echo_checked;
+use mnet_tests::clients::{reset_on_close, tcp_echo_checked};
 use mnet_tests::prefix::{succeed, workspace};
 use mnet_tests::process::{Finished, Process};
 use mnet_tests::tap::Tap;
-use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::Test;
 use crate::fixture::{Fixture, GUEST, HOST};
+use crate::ipv6::eventually;
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("what_goes_wrong_has_the_error_that_linux_has", errors),
@@ -87,9 +87,7 @@ impl<'a> Both<'a> {
             .argument("--solo5:quiet")
             .argument(format!("--ipv4={GUEST}/24"))
             .argument("--");
-        let all = arguments.iter().cloned();
-        all.fold(unikernel, |unikernel, word| unikernel.argument(word))
-            .start()
+        unikernel.arguments(arguments).start()
     }
 
     /// Does the same in both places, and insists on the same end and the same output.
@@ -157,12 +155,7 @@ fn errors(fixture: &Fixture) -> Result<()> {
     })?;
     let reset = serve(|mut client| {
         client.read_exact(&mut [0])?;
-        let at_once = libc::linger {
-            l_onoff: 1,
-            l_linger: 0,
-        };
-        setsockopt(&client, sockopt::Linger, &at_once)?;
-        Ok(())
+        reset_on_close(&client)
     })?;
     let holds = serve(|_client| {
         loop {
@@ -185,13 +178,8 @@ fn errors(fixture: &Fixture) -> Result<()> {
 /// Until a server answers.
 fn connect(address: Ipv4Addr, port: u16) -> Result<TcpStream> {
     let service = SocketAddrV4::new(address, port);
-    let start = Instant::now();
-    loop {
-        match TcpStream::connect_timeout(&service.into(), PATIENCE) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => ensure!(start.elapsed() < PATIENCE, "{service}: {error}"),
-        }
-    }
+    let attempt = || Ok(TcpStream::connect_timeout(&service.into(), PATIENCE)?);
+    eventually(&service.to_string(), attempt)
 }
 
 fn select_echo(fixture: &Fixture) -> Result<()> {

@@ -10,7 +10,7 @@ use mnet_tests::tap::Tap;
 
 use crate::Test;
 use crate::fixture::{Fixture, GUEST, HOST};
-use crate::ipv6::{eventually, ip};
+use crate::ipv6::{dual_tap, eventually};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("chrony_and_rdate_take_the_time", clients),
@@ -24,8 +24,7 @@ const EPOCH: u64 = 2_208_988_800;
 fn start(fixture: &Fixture, test: &str) -> Result<(Process, Tap)> {
     let directory = fixture.directory(test)?;
     let image = fixture.prefix.build_example("udp-time", &directory)?;
-    let tap = Tap::with_address("tap0", HOST, 24)?;
-    ip("address add 2001:db8::1/64 dev tap0 nodad")?;
+    let tap = dual_tap()?;
     let process = fixture
         .unikernel(&image)
         .option("--mem=16")

@@ -1,7 +1,6 @@
 //! The echo service in its other two ways: with a poll for all clients, and with a fiber for each.
 
 use std::io::{Read, Write};
-use std::net::Shutdown;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -11,10 +10,11 @@ use mnet_tests::clients::{connect, ping, tcp_echo_checked, udp_echo};
 use mnet_tests::prefix::succeed;
 use mnet_tests::process::Process;
 use mnet_tests::tap::Tap;
-use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::Test;
+use crate::echo::{last_words, send_and_reset, silent_clients};
 use crate::fixture::{Fixture, GUEST, HOST, SERVICE};
+use crate::ipv6::eventually;
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_poll_serves_many_clients", |fixture| {
@@ -38,10 +38,11 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn image(fixture: &Fixture, name: &str) -> Result<PathBuf> {
-    let directory = fixture.directory(name)?;
-    fixture
-        .prefix
-        .build_image("c-examples/echo", name, &directory)
+    fixture.built(name, |directory| {
+        fixture
+            .prefix
+            .build_image("c-examples/echo", name, directory)
+    })
 }
 
 /// Starts one of the two on `tap0`.
@@ -49,43 +50,29 @@ fn boot(
     fixture: &Fixture,
     name: &str,
     mem: u32,
-    more: &str,
+    more: &[&str],
     ready: &str,
 ) -> Result<(Process, Tap)> {
     let tap = Tap::with_address("tap0", HOST, 24)?;
-    let mut unikernel = fixture
+    let process = fixture
         .unikernel(&image(fixture, name)?)
         .option(format!("--mem={mem}"))
         .option("--net:service=tap0")
-        .argument(format!("--ipv4={GUEST}/24"));
-    if !more.is_empty() {
-        unikernel = unikernel.argument(more);
-    }
-    let process = unikernel.start()?;
+        .argument(format!("--ipv4={GUEST}/24"))
+        .arguments(more)
+        .start()?;
     process.wait_for(ready, PATIENCE)?;
-    ping(GUEST, 1, 56, PATIENCE)?;
+    eventually("the first ping", || {
+        ping(GUEST, 1, 56, Duration::from_secs(1))
+    })?;
     Ok((process, tap))
 }
 
 /// Many clients at once, while others reset their connection or do not read what they are sent.
 fn serves(fixture: &Fixture, name: &str, ready: &str) -> Result<()> {
     const CLIENTS: u64 = 64;
-    let (process, _tap) = boot(fixture, name, 16, "", ready)?;
-    let mut silent = Vec::new();
-    for _ in 0..5 {
-        let mut client = connect(SERVICE)?;
-        client.set_nonblocking(true)?;
-        // Until nothing moves any more, or 4 MiB: both directions have far smaller buffers.
-        let mut sent = 0;
-        while sent < 4 << 20 {
-            match client.write(&[7; 65_536]) {
-                Ok(size) => sent += size,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error).context("a silent client was thrown out"),
-            }
-        }
-        silent.push(client);
-    }
+    let (process, _tap) = boot(fixture, name, 16, &[], ready)?;
+    let _silent = silent_clients(5)?;
     let clients: Vec<_> = (0..CLIENTS)
         .map(|seed| thread::spawn(move || tcp_echo_checked(SERVICE, seed, 1 << 18)))
         .collect();
@@ -93,32 +80,20 @@ fn serves(fixture: &Fixture, name: &str, ready: &str) -> Result<()> {
         udp_echo(SERVICE, size.try_into()?, size)?;
     }
     for _ in 0..10 {
-        let mut client = connect(SERVICE)?;
-        let linger = libc::linger {
-            l_onoff: 1,
-            l_linger: 0,
-        };
-        setsockopt(&client, sockopt::Linger, &linger)?;
-        client.write_all(&[7; 10_000])?;
-        client.read_exact(&mut [0; 1000])?;
+        send_and_reset(10_000)?;
     }
     for client in clients {
         let result = client.join().expect("a client does not panic");
         result.with_context(|| process.text())?;
     }
-    let mut client = connect(SERVICE)?;
-    client.write_all(b"the last words")?;
-    client.shutdown(Shutdown::Write)?;
-    let mut answer = Vec::new();
-    client.read_to_end(&mut answer)?;
-    ensure!(answer == b"the last words", "got {answer:?}");
+    last_words()?;
     ensure!(!process.has_ended(Duration::ZERO)?, "{}", process.text());
     Ok(())
 }
 
 /// Twenty times as many clients as there is memory for at a time.
 fn memory_of_fibers_comes_back(fixture: &Fixture) -> Result<()> {
-    let (process, _tap) = boot(fixture, "echo-fibers", 8, "", "echo: a fiber")?;
+    let (process, _tap) = boot(fixture, "echo-fibers", 8, &[], "echo: a fiber")?;
     for round in 0..100 {
         let clients: Vec<_> = (0..40)
             .map(|seed| thread::spawn(move || tcp_echo_checked(SERVICE, seed, 1000)))
@@ -133,7 +108,7 @@ fn memory_of_fibers_comes_back(fixture: &Fixture) -> Result<()> {
 
 /// After so many clients the service stops listening, lets those that are there finish, and ends.
 fn ends_in_order(fixture: &Fixture) -> Result<()> {
-    let (process, _tap) = boot(fixture, "echo-fibers", 16, "--limit=3", "echo: a fiber")?;
+    let (process, _tap) = boot(fixture, "echo-fibers", 16, &["--limit=3"], "echo: a fiber")?;
     let mut first = connect(SERVICE)?;
     first.write_all(b"first")?;
     for seed in 0..2 {

@@ -1,7 +1,9 @@
 //! What all tests share: an installation, and the echo image built with it.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -33,7 +35,12 @@ pub(crate) struct Fixture {
     /// The services of the benchmarks.
     pub(crate) services: PathBuf,
     directory: tempfile::TempDir,
+    /// Images that several tests use, by the names of their directories.
+    images: Mutex<BTreeMap<String, Image>>,
 }
+
+/// An image, once it is built. Locked while that goes on.
+type Image = Arc<Mutex<Option<PathBuf>>>;
 
 /// A running echo image, and the link to it.
 #[derive(Debug)]
@@ -55,7 +62,27 @@ impl Fixture {
             echo,
             services,
             directory,
+            images: Mutex::default(),
         })
+    }
+
+    /// An image that several tests use. The first of them builds it, in a directory of that name, and
+    /// the others wait for it: tests run in threads of this program.
+    pub(crate) fn built(
+        &self,
+        name: &str,
+        build: impl FnOnce(&Path) -> Result<PathBuf>,
+    ) -> Result<PathBuf> {
+        let image = {
+            let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(images.entry(name.to_owned()).or_default())
+        };
+        let mut image = image.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = &*image {
+            return Ok(path.clone());
+        }
+        let path = build(&self.directory(name)?)?;
+        Ok(image.insert(path).clone())
     }
 
     /// A directory for the files of one test, removed at the end of the run.

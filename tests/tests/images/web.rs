@@ -14,9 +14,9 @@ use mnet_tests::prefix::{copy_folder, workspace};
 use mnet_tests::process::{Process, run};
 use mnet_tests::tap::Tap;
 
-use crate::fixture::{Fixture, GUEST, HOST};
+use crate::fixture::{Fixture, GUEST};
 use crate::hvt::has_kvm;
-use crate::ipv6::{eventually, ip};
+use crate::ipv6::{dual_tap, eventually, ip};
 use crate::{Skipped, Test};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
@@ -58,27 +58,20 @@ fn start(fixture: &Fixture) -> Result<Site> {
 }
 
 fn start_on(fixture: &Fixture, target: &str) -> Result<Site> {
-    let directory = fixture.directory("web")?;
-    let image = directory.join(format!("web.{target}"));
-    let www = directory.join("www");
-    // One build for all tests: they run in threads of this program.
-    static BUILD: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    {
-        let _turn = BUILD.lock();
-        if !image.exists() {
-            copy_folder(&workspace().join("c-examples/web"), &directory)?;
-            let mut large = vec![0; 2 << 20];
-            Pattern::new(9).fill(&mut large);
-            fs::write(www.join("large.bin"), large)?;
-            fs::write(www.join("a name.txt"), "with a blank")?;
-            let sources = ["web.c", "http.c", "files.c"];
-            fixture
-                .prefix
-                .build_there(target, "web", &sources, &directory)?;
-        }
-    }
-    let tap = Tap::with_address("tap0", HOST, 24)?;
-    ip("address add 2001:db8::1/64 dev tap0 nodad")?;
+    let image = fixture.built(&format!("web-{target}"), |directory| {
+        copy_folder(&workspace().join("c-examples/web"), directory)?;
+        let www = directory.join("www");
+        let mut large = vec![0; 2 << 20];
+        Pattern::new(9).fill(&mut large);
+        fs::write(www.join("large.bin"), large)?;
+        fs::write(www.join("a name.txt"), "with a blank")?;
+        let sources = ["web.c", "http.c", "files.c"];
+        fixture
+            .prefix
+            .build_there(target, "web", &sources, directory)
+    })?;
+    let www = image.with_file_name("www");
+    let tap = dual_tap()?;
     let image = fixture
         .unikernel(&image)
         .option("--mem=32")

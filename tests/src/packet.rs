@@ -69,7 +69,10 @@ impl PacketSocket {
         Ok(Self { socket })
     }
 
-    /// Sends one frame. An interface without carrier loses it silently, as a cable would.
+    /// Sends one frame. An interface without carrier loses it silently, as a cable would. So does one
+    /// that has just got its carrier, until the kernel has noticed and given it a queue: that may be a
+    /// while after its other end was opened, and this succeeds all the same. Where the first frame
+    /// counts, send others until one is answered.
     ///
     /// # Errors
     ///

@@ -13,6 +13,7 @@ use mnet_tests::tap::Tap;
 
 use crate::Test;
 use crate::fixture::{Fixture, GUEST, GUEST_MAC, Machine, SERVICE};
+use crate::ipv6::eventually;
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("hello_runs_in_a_virtual_machine", hello_runs),
@@ -64,11 +65,7 @@ fn boot(fixture: &Fixture, test: &str, options: &[&str]) -> Result<Option<Machin
     let image = fixture
         .prefix
         .build_image_for("hvt", folder, name, &directory)?;
-    let unikernel = options
-        .iter()
-        .fold(fixture.echo_unikernel_of(&image), |unikernel, option| {
-            unikernel.option(*option)
-        });
+    let unikernel = fixture.echo_unikernel_of(&image).options(options);
     fixture.boot(&unikernel).map(Some)
 }
 
@@ -130,10 +127,8 @@ fn frames_pass(fixture: &Fixture) -> Result<()> {
             .unikernel(&image)
             .option("--mem=8")
             .option(format!("--net:service={name}"))
-            .option("--net-mac:service=02:00:00:00:00:02");
-        let unikernel = options
-            .iter()
-            .fold(unikernel, |unikernel, option| unikernel.option(*option));
+            .option("--net-mac:service=02:00:00:00:00:02")
+            .options(*options);
         let guest = unikernel.start()?;
         guest.wait_for("echoing", Duration::from_secs(20))?;
         exchange(&tap).with_context(|| format!("{target} {options:?}"))?;
@@ -148,7 +143,9 @@ fn exchange(tap: &Tap) -> Result<()> {
     /// Fewer than anybody's queue has room for.
     const UNDER_WAY: u32 = 100;
     const OURS: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
+    /// Both are for experiments (RFC 9542 §3): that of the frames, and that of those before them.
     const KIND: [u8; 2] = [0x88, 0xb5];
+    const KNOCK: [u8; 2] = [0x88, 0xb6];
     let frame = |number: u32, to: [u8; 6], from: [u8; 6]| {
         let len = usize::try_from(46 + number * 7 % 1455).unwrap_or(46);
         let word = number.wrapping_mul(0x9e37_79b1).to_be_bytes();
@@ -161,6 +158,15 @@ fn exchange(tap: &Tap) -> Result<()> {
             .collect()
     };
     let socket = PacketSocket::open(tap)?;
+    let is = |bytes: &[u8], kind| bytes.get(12..14) == Some(kind);
+    // The device throws frames away until the kernel has noticed that its other end is there.
+    let knock = [&GUEST_MAC[..], &OURS, &KNOCK, &[0; 46]].concat();
+    eventually("a frame that comes back", || {
+        socket.send(&knock)?;
+        let back = |bytes: &[u8]| is(bytes, &KNOCK).then_some(());
+        let back = socket.find(Duration::from_millis(100), back)?;
+        back.context("none came")
+    })?;
     let (mut sent, mut received) = (0, 0);
     while received < FRAMES {
         while sent < FRAMES && sent - received < UNDER_WAY {
@@ -168,7 +174,7 @@ fn exchange(tap: &Tap) -> Result<()> {
             socket.send(&bytes)?;
             sent += 1;
         }
-        let ours = |bytes: &[u8]| (bytes.get(12..14) == Some(&KIND)).then(|| bytes.to_vec());
+        let ours = |bytes: &[u8]| is(bytes, &KIND).then(|| bytes.to_vec());
         let came = socket.find(Duration::from_secs(20), ours)?;
         let came = came.with_context(|| format!("frame {received} is lost"))?;
         let want: Vec<u8> = frame(received, OURS, GUEST_MAC);

@@ -79,7 +79,8 @@ fn answers(fixture: &Fixture) -> Result<()> {
         "the tool was cut short:\n{}",
         run.text
     );
-    for ((number, answer), (_, wanted)) in got.iter().zip(&wanted) {
+    for ((number, answer), (row, wanted)) in got.iter().zip(&wanted) {
+        ensure!(number == row, "test {number}, and row {row} of the table");
         // A reply that is lost on a loaded machine is one that comes at the second try.
         if answer != wanted {
             let number = number.to_string();
@@ -96,7 +97,7 @@ fn answers(fixture: &Fixture) -> Result<()> {
     is_well(&machine)
 }
 
-/// The image serves, and soon holds no frame that it did not hold when it was idle.
+/// The image serves: a ping and a stream.
 fn is_well(machine: &Machine) -> Result<()> {
     eventually("a ping", || ping(&GUEST.to_string(), 1000))?;
     let service = SocketAddrV6::new(GUEST, SERVICE.port(), 0, 0);
@@ -104,8 +105,15 @@ fn is_well(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// A tool of a flood, and the arguments that follow the interface's name.
-const FLOODS: &[(&str, &[&str], &[&str])] = &[
+/// A tool, and the arguments before and after the interface's name.
+type Tool = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+/// The floods.
+const FLOODS: &[Tool] = &[
     ("flood_advertise6", &[], &["2001:db8::2"]),
     ("flood_solicitate6", &[], &["2001:db8::2"]),
     (
@@ -133,30 +141,13 @@ const FLOODS: &[(&str, &[&str], &[&str])] = &[
 ];
 
 fn floods(fixture: &Fixture) -> Result<()> {
-    let machine = start(fixture)?;
-    let service = SocketAddrV6::new(GUEST, SERVICE.port(), 0, 0);
-    let mut client = TcpStream::connect(service)?;
-    client.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let before = frames_in_use(&machine)?;
-    for (name, options, target) in FLOODS {
-        let mut arguments = options.to_vec();
-        arguments.push("tap0");
-        arguments.extend(*target);
-        let received = machine.statistic("rx_frames")?;
-        let flood = tool(name, &arguments)?;
-        let _ = flood.has_ended(FLOOD)?;
-        let text = flood.text();
-        drop(flood);
-        survives(&machine, &mut client).with_context(|| format!("{name} {arguments:?}"))?;
-        // `rsmurf6` asks the other hosts of the link, of which there are none.
-        let came = machine.statistic("rx_frames")? - received;
-        ensure!(came > 10, "{name} {arguments:?} sent nothing: {text}");
-    }
-    nothing_is_held(&machine, before)
+    all_end(fixture, FLOODS, FLOOD)
 }
 
 /// The oddities: tools that send a number of packets and end, or go on for ever with different ones.
-const ODDITIES: &[(&str, &[&str], &[&str])] = &[
+/// Those that begin with asking whether the image is alive, to a hardware address that is not the
+/// image's, are told not to.
+const ODDITIES: &[Tool] = &[
     ("fragmentation6", &[], &["2001:db8::2"]),
     ("exploit6", &[], &["2001:db8::2"]),
     ("denial6", &[], &["2001:db8::2", "1"]),
@@ -170,11 +161,11 @@ const ODDITIES: &[(&str, &[&str], &[&str])] = &[
     ("node_query6", &[], &["2001:db8::2"]),
     ("toobig6", &["-u"], &["2001:db8::2", "2001:db8::1", "68"]),
     ("fuzz_ip6", &["-1"], &["2001:db8::2"]),
-    ("fuzz_ip6", &["-2"], &["2001:db8::2"]),
-    ("fuzz_ip6", &["-3"], &["2001:db8::2"]),
-    ("fuzz_ip6", &["-4"], &["2001:db8::2"]),
-    ("fuzz_ip6", &["-7"], &["2001:db8::2"]),
-    ("fuzz_ip6", &["-9"], &["2001:db8::2"]),
+    ("fuzz_ip6", &["-a", "-2"], &["2001:db8::2"]),
+    ("fuzz_ip6", &["-a", "-3"], &["2001:db8::2"]),
+    ("fuzz_ip6", &["-a", "-4"], &["2001:db8::2"]),
+    ("fuzz_ip6", &["-a", "-7"], &["2001:db8::2"]),
+    ("fuzz_ip6", &["-a", "-9"], &["2001:db8::2"]),
     (
         "fuzz_ip6",
         &["-1", "-I", "-F", "-S", "-D", "-H"],
@@ -183,24 +174,41 @@ const ODDITIES: &[(&str, &[&str], &[&str])] = &[
 ];
 
 fn oddities(fixture: &Fixture) -> Result<()> {
-    const LONGEST: Duration = Duration::from_secs(8);
+    all_end(fixture, ODDITIES, Duration::from_secs(8))
+}
+
+/// How many frames of a tool have to come, at least.
+fn least(name: &str) -> u64 {
+    match name {
+        "toobig6" => 1,
+        "node_query6" => 3,
+        "fragmentation6" => 6,
+        _ => 11,
+    }
+}
+
+/// Runs tools one after the other, each for at most so long. Frames of each have to come, and the
+/// image has to go on afterwards.
+fn all_end(fixture: &Fixture, tools: &[Tool], longest: Duration) -> Result<()> {
     let machine = start(fixture)?;
     let service = SocketAddrV6::new(GUEST, SERVICE.port(), 0, 0);
     let mut client = TcpStream::connect(service)?;
     client.set_read_timeout(Some(Duration::from_secs(60)))?;
     let before = frames_in_use(&machine)?;
-    for (name, options, target) in ODDITIES {
+    for (name, options, target) in tools {
         let mut arguments = options.to_vec();
         arguments.push("tap0");
         arguments.extend(*target);
         let received = machine.statistic("rx_frames")?;
         let run = tool(name, &arguments)?;
-        let _ = run.has_ended(LONGEST)?;
+        let _ = run.has_ended(longest)?;
         let text = run.text();
         drop(run);
+        // Before anything else is sent that would be counted: what asks for this is one of them.
+        let came = machine.statistic("rx_frames")? - received - 1;
+        let at_work = came >= least(name) && !text.contains("Error:");
+        ensure!(at_work, "{name} {arguments:?} sent {came} frames: {text}");
         survives(&machine, &mut client).with_context(|| format!("{name} {arguments:?}"))?;
-        let came = machine.statistic("rx_frames")? - received;
-        ensure!(came > 5, "{name} {arguments:?} sent nothing: {text}");
     }
     nothing_is_held(&machine, before)
 }

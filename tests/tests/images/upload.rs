@@ -5,19 +5,18 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use mnet_tests::clients::Pattern;
+use anyhow::{Context, Result, ensure};
+use mnet_tests::clients::{Pattern, reset_on_close};
 use mnet_tests::prefix::workspace;
 use mnet_tests::process::{Process, run};
 use mnet_tests::tap::Tap;
-use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::Test;
 use crate::cargo_solo5::{REACTION_TIME, ends_with, prints};
 use crate::fixture::{Fixture, GUEST, HOST};
+use crate::ipv6::within;
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     (
@@ -47,15 +46,13 @@ fn start(fixture: &Fixture, test: &str, arguments: &[&str]) -> Result<Server> {
     ends_with(0, fixture, &example, &["build"])?;
     let image = workspace().join("rust-examples/target/solo5/debug/upload.spt");
     let tap = Tap::with_address("tap0", HOST, 24)?;
-    let mut unikernel = fixture
+    let process = fixture
         .unikernel(&image)
         .option(MEMORY)
         .option("--net:service=tap0")
-        .argument(format!("--ipv4={GUEST}/24"));
-    for argument in arguments {
-        unikernel = unikernel.argument(*argument);
-    }
-    let process = unikernel.start()?;
+        .argument(format!("--ipv4={GUEST}/24"))
+        .arguments(arguments)
+        .start()?;
     process.wait_for("listening on port 80", REACTION_TIME)?;
     Ok(Server {
         _tap: tap,
@@ -149,7 +146,7 @@ fn connect() -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Begins to upload a file, and gets the head of the answer.
+/// Begins to upload a file; what is answered is not read yet.
 fn begin() -> Result<TcpStream> {
     let mut stream = connect()?;
     let head = "POST /zip HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\
@@ -216,25 +213,17 @@ fn vanishing_clients(fixture: &Fixture) -> Result<()> {
             client.write_all(&vec![7; 10_000 * index])?;
             if (round + index) % 2 == 0 {
                 // A reset instead of an end that is too early.
-                let linger = libc::linger {
-                    l_onoff: 1,
-                    l_linger: 0,
-                };
-                setsockopt(&*client, sockopt::Linger, &linger)?;
+                reset_on_close(client)?;
             }
         }
         drop(clients);
         // The last of them may still be on their way out.
-        let deadline = Instant::now() + REACTION_TIME;
-        loop {
-            let mut client = begin()?;
-            match status(&mut client)?.as_str() {
-                "HTTP/1.1 200 OK" => break,
-                _ if Instant::now() > deadline => bail!("no place after round {round}"),
-                _ => thread::yield_now(),
-            }
-        }
-        wait_for_places(PLACES)?;
+        within(REACTION_TIME, "a place", || {
+            let answer = status(&mut begin()?)?;
+            ensure!(answer == "HTTP/1.1 200 OK", "after round {round}: {answer}");
+            Ok(())
+        })?;
+        within(REACTION_TIME, "all places", || have_places(PLACES))?;
     }
     noise(&server.directory.join("file.bin"), 1 << 20, 4)?;
     server
@@ -242,23 +231,20 @@ fn vanishing_clients(fixture: &Fixture) -> Result<()> {
     Ok(())
 }
 
-/// Waits until `places` uploads can begin at once, and lets go of them.
-fn wait_for_places(places: usize) -> Result<()> {
-    let deadline = Instant::now() + REACTION_TIME;
-    loop {
-        let mut begun = Vec::new();
-        for _ in 0..places {
-            let mut client = begin()?;
-            if status(&mut client)? != "HTTP/1.1 200 OK" {
-                break;
-            }
-            begun.push(client);
-        }
-        if begun.len() == places {
-            return Ok(());
-        }
-        ensure!(Instant::now() < deadline, "only {} places", begun.len());
+/// So many uploads can begin at once. Lets go of them.
+fn have_places(places: usize) -> Result<()> {
+    let mut begun = Vec::new();
+    for _ in 0..places {
+        let mut client = begin()?;
+        let answer = status(&mut client)?;
+        ensure!(
+            answer == "HTTP/1.1 200 OK",
+            "only {} places: {answer}",
+            begun.len()
+        );
+        begun.push(client);
     }
+    Ok(())
 }
 
 fn refusals(fixture: &Fixture) -> Result<()> {
@@ -272,8 +258,12 @@ fn refusals(fixture: &Fixture) -> Result<()> {
         status -d x=y http://10.0.0.2/zip
         status http://10.0.0.2/nothing
         status -X PUT http://10.0.0.2/zip
-        ! curl -sS -H 'Content-Type: multipart/form-data; boundary=x' -d nonsense http://10.0.0.2/zip",
+        curl -sS -o broken.zip -w '%{http_code} %{exitcode}\n' \
+            -H 'Content-Type: multipart/form-data; boundary=x' -d nonsense http://10.0.0.2/zip ||
+            true",
     )?;
+    // The archive has begun, and breaks off.
+    prints(&text, "200 56\n")?;
     prints(&text, "415\nA form with files is wanted")?;
     prints(&text, "404\nThere is no such page.\n404\n")?;
     // A form with more files than the directory at the end can have.
@@ -281,11 +271,13 @@ fn refusals(fixture: &Fixture) -> Result<()> {
     let form = part.repeat(513) + "--x--\r\n";
     fs::write(server.directory.join("many"), form)?;
     let text = server.bash(
-        "! curl -sS -H 'Content-Type: multipart/form-data; boundary=x' \
-            --data-binary @many http://10.0.0.2/zip -o many.zip
+        "curl -sS -o many.zip -w '%{http_code} %{exitcode}\n' \
+            -H 'Content-Type: multipart/form-data; boundary=x' --data-binary @many \
+            http://10.0.0.2/zip || true
         curl -sS --fail -F a=@small http://10.0.0.2/zip -o a.zip
         unzip -p a.zip small",
     )?;
+    prints(&text, "200 56\n")?;
     prints(&text, "some text")?;
     let log = server.process.text();
     prints(&log, "debug tcp: 10.0.0.2:80 opened by peer 10.0.0.1:")?;

@@ -56,6 +56,7 @@ const SOURCES: &[&str] = &[
     "cli",
     "core",
     "mnet",
+    "solo5-toolchain/abi",
     "solo5-toolchain/macros",
     "solo5-toolchain/mem",
     "solo5-toolchain/solo5",

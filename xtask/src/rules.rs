@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "mnet-core",
             "solo5",
+            "solo5-abi",
             "solo5-macros",
             "solo5-mem",
             "solo5-sys",
@@ -27,13 +28,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("solo5-mem", &[]),
     ("solo5-sys", &[]),
     ("solo5-macros", &[]),
-    ("solo5", &["solo5-macros", "solo5-mem", "solo5-sys"]),
+    (
+        "solo5",
+        &["solo5-abi", "solo5-macros", "solo5-mem", "solo5-sys"],
+    ),
     (
         "mnet",
         &[
             "mnet-cli",
             "mnet-core",
             "solo5",
+            "solo5-abi",
             "solo5-macros",
             "solo5-mem",
             "solo5-sys",
@@ -46,6 +51,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mnet-cli",
             "mnet-core",
             "solo5",
+            "solo5-abi",
             "solo5-macros",
             "solo5-mem",
             "solo5-sys",

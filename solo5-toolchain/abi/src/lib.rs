@@ -9,7 +9,7 @@
 //!
 //! - [`constants`]: ABI targets and versions, memory layout, limits
 //! - [`note`]: the ELF notes of an image
-//! - [`manifest`]: the devices that an image declares
+//! - [`manifest`]: the devices that an image declares; [`declare`]: those that code declares
 //! - [`boot`]: what an spt guest finds when it starts
 //! - [`spt`]: system calls and kernel structures of the spt target
 //! - [`extension`]: what this project's images and tenders agree on beyond Solo5
@@ -19,6 +19,7 @@
 
 pub mod boot;
 pub mod constants;
+pub mod declare;
 pub mod extension;
 pub mod hvt;
 pub mod manifest;

@@ -26,6 +26,8 @@
 //! }
 //! ```
 //!
+//! `solo5::manifest!` declares its devices, if `solo5.toml` does not.
+//!
 //! The feature brings a panic handler and a global allocator. A program that has its own names the
 //! features that it wants instead: `panic-handler`, `allocator`, and `rt` for the rest. With
 //! `allocator` the memory of [`StartInfo::heap`] is taken. `cargo solo5 new` writes such a program
@@ -52,6 +54,8 @@ mod device;
 mod fake;
 #[cfg(feature = "heap")]
 pub mod heap;
+#[cfg(feature = "rt")]
+mod manifest;
 mod net;
 mod start;
 #[cfg(any(test, feature = "rt"))]

@@ -1,8 +1,11 @@
-//! What stands between the bindings and the function that is marked with `main`.
+//! What stands between the bindings and the function that is marked with `main`, and what
+//! `manifest!` is made of.
 
 use core::ffi::c_int;
 use core::fmt::Debug;
 
+pub use solo5_abi::declare::{Declaration, note, note_words};
+pub use solo5_abi::manifest::{TYPE_BLOCK_BASIC, TYPE_NET_BASIC};
 pub use solo5_sys::solo5_start_info;
 
 use crate::println;

@@ -39,6 +39,10 @@
 //! | `edge-nal` | | `TcpBind`, `TcpConnect`, `UdpBind`, `UdpConnect` for [`Net`], and what they give |
 //! | `log` | | `Runtime::log_to_crate`: the log of the stack for the crate `log`; without it [`Runtime::set_log`] hands it to a function |
 //! | `solo5` | | the platform of a unikernel |
+//! | `image` | | the three below: what a unikernel in Rust needs besides |
+//! | `rt` | | `#[mnet::main]`, `mnet::manifest!`, `memcpy` and its family |
+//! | `panic-handler` | | a panic handler; without it the program has its own |
+//! | `allocator` | | a global allocator; likewise |
 //! | `tap` | | the platform of a Linux process with a TAP device; needs `std` |
 //!
 //! # When frames leave
@@ -67,7 +71,7 @@ pub mod tap;
 #[cfg(feature = "async")]
 pub mod tasks;
 
-#[cfg(feature = "image")]
+#[cfg(feature = "rt")]
 #[doc(hidden)]
 pub use ::solo5::__rt;
 pub use error::{Fault, TcpFailure, UdpFailure};
@@ -75,7 +79,9 @@ pub use net::{AnyEvent, ConnectFailure, Net, TcpEntries, TcpListener, TcpStream,
 pub use platform::{Device, NoEntropy, Platform, TransmitError};
 pub use runtime::{Interest, LeasePolicy, Runtime, RuntimeCounters, StartError};
 
-#[cfg(feature = "image")]
+#[cfg(feature = "rt")]
+pub use ::solo5::manifest;
+#[cfg(feature = "rt")]
 pub use solo5_macros::mnet_main as main;
 
 pub use mnet_cli::{self as cli, address};

@@ -8,7 +8,7 @@
 use std::env;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::BufReader;
+use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -16,15 +16,18 @@ use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::Message;
 use mnet_relocatable::{RUSTFLAGS, TRIPLE};
 use solo5_abi::constants::{HVT_ABI_VERSION, SPT_ABI_VERSION};
-use solo5_elftool::generate;
+use solo5_elftool::{generate, query};
 use solo5_tender::image::Image;
 
 use crate::cli::{BuildOptions, Selection, Target};
 use crate::linker;
 use crate::project::Project;
+use crate::settings::{Device, Settings, Undeclared};
 use crate::toolchain::{Toolchain, cargo};
 
-/// The file with the note that declares an image's devices.
+/// The bindings, which every image is linked with.
+const BINDINGS: &str = "bindings.o";
+/// The note that declares the devices of `solo5.toml`, or that there are none.
 const MANIFEST: &str = "manifest.o";
 
 /// `cargo solo5 build`.
@@ -36,6 +39,25 @@ pub(crate) fn build(options: &BuildOptions) -> Result<()> {
         eprintln!("       Image {} ({size} KiB)", shown(&image));
     }
     Ok(())
+}
+
+/// `cargo solo5 manifest`.
+pub(crate) fn manifest(options: &BuildOptions) -> Result<()> {
+    let project = Project::find(&options.selection)?;
+    let image = program(&Toolchain::find()?, &project, options)?;
+    let entries = Image::open(image.as_os_str())?.manifest()?;
+    let text = query::manifest_json(&entries);
+    Ok(io::stdout().write_all(text.as_bytes())?)
+}
+
+/// The devices of an image, with what a run attaches to each.
+pub(crate) fn devices(
+    image: &Path,
+    project: &Project,
+    undeclared: Undeclared,
+) -> Result<Vec<Device>> {
+    let entries = Image::open(image.as_os_str())?.manifest()?;
+    project.settings.declared(&entries, undeclared)
 }
 
 /// Builds the program that the options choose; the image.
@@ -63,7 +85,7 @@ pub(crate) fn shown(path: &Path) -> String {
 pub(crate) struct Builder<'a> {
     project: &'a Project,
     selection: &'a Selection,
-    /// Has the bindings, the linker script and the manifest.
+    /// Has the bindings, the linker script, and the manifest if it is not in the code.
     link_dir: PathBuf,
 }
 
@@ -79,18 +101,16 @@ impl<'a> Builder<'a> {
         selection: &'a Selection,
     ) -> Result<Self> {
         let bindings = toolchain.bindings(project.target)?;
+        let settings = &project.settings;
         let files = [
-            ("bindings.o", bindings.object),
+            (BINDINGS, bindings.object),
             ("image.lds", bindings.script),
-            (
-                "manifest.o",
-                generate::object(&project.settings.manifest())?,
-            ),
+            (MANIFEST, generate::object(&settings.manifest())?),
         ];
         // Cargo links again when an argument changes, and does not look into files: their content
         // is in the name of their directory.
         let mut hasher = DefaultHasher::new();
-        files.hash(&mut hasher);
+        (&files, ManifestFor::new(settings)).hash(&mut hasher);
         let name = format!("{:016x}", hasher.finish());
         let link_dir = project.target_dir.join("link").join(name);
         if !link_dir.is_dir() {
@@ -186,7 +206,10 @@ impl<'a> Builder<'a> {
             this_program.display()
         );
         command.env("CARGO_ENCODED_RUSTFLAGS", flags);
-        command.env(linker::VARIABLE, self.link_dir.join(MANIFEST));
+        command.env(linker::VARIABLE, self.link_dir.join(BINDINGS));
+        if ManifestFor::new(&self.project.settings) == ManifestFor::ProgramsWithout {
+            command.env(linker::MANIFEST_VARIABLE, self.link_dir.join(MANIFEST));
+        }
         // Cargo ignores the profile's word for tests: without it both are compiled the same way, once.
         let variable = match profile {
             "release" | "bench" => "RELEASE".to_owned(),
@@ -203,8 +226,8 @@ impl<'a> Builder<'a> {
     /// rustc's options for the last step.
     fn linker_options(&self) -> Vec<String> {
         let file = |name: &str| self.link_dir.join(name).display().to_string();
-        let arguments = [
-            "-static".into(),
+        let mut arguments = vec![
+            "-static".to_owned(),
             "-nostdlib".into(),
             "--build-id=none".into(),
             "-zmax-page-size=0x1000".into(),
@@ -214,12 +237,36 @@ impl<'a> Builder<'a> {
             "--defsym=rust_eh_personality=solo5_abort".into(),
             "--defsym=_Unwind_Resume=solo5_abort".into(),
             format!("-T{}", file("image.lds")),
-            file("bindings.o"),
-            file(MANIFEST),
+            file(BINDINGS),
         ];
+        if ManifestFor::new(&self.project.settings) == ManifestFor::AllPrograms {
+            arguments.push(file(MANIFEST));
+        }
+        let arguments = arguments.iter();
         arguments
             .map(|argument| format!("-Clink-arg={argument}"))
-            .into()
+            .collect()
+    }
+}
+
+/// Which programs our note is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum ManifestFor {
+    /// The file lists devices.
+    AllPrograms,
+    /// It lists none, so those of the code count, if there are any.
+    ProgramsWithout,
+    /// There is no file, and the code must say.
+    None,
+}
+
+impl ManifestFor {
+    fn new(settings: &Settings) -> Self {
+        match (settings.exist(), settings.listed()) {
+            (_, Some(_)) => Self::AllPrograms,
+            (true, None) => Self::ProgramsWithout,
+            (false, None) => Self::None,
+        }
     }
 }
 
@@ -253,10 +300,17 @@ fn check(path: &Path, target: Target, project: &Project) -> Result<()> {
         Target::Hvt => HVT_ABI_VERSION,
     };
     image.require_abi(target.abi(), version)?;
-    // The reserved entry is the first.
-    let declared = image.manifest()?.len() - 1;
-    if declared != project.settings.devices.len() {
-        bail!("its manifest has {declared} devices: does the program define one of its own?");
+    let settings = &project.settings;
+    match image.manifest() {
+        Err(error) if linker::is_missing(&error) && !settings.exist() => bail!(
+            "{}: missing, and there is no `manifest!` in the code. One of them lists the devices of \
+             the image; an empty file stands for none",
+            settings.path().display()
+        ),
+        other => other?,
+    };
+    if image.has_second_manifest()? {
+        return Err(settings.declared_twice());
     }
     Ok(())
 }

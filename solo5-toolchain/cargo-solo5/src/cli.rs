@@ -28,6 +28,8 @@ pub(crate) enum Chore {
     New(NewOptions),
     /// Compile and link an image.
     Build(BuildOptions),
+    /// Build an image and print the devices that it declares, as JSON.
+    Manifest(BuildOptions),
     /// Build an image and run it.
     Run(RunOptions),
     /// Build tests and run each in a guest of its own.
@@ -114,7 +116,7 @@ pub(crate) struct Selection {
     pub(crate) verbose: bool,
 }
 
-/// `cargo solo5 build`.
+/// `cargo solo5 build` and `cargo solo5 manifest`.
 #[derive(Debug, Args)]
 pub(crate) struct BuildOptions {
     #[command(flatten)]

@@ -15,18 +15,17 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use solo5_network::namespace;
 use solo5_network::tap::Tap;
-use toml::Spanned;
 
 use crate::cli::{Assignment, GuestOptions, HostAddress, NetworkKind};
 use crate::project::Project;
-use crate::settings::{DeviceSettings, Kind};
+use crate::settings::{Device, Kind};
 use crate::toolchain::Toolchain;
 
 /// MiB in bytes.
 const MIB: u64 = 1 << 20;
 
 /// Starts guests of one project.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Starter {
     tender: PathBuf,
     options: Vec<OsString>,
@@ -35,7 +34,7 @@ pub(crate) struct Starter {
 }
 
 /// A device and what is to be attached.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Attachment {
     /// A TAP device that is there.
     Tap { name: String, tap: String },
@@ -63,7 +62,7 @@ pub(crate) struct Guest {
 }
 
 impl Starter {
-    /// Finds out what guests need. Nothing is made yet.
+    /// Finds out what guests with these devices need. Nothing is made yet.
     ///
     /// # Errors
     ///
@@ -71,13 +70,13 @@ impl Starter {
     pub(crate) fn new(
         toolchain: &Toolchain,
         project: &Project,
+        devices: &[Device],
         options: &GuestOptions,
     ) -> Result<Self> {
         let settings = &project.settings;
-        let devices: Vec<&DeviceSettings> = settings.devices.iter().map(Spanned::get_ref).collect();
-        let taps = assign("--tap", &options.tap, &devices, Kind::Net)?;
-        let addresses = assign("--host-address", &options.host_address, &devices, Kind::Net)?;
-        let files = assign("--block", &options.block, &devices, Kind::Block)?;
+        let taps = assign("--tap", &options.tap, devices, Kind::Net)?;
+        let addresses = assign("--host-address", &options.host_address, devices, Kind::Net)?;
+        let files = assign("--block", &options.block, devices, Kind::Block)?;
         let network = options.net.or(settings.run.net);
         let mut starter = Self {
             tender: toolchain.tender(project.target)?,
@@ -89,36 +88,31 @@ impl Starter {
             starter.options.push(format!("--mem={mib}").into());
         }
         for (index, device) in devices.iter().enumerate() {
-            let name = device.name.get_ref().clone();
+            let name = device.name.clone();
             let attachment = match device.kind {
                 Kind::Net => {
                     if let Some(mac) = &device.mac {
-                        let option = format!("--net-mac:{name}={}", mac.get_ref());
+                        let option = format!("--net-mac:{name}={mac}");
                         starter.options.push(option.into());
                     }
                     let address = match taken(&addresses, index) {
                         Some(text) => Some(text.parse()?),
-                        None => device
-                            .host_address
-                            .as_ref()
-                            .map(|address| *address.get_ref()),
+                        None => device.host_address,
                     };
                     let tap = taken(&taps, index).map(str::to_owned);
                     // A network that is asked for goes before a device in the file.
-                    let in_file = device.tap.as_ref().map(|tap| tap.get_ref().clone());
+                    let in_file = device.tap.clone();
                     match tap.or(in_file.filter(|_| options.net.is_none())) {
                         Some(tap) => Attachment::Tap { name, tap },
                         None => Attachment::NewTap { name, address },
                     }
                 }
                 Kind::Block => {
-                    if let Some(bytes) = &device.sector_size {
-                        let bytes = bytes.get_ref();
+                    if let Some(bytes) = device.sector_size {
                         let option = format!("--block-sector-size:{name}={bytes}");
                         starter.options.push(option.into());
                     }
-                    let size = device.size.as_ref().map(|size| *size.get_ref());
-                    disk(device, name, taken(&files, index), size, &project.directory)?
+                    disk(device, taken(&files, index), &project.directory)?
                 }
             };
             starter.devices.push(attachment);
@@ -156,13 +150,15 @@ impl Starter {
         Ok(())
     }
 
-    /// Moves this process to where the TAP devices are made. Comes before the first thread.
+    /// Moves this process to where the TAP devices of all starters are made. Comes before the first
+    /// thread.
     ///
     /// # Errors
     ///
     /// Says what this machine does not allow, and how to allow it.
-    pub(crate) fn enter_network(&self) -> Result<()> {
-        let Some(network) = self.network else {
+    pub(crate) fn enter_network<'a>(starters: impl IntoIterator<Item = &'a Self>) -> Result<()> {
+        // Those that make any make them in the same network.
+        let Some(network) = starters.into_iter().find_map(|starter| starter.network) else {
             return Ok(());
         };
         namespace::check_tun()?;
@@ -238,21 +234,18 @@ fn new_tap(address: Option<HostAddress>) -> Result<OwnedFd> {
 }
 
 /// What a block device is attached to.
-fn disk(
-    device: &DeviceSettings,
-    name: String,
-    chosen: Option<&str>,
-    size: Option<u64>,
-    directory: &Path,
-) -> Result<Attachment> {
-    let too_large = || format!("the disk {name}: {} MiB are too many", size.unwrap_or(0));
-    let size = match size {
-        Some(mib) => Some(mib.checked_mul(MIB).with_context(too_large)?),
+fn disk(device: &Device, chosen: Option<&str>, directory: &Path) -> Result<Attachment> {
+    let name = device.name.clone();
+    let size = match device.size {
+        Some(mib) => {
+            let too_large = || format!("the disk {name}: {mib} MiB are too many");
+            Some(mib.checked_mul(MIB).with_context(too_large)?)
+        }
         None => None,
     };
     let path = match (chosen, &device.file) {
         (Some(path), _) => Some(PathBuf::from(path)),
-        (None, Some(file)) => Some(directory.join(file.get_ref())),
+        (None, Some(file)) => Some(directory.join(file)),
         (None, None) => None,
     };
     match (path, size) {
@@ -292,16 +285,13 @@ fn taken<'a>(assigned: &Assigned<'a>, index: usize) -> Option<&'a str> {
 fn assign<'a>(
     option: &str,
     assignments: &'a [Assignment],
-    devices: &[&DeviceSettings],
+    devices: &[Device],
     kind: Kind,
 ) -> Result<Assigned<'a>> {
     let mut assigned: Assigned<'a> = Vec::new();
     for Assignment { device, value } in assignments {
-        let fits = |candidate: &DeviceSettings| {
-            candidate.kind == kind
-                && device
-                    .as_ref()
-                    .is_none_or(|name| candidate.name.get_ref() == name)
+        let fits = |candidate: &Device| {
+            candidate.kind == kind && device.as_ref().is_none_or(|name| candidate.name == *name)
         };
         let mut found = devices
             .iter()
@@ -317,12 +307,12 @@ fn assign<'a>(
         ensure!(
             second.is_none(),
             "{option}: say which {sort} device is meant, as in {option} {}={value}",
-            device.name.get_ref()
+            device.name
         );
         ensure!(
             taken(&assigned, index).is_none(),
             "{option}: given twice for the device {}",
-            device.name.get_ref()
+            device.name
         );
         assigned.push((index, value));
     }
@@ -341,8 +331,8 @@ mod tests {
                             [[device]]\nname = \"c\"\ntype = \"block\"\n";
 
     fn assigned(option: &str, texts: &[&str], kind: Kind) -> Result<Vec<(usize, String)>> {
-        let settings: Settings = toml::from_str(SETTINGS)?;
-        let devices: Vec<&DeviceSettings> = settings.devices.iter().map(Spanned::get_ref).collect();
+        let settings = Settings::parse(PathBuf::new(), SETTINGS.to_owned())?;
+        let devices = settings.listed().unwrap();
         let assignments: Vec<Assignment> = texts.iter().map(|text| text.parse().unwrap()).collect();
         let assigned = assign(option, &assignments, &devices, kind)?;
         let owned = assigned.into_iter();

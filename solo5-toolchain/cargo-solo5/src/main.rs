@@ -3,7 +3,7 @@
 //! - [`cli`]: the command line; [`new`]: a project to start with
 //! - [`settings`]: `solo5.toml`; [`project`]: what cargo knows
 //! - [`toolchain`]: where bindings, linker scripts, tenders and crates are
-//! - [`build`]: from a program to an image; [`linker`]: the last step of it
+//! - [`build`]: from a program to an image, and what it declares; [`linker`]: the last step
 //! - [`guest`]: an image, its devices, and a tender's command line; [`run`]: running it
 //! - [`test`](mod@test): running tests, one guest for each; [`report`]: what they look like
 
@@ -46,6 +46,7 @@ fn carry_out(chore: Chore) -> Result<ExitCode> {
     match chore {
         Chore::New(options) => new::new(&options).map(|()| ExitCode::SUCCESS),
         Chore::Build(options) => build::build(&options).map(|()| ExitCode::SUCCESS),
+        Chore::Manifest(options) => build::manifest(&options).map(|()| ExitCode::SUCCESS),
         Chore::Run(options) => run::run(&options),
         Chore::Test(options) => test::test(&options),
     }

@@ -12,6 +12,7 @@ use crate::build;
 use crate::cli::RunOptions;
 use crate::guest::{Guest, Starter};
 use crate::project::Project;
+use crate::settings::{Device, Undeclared};
 use crate::toolchain::Toolchain;
 
 /// Hides the start-up messages of the bindings.
@@ -23,9 +24,15 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
     let selection = &options.build.selection;
     let project = Project::find(selection)?;
     let toolchain = Toolchain::find()?;
-    // What is wrong with the command line is said before anything takes time.
-    let starter = Starter::new(&toolchain, &project, &options.guest)?;
+    let starter = |devices: &[Device]| Starter::new(&toolchain, &project, devices, &options.guest);
+    // What is wrong with the command line is said before anything takes time, if that is possible.
+    let listed = project.settings.listed();
+    let listed = listed.as_deref().map(starter).transpose()?;
     let image = build::program(&toolchain, &project, &options.build)?;
+    let starter = match listed {
+        Some(starter) => starter,
+        None => starter(&build::devices(&image, &project, Undeclared::Refused)?)?,
+    };
 
     let mut arguments = Vec::new();
     if !selection.verbose {
@@ -37,7 +44,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
         &options.arguments
     });
     let was_root = Uid::effective().is_root();
-    starter.enter_network()?;
+    Starter::enter_network([&starter])?;
     let mut guest = starter.guest(&image, &arguments)?;
     if selection.verbose {
         eprintln!("{:?}", guest.command);

@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
-use crate::build::{Builder, shown};
+use crate::build::{self, Builder, shown};
 use crate::cli::{Choice, Rest, TestOptions};
 use crate::guest::Starter;
 use crate::project::Project;
 use crate::report::{self, Outcome, Report};
 use crate::run::{QUIET, dies_with_us};
+use crate::settings::{Device, Undeclared};
 use crate::toolchain::Toolchain;
 
 /// How a guest that aborts ends, and so one that panics.
@@ -57,7 +58,9 @@ pub(crate) fn test(options: &TestOptions) -> Result<ExitCode> {
     let filters = [&options.filters[..], &rest.filters].concat();
     let project = Project::find(&options.selection)?;
     let toolchain = Toolchain::find()?;
-    let starter = Starter::new(&toolchain, &project, &options.guest)?;
+    let starter = |devices: &[Device]| Starter::new(&toolchain, &project, devices, &options.guest);
+    let listed = project.settings.listed();
+    let listed = listed.as_deref().map(starter).transpose()?;
     let builder = Builder::new(&toolchain, &project, &options.selection)?;
     let mut programs = Vec::new();
     for name in chosen(&project, &options.test)? {
@@ -66,15 +69,26 @@ pub(crate) fn test(options: &TestOptions) -> Result<ExitCode> {
     if options.no_run {
         return Ok(ExitCode::SUCCESS);
     }
-    starter.enter_network()?;
+    let mut starters = Vec::new();
+    match listed {
+        Some(starter) => starters.resize(programs.len(), starter),
+        // Each may declare its own, and the settings are for those of the package's programs too.
+        None => {
+            for (image, _) in &programs {
+                let devices = build::devices(image, &project, Undeclared::Ignored)?;
+                starters.push(starter(&devices)?);
+            }
+        }
+    }
+    Starter::enter_network(&starters)?;
     let timeout = Duration::from_secs(options.timeout);
     let mut all_good = true;
-    for (image, name) in &programs {
+    for ((image, name), starter) in programs.iter().zip(&starters) {
         if !options.selection.quiet && !choice.list {
             eprintln!("     Running tests {name} ({})", shown(image));
         }
         let runner = Runner {
-            starter: &starter,
+            starter,
             image,
             timeout,
         };

@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use solo5_abi::constants::AbiTarget;
 use solo5_abi::extension::{self, Extensions};
 use solo5_abi::manifest::{Manifest, ManifestEntry, ManifestError};
-use solo5_abi::note::{self, Abi1, NoteError, NoteKind};
+use solo5_abi::note::{self, Abi1, Mft1NoteStart, NoteError, NoteKind};
 use thiserror::Error;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
@@ -322,6 +322,23 @@ impl<S: ImageSource> Image<S> {
         let payload = self.note(NoteKind::Mft1)?.ok_or(ImageError::NoManifest)?;
         let manifest = Manifest::parse(&payload).map_err(ImageError::Manifest)?;
         Ok(manifest.entries().collect())
+    }
+
+    /// Whether something follows the manifest in its segment, where no reader looks: the manifest of
+    /// somebody else who thought that the image was his.
+    ///
+    /// # Errors
+    ///
+    /// As for [`manifest`](Self::manifest).
+    pub fn has_second_manifest(&self) -> Result<bool, ImageError> {
+        const START: usize = size_of::<Mft1NoteStart>();
+        let taken = START + self.manifest()?.len() * size_of::<ManifestEntry>();
+        let mut notes = self.segments.iter().filter(|s| s.p_type == PT_NOTE);
+        let segment = notes.find(|segment| {
+            let bytes = self.note_bytes(segment).unwrap_or_default();
+            matches!(note::find(&bytes, NoteKind::Mft1), Ok(Some(_)))
+        });
+        Ok(segment.is_some_and(|segment| segment.p_filesz > taken as u64))
     }
 
     /// What the image can do beyond Solo5. An image that does not say, or not in a form that is

@@ -81,7 +81,7 @@ pub(crate) fn prints(text: &str, wanted: &str) -> Result<()> {
 }
 
 /// A fresh project, whose build shares what others of its kind have compiled.
-fn project(fixture: &Fixture, name: &str, options: &[&str]) -> Result<PathBuf> {
+pub(crate) fn project(fixture: &Fixture, name: &str, options: &[&str]) -> Result<PathBuf> {
     let home = fixture.directory("cargo-solo5")?;
     let arguments = [&["new", name], options].concat();
     let text = ends_with(0, fixture, &home, &arguments)?;
@@ -129,7 +129,7 @@ fn a_new_project_works(fixture: &Fixture) -> Result<()> {
 }
 
 /// The targets that work on this machine.
-fn targets() -> Vec<&'static str> {
+pub(crate) fn targets() -> Vec<&'static str> {
     let kvm = fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -442,7 +442,7 @@ fn what_is_wrong_is_said(fixture: &Fixture) -> Result<()> {
     let output = ends_with(101, fixture, &path, &["build"])?;
     prints(
         &output,
-        "solo5.toml: missing. It lists the devices of the image",
+        "solo5.toml: missing, and there is no `manifest!` in the code.",
     )?;
     let Err(error) = project(fixture, "1st", &[]) else {
         bail!("a package is called 1st");

@@ -26,6 +26,7 @@ mod interfaces;
 mod ipv6;
 mod kv;
 mod leaks;
+mod manifest_code;
 mod multicast;
 mod path_changes;
 mod path_mtu;
@@ -73,6 +74,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("ipv6", ipv6::TESTS),
     ("kv", kv::TESTS),
     ("leaks", leaks::TESTS),
+    ("manifest_code", manifest_code::TESTS),
     ("multicast", multicast::TESTS),
     ("path_changes", path_changes::TESTS),
     ("path_mtu", path_mtu::TESTS),

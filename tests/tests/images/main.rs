@@ -33,6 +33,7 @@ mod path_mtu;
 mod paths;
 mod posix;
 mod readme;
+mod rust_parts;
 mod thc_ipv6;
 mod tools;
 mod udp_time;
@@ -81,6 +82,7 @@ const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("paths", paths::TESTS),
     ("posix", posix::TESTS),
     ("readme", readme::TESTS),
+    ("rust_parts", rust_parts::TESTS),
     ("thc_ipv6", thc_ipv6::TESTS),
     ("tools", tools::TESTS),
     ("udp_time", udp_time::TESTS),

@@ -122,6 +122,23 @@ fn connections_are_told_with_the_reason_of_their_end() {
     assert_eq!(told(&mut log, &mut host), Vec::<String>::new());
 }
 
+/// RFC 9293 §3.5, figure 7.
+#[test]
+fn a_simultaneous_open_is_told_as_any_other() {
+    let mut host = Host::with_peer();
+    let mut log = watch(&mut host, "tcp=debug");
+    host.stack.tcp_connect(host.now, remote(9), None).unwrap();
+    let sent = host.transmit();
+    let (syn, _) = parse_sent(&sent[0]).tcp();
+    let ours = SocketAddr::new(OURS.into(), syn.source_port.get());
+    let theirs = |flags, seq, ack| from_peer(&tcp(remote(9), ours, flags, (seq, ack), b"", |_| {}));
+    host.receive(&theirs(Flags::SYN, 100, 0));
+    assert_eq!(told(&mut log, &mut host), Vec::<String>::new());
+    host.receive(&theirs(Flags::ACK, 101, syn.sequence.get() + 1));
+    let wanted = std::format!("debug tcp: {ours} opened to 10.0.0.1:9");
+    assert_eq!(told(&mut log, &mut host), [wanted]);
+}
+
 #[test]
 fn both_sides_closing_is_not_an_abort() {
     let mut host = Host::with_peer();

@@ -24,7 +24,6 @@ use super::tick::Tick;
 use crate::checksum::Sum;
 use crate::context::{Context, Outgoing, OutgoingFrame};
 use crate::demux::{Address, FourTuple};
-use crate::log::Change;
 use crate::pool::{Descriptor, Frame};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -345,10 +344,7 @@ impl Tcb {
             self.rtt.syn_was_lost();
         }
         self.state = State::Established;
-        let (key, passive) = (self.key, true);
-        shared
-            .journal
-            .note(cx.now, || Change::Opened { key, passive });
+        self.note_opened(shared, cx.now);
         self.retries = 0;
         self.rtx_at = Tick::NEVER;
         self.stalled_since = Tick::NEVER;

@@ -118,11 +118,6 @@ impl Tcb {
             self.snd_wl2 = segment.ack;
             self.flags |= TcbFlags::ACK_NOW;
             self.established(shared, cx.now);
-            let key = self.key;
-            let passive = false;
-            shared
-                .journal
-                .note(cx.now, || Change::Opened { key, passive });
             if self.flags.contains(TcbFlags::ACCECN) {
                 self.take_syn_ace(cx, segment.flags);
             }
@@ -180,9 +175,18 @@ impl Tcb {
         self.snd_wl2 = segment.ack;
     }
 
-    /// The handshake is complete.
-    fn established(&mut self, shared: &Shared, now: Instant) {
+    /// For whoever keeps a log: the handshake is complete.
+    pub(super) fn note_opened(&self, shared: &mut Shared, now: Instant) {
+        shared.journal.note(now, || Change::Opened {
+            key: self.key,
+            passive: self.flags.contains(TcbFlags::PASSIVE),
+        });
+    }
+
+    /// The handshake is complete that we have begun.
+    fn established(&mut self, shared: &mut Shared, now: Instant) {
         self.state = State::Established;
+        self.note_opened(shared, now);
         self.retries = 0;
         self.rtx_at = Tick::NEVER;
         self.stalled_since = Tick::NEVER;

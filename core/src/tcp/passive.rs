@@ -19,7 +19,6 @@ use crate::config::SynCookies as When;
 use crate::context::Context;
 use crate::counters::Counters;
 use crate::demux::{Address, FourTuple};
-use crate::log::Change;
 use crate::pool::Frame;
 use crate::wire::tcp::Flags;
 
@@ -558,11 +557,8 @@ impl Tcp {
             cx.pool.free(frame);
             return false;
         };
-        let passive = true;
-        self.shared
-            .journal
-            .note(cx.now, || Change::Opened { key, passive });
         if let Some(tcb) = self.connections.get_mut(place) {
+            tcb.note_opened(&mut self.shared, cx.now);
             tcb.segment_arrives(&mut self.shared, cx, &segment, frame);
             self.settle(cx, place);
         }

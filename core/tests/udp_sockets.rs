@@ -8,7 +8,7 @@ use mnet_core::error::{BindError, ConnectError, RecvFromError, SendToError, Sett
 use mnet_core::udp::{UdpError, UdpOptions, UdpSetting};
 use mnet_core::wire::ethernet::ether_type;
 use mnet_core::wire::ipv4::Ipv4Header;
-use mnet_core::{Config, SocketId};
+use mnet_core::{Config, Readiness, SocketId};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use zerocopy::FromBytes;
 
@@ -449,15 +449,78 @@ fn a_reservation_is_one_frame_until_it_is_sent_cancelled_or_closed() {
     host.assert_no_frame_lost();
 }
 
-#[test]
-fn reservations_do_not_take_the_reserve_of_the_pool() {
-    let config = Config {
+/// A host with few frames, whose peer is known.
+fn host_with_few_frames() -> Host {
+    let mut host = Host::with(&Config {
         memory: 1 << 20,
         max_udp_sockets: 1_024,
         ..common::small_config()
-    };
-    let mut host = Host::with(&config);
+    });
     host.meet(PEER_HW, PEER);
+    host
+}
+
+/// Sends until there are no frames left.
+fn take_all_frames(host: &mut Host, id: SocketId) {
+    let peer = at(PEER, 9);
+    while host.stack.udp_send_to(host.now, id, b"", peer).is_ok() {}
+}
+
+/// All events that there are now.
+fn events(host: &mut Host) -> Vec<(SocketId, Readiness)> {
+    std::iter::from_fn(|| host.stack.poll_event())
+        .map(|event| (event.socket, event.readiness))
+        .collect()
+}
+
+fn keep_all_events(host: &mut Host) -> usize {
+    let mut shown = 0;
+    host.stack.sift_events(|_| {
+        shown += 1;
+        true
+    });
+    shown
+}
+
+#[test]
+fn whose_event_was_kept_was_not_refused() {
+    let mut host = host_with_few_frames();
+    let reader = host.stack.udp_bind(at(OURS, 53)).unwrap();
+    let sender = host.stack.udp_bind(at(OURS, 54)).unwrap();
+    host.receive(&from_peer(&udp(at(PEER, 4_000), at(OURS, 53), b"")));
+    assert_eq!(keep_all_events(&mut host), 1);
+    take_all_frames(&mut host, sender);
+    assert_eq!(events(&mut host), [(reader, Readiness::READABLE)]);
+    host.transmit();
+    assert_eq!(events(&mut host), [(sender, Readiness::WRITABLE)]);
+}
+
+#[test]
+fn whose_event_was_kept_waits_for_as_many_frames_as_before() {
+    let mut host = host_with_few_frames();
+    let large = host.stack.udp_bind(at(OURS, 53)).unwrap();
+    let small = host.stack.udp_bind(at(OURS, 54)).unwrap();
+    take_all_frames(&mut host, small);
+    let refused = host
+        .stack
+        .udp_send_to(host.now, large, &[0; 6_000], at(PEER, 9));
+    assert_eq!(refused, Err(SendToError::WouldBlock));
+    host.transmit();
+    assert_eq!(keep_all_events(&mut host), 2);
+    take_all_frames(&mut host, small);
+    assert_eq!(events(&mut host), []);
+    // The frame before is free once there is a next one.
+    for _ in 0..2 {
+        assert!(host.stack.transmit(host.now).is_some());
+    }
+    assert_eq!(events(&mut host), [(small, Readiness::WRITABLE)]);
+    host.transmit();
+    assert_eq!(events(&mut host), [(large, Readiness::WRITABLE)]);
+}
+
+#[test]
+fn reservations_do_not_take_the_reserve_of_the_pool() {
+    let mut host = host_with_few_frames();
     let mut refused = None;
     for _ in 0..1_024 {
         let id = host.stack.udp_bind(at(ANY, 0)).unwrap();

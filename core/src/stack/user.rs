@@ -22,24 +22,19 @@ impl Stack {
     /// Shows every event that [`poll_event`](Stack::poll_event) would give to `keep`, once. Those that it
     /// returns `true` for stay, the others are taken.
     pub fn sift_events(&mut self, mut keep: impl FnMut(Event) -> bool) {
-        for is_udp in [false, true] {
-            let mut first_kept = None;
-            while let Some(event) = if is_udp {
-                self.udp.poll_event(&self.pool)
-            } else {
-                self.tcp.poll_event()
-            } {
-                // It was kept a moment ago, so it comes round again when all were shown.
-                let is_round = first_kept == Some(event.socket);
-                if is_round || keep(event) {
-                    self.put_event(event.socket);
-                    first_kept = first_kept.or(Some(event.socket));
-                }
-                if is_round {
-                    break;
-                }
+        let mut first_kept = None;
+        while let Some(event) = self.tcp.poll_event() {
+            // It was kept a moment ago, so it comes round again when all were shown.
+            let is_round = first_kept == Some(event.socket);
+            if is_round || keep(event) {
+                self.tcp.put_event(event.socket);
+                first_kept = first_kept.or(Some(event.socket));
+            }
+            if is_round {
+                break;
             }
         }
+        self.udp.sift_events(&self.pool, &mut keep);
     }
 
     /// Raises an event for a socket if it is ready for anything.
@@ -48,16 +43,12 @@ impl Stack {
     /// [`BadHandle`].
     pub fn repeat_event(&mut self, id: SocketId) -> Result<(), BadHandle> {
         if !self.readiness(id)?.is_empty() {
-            self.put_event(id);
+            match id.kind() {
+                SocketKind::Listener | SocketKind::Connection => self.tcp.put_event(id),
+                SocketKind::Udp => self.udp.repeat_event(id),
+            }
         }
         Ok(())
-    }
-
-    fn put_event(&mut self, id: SocketId) {
-        match id.kind() {
-            SocketKind::Listener | SocketKind::Connection => self.tcp.put_event(id),
-            SocketKind::Udp => self.udp.put_event(id),
-        }
     }
 
     /// What a socket can do now.

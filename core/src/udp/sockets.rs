@@ -748,15 +748,16 @@ impl Udp {
         local: (IpAddr, u16),
         remote: (IpAddr, u16),
     ) -> Option<u32> {
-        let hash = self.peer_hash(local, remote);
         let is_still_open = |index: &u32| {
             self.at(*index).is_some_and(|socket| {
                 let bound = [local.0, unspecified_like(local.0)].contains(&socket.bound);
                 bound && socket.port == local.1 && socket.peer.is_none()
             })
         };
-        self.find_connected(local, remote, None)
-            .or_else(|| self.recent.sender(hash, now).filter(is_still_open))
+        self.find_connected(local, remote, None).or_else(|| {
+            let hash = self.peer_hash(local, remote);
+            self.recent.sender(hash, now).filter(is_still_open)
+        })
     }
 
     /// An ICMP error about a datagram from `local` to `remote`: whether a socket sent such a one.
@@ -819,9 +820,9 @@ impl Udp {
         }
     }
 
-    /// Raises an event for a socket that exists. Whoever sends may not have heard of the last one, so
-    /// that it waits until there are frames.
-    pub(crate) fn put_event(&mut self, id: SocketId) {
+    /// Raises an event for a socket that exists, as for a sender that was refused: it may not have
+    /// heard of the last one, so that it waits until there are frames.
+    pub(crate) fn repeat_event(&mut self, id: SocketId) {
         if let Ok(socket) = self.socket_mut(id) {
             socket.blocked = socket.blocked.max(1);
         }
@@ -829,33 +830,56 @@ impl Udp {
     }
 
     pub(crate) fn poll_event(&mut self, pool: &FramePool) -> Option<Event> {
-        let free = pool.free_frames().saturating_sub(self.reserved);
-        if free >= self.needed {
-            self.unblock(free);
-        }
+        self.unblock(pool);
         while self.event_count > 0 {
-            let index = self.events[self.first_event];
-            self.first_event = (self.first_event + 1) % self.events.len();
-            self.event_count -= 1;
-            let place = &mut self.places[index as usize];
-            place.has_event = false;
-            let id = SocketId::new(SocketKind::Udp, index, place.generation);
-            if let Ok(readiness) = self.readiness(id, pool) {
-                self.told(index as usize, readiness);
-                if !readiness.is_empty() {
-                    return Some(Event {
-                        socket: id,
-                        readiness,
-                    });
+            if let Some(event) = self.take_event(pool) {
+                self.told(&event);
+                if !event.readiness.is_empty() {
+                    return Some(event);
                 }
             }
         }
         None
     }
 
-    /// Raises an event for every socket whose last send was refused for want of at most `free` frames.
+    /// Shows each event once. Those stay for which `keep` says so: to their sockets, nobody was told.
+    pub(crate) fn sift_events(&mut self, pool: &FramePool, keep: &mut dyn FnMut(Event) -> bool) {
+        self.unblock(pool);
+        for _ in 0..self.event_count {
+            let index = self.events[self.first_event];
+            if let Some(event) = self.take_event(pool) {
+                if !event.readiness.is_empty() && keep(event) {
+                    self.raise(index);
+                } else {
+                    self.told(&event);
+                }
+            }
+        }
+    }
+
+    /// Takes the first out of the ring, which is not empty: what its socket can do now, if that exists.
+    fn take_event(&mut self, pool: &FramePool) -> Option<Event> {
+        let index = self.events[self.first_event];
+        self.first_event = (self.first_event + 1) % self.events.len();
+        self.event_count -= 1;
+        let place = &mut self.places[index as usize];
+        place.has_event = false;
+        let socket = SocketId::new(SocketKind::Udp, index, place.generation);
+        let readiness = self.readiness(socket, pool).ok()?;
+        Some(Event { socket, readiness })
+    }
+
+    /// Raises an event for every socket whose last send was refused for want of frames that are free
+    /// now.
+    fn unblock(&mut self, pool: &FramePool) {
+        let free = pool.free_frames().saturating_sub(self.reserved);
+        if free >= self.needed {
+            self.unblock_for(free);
+        }
+    }
+
     #[cold]
-    fn unblock(&mut self, free: usize) {
+    fn unblock_for(&mut self, free: usize) {
         self.needed = usize::MAX;
         let count = self.places.len();
         for index in (self.first_blocked..count).chain(0..self.first_blocked) {
@@ -874,11 +898,12 @@ impl Udp {
 
     /// The event of a socket is handed out. A sender that was refused has its answer if there are
     /// frames for it now. Others may have taken those for which it was raised: then it still waits.
-    fn told(&mut self, index: usize, readiness: Readiness) {
+    fn told(&mut self, event: &Event) {
+        let index = event.socket.index();
         let Some(socket) = &mut self.places[index].socket else {
             return;
         };
-        if readiness.contains(Readiness::WRITABLE) {
+        if event.readiness.contains(Readiness::WRITABLE) {
             socket.blocked = 0;
         } else if socket.blocked > 0 {
             self.needed = self.needed.min(socket.blocked);

@@ -284,12 +284,12 @@ fn a_refused_sender_hears_when_frames_are_free_again() {
 }
 
 #[test]
-fn an_event_that_was_put_back_is_not_lost_if_the_frames_are_taken_meanwhile() {
+fn an_event_that_was_repeated_is_not_lost_if_the_frames_are_taken_meanwhile() {
     let mut bench = Bench::new();
     let id = bench.bind(ANY, 53).unwrap();
     bench.udp.block(id, 1);
     assert_eq!(bench.events().len(), 1);
-    bench.udp.put_event(id);
+    bench.udp.repeat_event(id);
     let others: std::vec::Vec<_> = (0..32).map(|_| bench.pool.allocate().unwrap()).collect();
     assert_eq!(bench.events(), []);
     for frame in others {

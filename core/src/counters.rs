@@ -482,8 +482,8 @@ counters! {
     tcp_tlp_recoveries,
     /// Times that segments became smaller because ICMP said so (RFC 1191).
     tcp_path_mtu_lowered,
-    /// Claims of a smaller MTU that wait for a timeout, for full segments had arrived (RFC 5927
-    /// §7.2).
+    /// Claims of a smaller MTU that wait for a timer or a loss to show them true, for full segments
+    /// had arrived (RFC 5927 §7.2).
     tcp_path_mtu_doubted,
     /// Claims of an MTU that segments fit already.
     tcp_path_mtu_stale,

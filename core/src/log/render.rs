@@ -353,7 +353,6 @@ mod tests {
                 remote: endpoint,
                 how: End::TimedOut,
             };
-            // Zones and mapped addresses are the library's alone in brackets.
             assert_eq!(
                 text(kind),
                 std::format!("{endpoint} with {endpoint} ended: timed out")

@@ -621,7 +621,6 @@ mod tests {
         plain
     }
 
-    /// Random blocks, losses, retransmissions and acknowledgements, against a plain array.
     #[test]
     fn a_few_are_sorted_whatever_their_order() {
         for order in 0..256_u32 {
@@ -634,6 +633,7 @@ mod tests {
         sort_few(&mut [0; 0], |a, b| a < b);
     }
 
+    /// Random blocks, losses, retransmissions and acknowledgements, against a plain array.
     #[test]
     fn marks_and_counts_are_those_of_a_plain_array() {
         const SEGMENTS: u32 = 40;

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use super::Program;
-use super::network::{Builtin, KNOWN};
+use super::network::Offered;
 use super::table::Table;
 
 /// Where the explanations start.
@@ -14,11 +14,11 @@ pub(super) fn usage(
     out: &mut dyn Write,
     program: &Program<'_>,
     table: &dyn Table,
-    has_network: bool,
+    offered: Offered,
 ) -> fmt::Result {
     out.write_str("usage: ")?;
     out.write_str(program.name)?;
-    if has_network {
+    if offered.network {
         out.write_str(" --ipv4=ADDRESS/PREFIX")?;
     }
     out.write_str(" [OPTIONS]")?;
@@ -43,9 +43,9 @@ pub(super) fn help(
     out: &mut dyn Write,
     program: &Program<'_>,
     table: &dyn Table,
-    (has_network, has_log): (bool, bool),
+    offered: Offered,
 ) -> fmt::Result {
-    usage(out, program, table, has_network)?;
+    usage(out, program, table, offered)?;
     if !program.summary.is_empty() {
         out.write_str("\n")?;
         out.write_str(program.summary)?;
@@ -63,18 +63,20 @@ pub(super) fn help(
         let option = if spec.positional { "" } else { spec.name };
         row(out, (name, option, spec.short), value, spec.help)?;
     }
-    let own = KNOWN.iter().filter(|known| known.value_name.is_empty());
+    let own = offered
+        .options()
+        .filter(|known| known.value_name.is_empty());
     for known in own {
         row(out, ("", known.name, known.short), "", known.help)?;
     }
-    if !has_network {
+    if !offered.network {
         return Ok(());
     }
     out.write_str("\nnetwork:\n")?;
-    for known in KNOWN.iter().filter(|known| !known.value_name.is_empty()) {
-        if matches!(known.builtin, Builtin::Log | Builtin::Verbosity) && !has_log {
-            continue;
-        }
+    let others = offered
+        .options()
+        .filter(|known| !known.value_name.is_empty());
+    for known in others {
         row(
             out,
             ("", known.name, known.short),

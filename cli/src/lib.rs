@@ -39,7 +39,7 @@ pub use value::{Kind, Value};
 
 use core::fmt::Write;
 
-use network::{Builtin, KNOWN, Known, Taken};
+use network::{Builtin, Known, Offered, Taken};
 use words::{Word, WordError, Words};
 
 /// What the help says of a program.
@@ -80,10 +80,7 @@ pub fn parse(
     network: Option<&mut NetworkArgs>,
     out: &mut dyn Write,
 ) -> Outcome {
-    let has_network = network.is_some();
-    let has_log = network
-        .as_deref()
-        .is_some_and(|network| network.log.is_some());
+    let offered = Offered::by(network.as_deref());
     let mut reader = Reader {
         program,
         table,
@@ -93,11 +90,7 @@ pub fn parse(
         out,
     };
     if let Some(network) = &mut reader.network {
-        **network = if has_log {
-            NetworkArgs::with_log()
-        } else {
-            NetworkArgs::default()
-        };
+        network.reset();
         for _ in program.devices.iter().take(MAX_DEVICES) {
             let _ = network.interfaces.push(InterfaceArgs::default());
         }
@@ -108,13 +101,13 @@ pub fn parse(
     } = reader;
     // What cannot be written is lost.
     if help {
-        let _ = help::help(out, program, table, (has_network, has_log));
+        let _ = help::help(out, program, table, offered);
         return Outcome::Help;
     }
     match read {
         Ok(()) => Outcome::Run,
         Err(Refused) => {
-            let _ = help::usage(out, program, table, has_network);
+            let _ = help::usage(out, program, table, offered);
             Outcome::Refused
         }
     }
@@ -168,14 +161,7 @@ impl Reader<'_> {
 
     /// The options that are not the program's.
     fn known(&self) -> impl Iterator<Item = &'static Known> + use<> {
-        let has_network = self.network.is_some();
-        let network = self.network.as_deref();
-        let has_log = network.is_some_and(|network| network.log.is_some());
-        KNOWN.iter().filter(move |known| match known.builtin {
-            Builtin::Help => true,
-            Builtin::Log | Builtin::Verbosity => has_log,
-            _ => has_network,
-        })
+        Offered::by(self.network.as_deref()).options()
     }
 
     fn line(&mut self, line: &str) -> Result<(), Refused> {
@@ -403,7 +389,7 @@ impl Reader<'_> {
             missing.map(move |(_, builtin)| (builtin, device))
         });
         let first = missing.into_iter().next();
-        for known in &KNOWN {
+        for known in self.known() {
             if let Some((builtin, device)) = first
                 && known.builtin == builtin
             {

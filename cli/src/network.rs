@@ -6,7 +6,7 @@ use mnet_core::config::{InterfaceIdentifiers, Ipv6Config, VlanConfig};
 use mnet_core::device::InterfaceId;
 use mnet_core::dhcp::DhcpConfig;
 use mnet_core::error::ConfigError;
-use mnet_core::log::Filter;
+use mnet_core::log::{Filter, Level};
 use mnet_core::{Instant, Stack};
 
 use crate::address::parse_number;
@@ -200,7 +200,7 @@ pub(super) struct Known {
 }
 
 /// All of them, in the order of the help. The spelling is that of OCaml mnet's.
-pub(super) const KNOWN: [Known; 10] = [
+const KNOWN: [Known; 10] = [
     Known {
         builtin: Builtin::Ipv4,
         name: "ipv4",
@@ -293,6 +293,32 @@ pub(super) const KNOWN: [Known; 10] = [
     },
 ];
 
+/// Which of them a program has.
+#[derive(Clone, Copy)]
+pub(super) struct Offered {
+    pub(super) network: bool,
+    log: bool,
+}
+
+impl Offered {
+    /// Those that there is a place for.
+    pub(super) fn by(network: Option<&NetworkArgs>) -> Self {
+        Self {
+            network: network.is_some(),
+            log: network.is_some_and(|network| network.log.is_some()),
+        }
+    }
+
+    /// In the order of the help.
+    pub(super) fn options(self) -> impl Iterator<Item = &'static Known> {
+        KNOWN.iter().filter(move |known| match known.builtin {
+            Builtin::Help => true,
+            Builtin::Log | Builtin::Verbosity => self.log,
+            _ => self.network,
+        })
+    }
+}
+
 /// What became of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -383,10 +409,17 @@ impl NetworkArgs {
 }
 
 impl NetworkArgs {
+    /// As it was before the line was read.
+    pub(super) fn reset(&mut self) {
+        *self = match self.log {
+            Some(_) => Self::with_log(),
+            None => Self::default(),
+        };
+    }
+
     fn take_log(&mut self, builtin: Builtin, text: &str) -> Taken {
-        let levels = ["quiet", "error", "warning", "info", "debug"];
         let known = match builtin {
-            Builtin::Verbosity => levels.contains(&text),
+            Builtin::Verbosity => Level::named(text).is_ok(),
             _ => !text.is_empty() && Filter::default().changed(text).is_ok(),
         };
         let Some(log) = self.log.as_mut().filter(|_| known) else {

@@ -165,30 +165,30 @@ impl<P: Platform> Net<P> {
     /// closed meanwhile can still appear. Tasks take the events too: use either.
     #[must_use]
     pub fn next_event(&self, until: Instant) -> Option<Event> {
-        let mut runtime = self.runtime.borrow_mut();
-        // Events of the last batch first: only then is it time for the next batch.
-        if let Some(event) = runtime.stack_mut().poll_event() {
-            return Some(event);
-        }
-        runtime.wait_for(until, |runtime| runtime.stack_mut().poll_event())
+        self.next_of(until, Stack::poll_event)
     }
 
     /// As [`Net::next_event`], but it also tells what changes in the network: for programs with one
     /// loop.
     #[must_use]
     pub fn next_any_event(&self, until: Instant) -> Option<AnyEvent> {
-        let next = |runtime: &mut Runtime<P>| {
-            let stack = runtime.stack_mut();
-            match stack.poll_network_event() {
-                Some(event) => Some(AnyEvent::Network(event)),
-                None => stack.poll_event().map(AnyEvent::Socket),
-            }
-        };
+        self.next_of(until, |stack| match stack.poll_network_event() {
+            Some(event) => Some(AnyEvent::Network(event)),
+            None => stack.poll_event().map(AnyEvent::Socket),
+        })
+    }
+
+    fn next_of<T>(
+        &self,
+        until: Instant,
+        mut next: impl FnMut(&mut Stack) -> Option<T>,
+    ) -> Option<T> {
         let mut runtime = self.runtime.borrow_mut();
-        if let Some(event) = next(&mut runtime) {
+        // Events of the last batch first: only then is it time for the next batch.
+        if let Some(event) = next(runtime.stack_mut()) {
             return Some(event);
         }
-        runtime.wait_for(until, next)
+        runtime.wait_for(until, |runtime| next(runtime.stack_mut()))
     }
 
     /// Does what is due at `now`, without sleeping; returns when to call again at the latest.

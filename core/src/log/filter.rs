@@ -54,9 +54,9 @@ impl Filter {
                 .filter(|part| !part.is_empty())
             {
                 let (name, level) = match part.split_once('=') {
-                    Some((name, level)) => (name.trim(), self::level(level.trim())?),
+                    Some((name, level)) => (name.trim(), Level::named(level.trim())?),
                     None => {
-                        self::level(part).map_or((part, Some(Level::Debug)), |level| ("*", level))
+                        Level::named(part).map_or((part, Some(Level::Debug)), |level| ("*", level))
                     }
                 };
                 let module = Module::ALL.iter().position(|module| module.name() == name);
@@ -89,14 +89,19 @@ impl Filter {
     }
 }
 
-/// A level, or none.
-fn level(text: &str) -> Result<Option<Level>, BadFilter> {
-    if matches!(text, "off" | "quiet") {
-        return Ok(None);
+impl Level {
+    /// The level with a name, as filters have them; `None`: `off` or `quiet`.
+    ///
+    /// # Errors
+    /// [`BadFilter`]: not a level.
+    pub fn named(text: &str) -> Result<Option<Self>, BadFilter> {
+        if matches!(text, "off" | "quiet") {
+            return Ok(None);
+        }
+        let text = if text == "warning" { "warn" } else { text };
+        let found = Self::ALL.into_iter().find(|level| level.name() == text);
+        found.map(Some).ok_or(BadFilter)
     }
-    let text = if text == "warning" { "warn" } else { text };
-    let found = Level::ALL.into_iter().find(|level| level.name() == text);
-    found.map(Some).ok_or(BadFilter)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub mod time;
 pub mod udp;
 pub mod wire;
 
+mod bucket;
 mod context;
 mod demux;
 mod dhcp6;

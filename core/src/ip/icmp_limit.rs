@@ -6,6 +6,7 @@
 //! spoofed addresses which ports are open (SAD DNS, CVE-2020-25705). So an error takes a random
 //! number of tokens, and how much is left says nothing exact.
 
+use crate::bucket::{Bucket, Rate};
 use crate::rng::Rng;
 use crate::time::Instant;
 use alloc::boxed::Box;
@@ -18,37 +19,10 @@ use siphasher::sip::SipHasher13;
 /// Places for destinations. The hash is keyed: nobody can choose with whom to share one.
 const PLACES: usize = 256;
 /// Errors to one destination at once, and how long it takes to earn another one.
-const DESTINATION_BURST: u32 = 6;
-const DESTINATION_INTERVAL: Duration = Duration::from_secs(1);
+const DESTINATION: Rate = Rate::new(6, Duration::from_secs(1));
 /// Tokens for all destinations together: an error takes 1 to [`MAX_COST`] of them.
-const GLOBAL_BURST: u32 = 100;
-const GLOBAL_INTERVAL: Duration = Duration::from_micros(500);
+const GLOBAL: Rate = Rate::new(100, Duration::from_micros(500));
 const MAX_COST: u32 = 4;
-
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    tokens: u32,
-    at: Instant,
-}
-
-impl Bucket {
-    fn full(tokens: u32) -> Self {
-        Self {
-            tokens,
-            at: Instant::ZERO,
-        }
-    }
-
-    /// Adds what was earned since the last time.
-    fn refill(&mut self, now: Instant, interval: Duration, burst: u32) {
-        let earned = (now - self.at).as_nanos() / interval.as_nanos();
-        if earned > 0 {
-            let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-            self.tokens = self.tokens.saturating_add(earned).min(burst);
-            self.at = now;
-        }
-    }
-}
 
 /// The limits' state.
 #[derive(Debug)]
@@ -62,8 +36,9 @@ impl IcmpLimit {
     pub(crate) fn new(key: [u8; 16]) -> Self {
         Self {
             key,
-            global: Bucket::full(GLOBAL_BURST),
-            destinations: vec![Bucket::full(DESTINATION_BURST); PLACES].into_boxed_slice(),
+            global: Bucket::full(&GLOBAL, Instant::ZERO),
+            destinations: vec![Bucket::full(&DESTINATION, Instant::ZERO); PLACES]
+                .into_boxed_slice(),
         }
     }
 
@@ -80,13 +55,13 @@ impl IcmpLimit {
             reason = "any part of the hash will do"
         )]
         let bucket = &mut self.destinations[hasher.finish() as usize % PLACES];
-        bucket.refill(now, DESTINATION_INTERVAL, DESTINATION_BURST);
-        self.global.refill(now, GLOBAL_INTERVAL, GLOBAL_BURST);
-        if bucket.tokens == 0 || self.global.tokens == 0 {
+        bucket.refill(now, &DESTINATION);
+        self.global.refill(now, &GLOBAL);
+        if bucket.is_empty() || self.global.is_empty() {
             return false;
         }
-        bucket.tokens -= 1;
-        self.global.tokens = self.global.tokens.saturating_sub(1 + rng.u32() % MAX_COST);
+        bucket.take(1);
+        self.global.take(1 + rng.u32() % MAX_COST);
         true
     }
 }
@@ -110,6 +85,7 @@ mod tests {
             (count(0), count(999), count(1_000), count(3_500)),
             (6, 0, 1, 2)
         );
+        assert_eq!(count(4_000), 1, "half a second was left over");
         assert_eq!(
             count(3_600_000),
             6,

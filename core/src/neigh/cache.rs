@@ -22,6 +22,7 @@
 //!   entry.
 
 use super::list::{Linked, Links, List};
+use crate::bucket::{Bucket, Rate};
 use crate::counters::Counters;
 use crate::demux::Demux;
 use crate::pool::{Frame, FramePool, FrameQueue};
@@ -51,8 +52,7 @@ const STALE_LIFETIME: Duration = Duration::from_secs(600);
 /// Between probes that contradicting claims may cause for one neighbour.
 const CONTEST_INTERVAL: Duration = Duration::from_secs(5);
 /// New questions: this many at once, and in the long run one per interval.
-const QUESTION_BURST: u32 = 128;
-const QUESTION_INTERVAL: Duration = Duration::from_millis(2);
+const QUESTIONS: Rate = Rate::new(128, Duration::from_millis(2));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -174,8 +174,7 @@ pub(crate) struct Neighbours {
     probing: List,
     pending: usize,
     max_pending: usize,
-    tokens: u32,
-    tokens_at: Instant,
+    questions: Bucket,
     generation: u32,
     /// Packets whose neighbour did not answer: to be reported, then freed.
     undeliverable: FrameQueue,
@@ -214,8 +213,7 @@ impl Neighbours {
             probing: List::default(),
             pending: 0,
             max_pending,
-            tokens: QUESTION_BURST,
-            tokens_at: Instant::ZERO,
+            questions: Bucket::full(&QUESTIONS, Instant::ZERO),
             generation: 0,
             undeliverable: FrameQueue::default(),
         }
@@ -632,15 +630,9 @@ impl Neighbours {
 
     /// Whether a new question may be asked now.
     fn take_token(&mut self, now: Instant) -> bool {
-        let interval = QUESTION_INTERVAL.as_nanos();
-        let since = (now - self.tokens_at).as_nanos() / interval;
-        if since > 0 {
-            self.tokens_at = now;
-            let earned = u32::try_from(since).unwrap_or(QUESTION_BURST);
-            self.tokens = self.tokens.saturating_add(earned).min(QUESTION_BURST);
-        }
-        let granted = self.tokens > 0;
-        self.tokens = self.tokens.saturating_sub(1);
+        self.questions.refill(now, &QUESTIONS);
+        let granted = !self.questions.is_empty();
+        self.questions.take(1);
         granted
     }
 }

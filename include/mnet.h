@@ -1593,7 +1593,7 @@ int64_t mnet_frame_out_on(mnet_stack stack, uint32_t *interface, uint64_t now, v
  *
  * The function takes the place of one that was there. Nobody on the network can make it be called
  * more often than 64 times at once and 16 times in a second: what was dropped comes once a second for
- * each reason, with its number, and connections that come faster are counted. Takes some 30 KiB of
+ * each reason, with its number, and connections that come faster are counted. Takes some 26 KiB of
  * the arena while it lasts.
  *
  * - function: see mnet_log_function; NULL ends the log.

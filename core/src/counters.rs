@@ -72,7 +72,7 @@ counters! {
     tx_bytes,
     /// Frames to send, dropped: too few frames of the pool were free.
     tx_no_frame,
-    /// No frame was free to receive into: the device keeps the packet or drops it.
+    /// Times that no frame was free to receive into: packets are dropped, or wait in the device.
     rx_no_frame,
     /// Dropped: handed over for an interface that does not exist.
     rx_no_interface,
@@ -124,7 +124,7 @@ counters! {
     arp_replies_sent,
     /// A neighbour left the cache to make room for another one.
     neighbour_evicted,
-    /// A neighbour did not answer any of the requests.
+    /// Neighbours dropped: they did not answer any of the requests.
     neighbour_failed,
     /// Packets dropped: newer ones for the same neighbour pushed them out of its queue.
     neighbour_pending_dropped,

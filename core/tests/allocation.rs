@@ -6,6 +6,7 @@ mod common;
 
 use common::link::*;
 use mnet_core::device::{InterfaceId, RxInfo};
+use mnet_core::log::{Filter, Level, Observer};
 use mnet_core::{Config, Instant, InterfaceConfig, SocketId, Stack};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -205,4 +206,35 @@ fn hostile_frames_cause_no_allocation() {
     });
     assert_eq!(count, 0);
     host.assert_no_frame_lost();
+}
+
+/// What the documentation says, where it speaks of the memory of a log.
+#[test]
+fn a_log_takes_26_kib_at_once_and_nothing_later() {
+    let mut host = Host::with_peer();
+    let before = BYTES.with(Cell::get);
+    let mut log = Observer::new(&mut host.stack, host.now, Filter::all(Some(Level::Debug)));
+    let used = BYTES.with(Cell::get) - before + size_of::<Observer>();
+    assert!((25 << 10..=26 << 10).contains(&used), "{used}");
+    let count = allocations(|| {
+        for round in 0..100 {
+            host.now = host.now + Duration::from_millis(500);
+            let address = [10, 1, round, 1].into();
+            let added = host
+                .stack
+                .add_address(host.now, host.interface, address, 24);
+            added.unwrap();
+            let id = host.stack.tcp_connect(host.now, at(9), None).unwrap();
+            host.stack.close(host.now, id).unwrap();
+            log.observe(&mut host.stack, host.now);
+            while log.next().is_some() {}
+            let removed = host.stack.remove_address(host.now, host.interface, address);
+            removed.unwrap();
+        }
+    });
+    assert_eq!(count, 0);
+}
+
+fn at(port: u16) -> SocketAddr {
+    SocketAddr::new(PEER.into(), port)
 }

@@ -82,7 +82,7 @@ const fn name_of(module: Module) -> &'static CStr {
 ///
 /// The function takes the place of one that was there. Nobody on the network can make it be called
 /// more often than 64 times at once and 16 times in a second: what was dropped comes once a second for
-/// each reason, with its number, and connections that come faster are counted. Takes some 30 KiB of
+/// each reason, with its number, and connections that come faster are counted. Takes some 26 KiB of
 /// the arena while it lasts.
 ///
 /// - function: see mnet_log_function; NULL ends the log.

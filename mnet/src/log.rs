@@ -21,6 +21,8 @@ pub type LogSink = Box<dyn FnMut(&LogEvent)>;
 pub(crate) trait Watch {
     /// Tells what has happened since the last call.
     fn watch(&mut self, stack: &mut Stack, now: Instant);
+    /// The same, before a sleep: if it is worth a look.
+    fn catch_up(&mut self, stack: &mut Stack, now: Instant);
     /// When there is something to tell, at the latest.
     fn next_timeout(&self) -> Option<Instant>;
     fn set_filter(&mut self, filter: Filter);
@@ -38,6 +40,12 @@ impl Watch for Log {
         self.observer.observe(stack, now);
         while let Some(event) = self.observer.next() {
             (self.sink)(&event);
+        }
+    }
+
+    fn catch_up(&mut self, stack: &mut Stack, now: Instant) {
+        if self.observer.is_behind(stack) {
+            self.watch(stack, now);
         }
     }
 
@@ -72,7 +80,7 @@ impl core::error::Error for NoLog {}
 
 impl<P: Platform> Runtime<P> {
     /// Begins to tell `sink` what the stack's log has, as far as `filter` lets it through; it takes
-    /// the place of one that was there. Some 25 KiB are allocated, here and nowhere else.
+    /// the place of one that was there. Some 26 KiB are allocated, here and nowhere else.
     ///
     /// `sink` is called by whatever turns the loop, and must not call the runtime. It cannot be flooded:
     /// see [`mnet_core::log`].

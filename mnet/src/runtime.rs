@@ -341,7 +341,15 @@ impl<P: Platform> Runtime<P> {
         self.receive(false);
         self.handle_timeout();
         self.flush();
+        self.catch_up();
         self.next_timeout()
+    }
+
+    /// Tells the log what has happened since the turn before: nobody may come back for long.
+    fn catch_up(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.catch_up(&mut self.stack, self.now);
+        }
     }
 
     /// One turn of the loop for a caller that waits: sends what is queued, takes in what has
@@ -412,6 +420,7 @@ impl<P: Platform> Runtime<P> {
     /// Nothing has arrived: looks and sleeps as the configuration says, and sees to it that the
     /// clock is read. `looked`: this turn has looked at the devices before.
     fn idle(&mut self, until: Instant, looked: bool) {
+        self.catch_up();
         let due = self.next_timeout().unwrap_or(Instant::FAR_FUTURE);
         let deadline = due.min(until);
         // The clock has not been read since the last turn, to save a system call. If the deadline

@@ -57,6 +57,30 @@ fn the_crate_log_gets_records_with_targets() {
     assert_eq!(RECORDS.lock().unwrap().len(), wanted.len());
 }
 
+/// What a command has done is no riddle until something arrives.
+#[test]
+fn what_happened_between_two_turns_is_told_before_the_loop_sleeps() {
+    let world = World::new();
+    let mut runtime = common::runtime(&world, 0);
+    let told = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let (sink, clock) = (std::rc::Rc::clone(&told), std::rc::Rc::clone(&world));
+    runtime.set_log(
+        Filter::all(Some(Level::Debug)),
+        Box::new(move |event| {
+            sink.borrow_mut().push((event.to_string(), clock.now()));
+        }),
+    );
+    let begin = world.now();
+    let interface = runtime.stack().interfaces().next().unwrap().id;
+    let added = runtime
+        .stack_mut()
+        .add_address(begin, interface, [10, 7, 0, 1].into(), 24);
+    added.unwrap();
+    runtime.turn(begin + Duration::from_secs(10));
+    let told_at_once = |text: &str| (text.to_string(), begin);
+    assert_eq!(told.take(), ADDED.map(told_at_once));
+}
+
 #[test]
 fn a_function_gets_events_and_the_loop_wakes_for_them() {
     let world = World::new();

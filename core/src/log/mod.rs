@@ -8,7 +8,8 @@
 //!
 //! Nobody outside can flood the log. Whatever arrives, an observer gives [`BURST`] events at once and
 //! then [`PER_SECOND`] in a second. What was dropped is not told packet by packet, but once a second as
-//! "so many for this reason"; connections that come faster are counted, and the count is told.
+//! "so many for this reason"; connections that come faster are counted, and the count is told, as far as
+//! the filter lets them through.
 //!
 //! Events are values, and [`LogEvent::render`] makes text of them without the machinery of
 //! `core::fmt`, which is larger than all of this.
@@ -19,7 +20,7 @@ mod observer;
 mod render;
 
 pub use filter::{BadFilter, Filter};
-pub(crate) use journal::{Change, Journal};
+pub(crate) use journal::{Change, Journal, Missed};
 pub use observer::{BURST, Observer, PER_SECOND};
 
 use crate::address::{AddressOrigin, AddressState};
@@ -266,9 +267,9 @@ pub enum LogKind {
         /// By how much.
         times: u64,
     },
-    /// More happened than was told, in a module's journal.
+    /// More happened than was told in this part of the stack; the most important of it has this level.
     Missed {
-        /// So many events.
+        /// So many events that the filter lets through.
         events: u64,
     },
 }

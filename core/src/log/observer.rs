@@ -1,7 +1,8 @@
 //! Finds out what has happened in a stack since it was asked last.
 
-use super::{Change, Filter, Level, LogEvent, LogKind, Module};
-use crate::address::AddressInfo;
+use super::{Change, Filter, Level, LogEvent, LogKind, Missed, Module};
+use crate::address::{AddressOrigin, AddressState};
+use crate::bucket::{Bucket, Rate};
 use crate::counters::Counters;
 use crate::device::InterfaceId;
 use crate::dhcp::Lease;
@@ -19,8 +20,15 @@ pub const BURST: u32 = 64;
 /// Events that are told in a second, for as long as it takes.
 pub const PER_SECOND: u32 = 16;
 
+const RATE: Rate = Rate::new(
+    BURST,
+    Duration::from_nanos(1_000_000_000 / PER_SECOND as u64),
+);
+
 /// How often counters are compared. So each reason for drops is told once in this time.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Most events that tell how many were missed.
+const MISSED: u32 = 3;
 /// Addresses, routes and leases beyond these are not told.
 const ADDRESSES: usize = 64;
 const ROUTES: usize = 64;
@@ -30,17 +38,27 @@ const LEASES: usize = 8;
 #[derive(Clone, Copy, Debug)]
 struct Address {
     interface: InterfaceId,
-    info: AddressInfo,
+    address: IpAddr,
+    prefix_len: u8,
+    state: AddressState,
+    origin: AddressOrigin,
 }
 
 impl Address {
     fn is(&self, other: &Self) -> bool {
-        (self.interface, self.info.address) == (other.interface, other.info.address)
+        (self.interface, self.address) == (other.interface, other.address)
     }
 
     fn is_like(&self, other: &Self) -> bool {
-        let what = |address: &Self| (address.info.state, address.info.prefix_len);
-        what(self) == what(other)
+        (self.state, self.prefix_len) == (other.state, other.prefix_len)
+    }
+
+    fn level(&self) -> Level {
+        match self.state {
+            AddressState::Duplicate => Level::Error,
+            AddressState::Usable | AddressState::Deprecated => Level::Info,
+            AddressState::Tentative => Level::Debug,
+        }
     }
 }
 
@@ -74,13 +92,6 @@ struct Network {
 }
 
 impl Network {
-    /// One that takes nothing in.
-    const EMPTY: Self = Self {
-        addresses: Vec::new(),
-        routes: Vec::new(),
-        leases: Vec::new(),
-    };
-
     fn new() -> Self {
         Self {
             addresses: Vec::with_capacity(ADDRESSES),
@@ -96,7 +107,14 @@ impl Network {
         self.routes.clear();
         for interface in stack.interfaces().map(|interface| interface.id) {
             for info in stack.address_list(interface) {
-                push(&mut self.addresses, Address { interface, info });
+                let address = Address {
+                    interface,
+                    address: info.address,
+                    prefix_len: info.prefix_len,
+                    state: info.state,
+                    origin: info.origin,
+                };
+                push(&mut self.addresses, address);
             }
             if let Some(lease) = stack.dhcp_lease(interface) {
                 push(&mut self.leases, Leased::new(interface, lease));
@@ -115,16 +133,137 @@ fn push<T>(list: &mut Vec<T>, item: T) {
     }
 }
 
+/// What is told, and how much more may be.
+#[derive(Debug)]
+struct Queue {
+    filter: Filter,
+    waiting: VecDeque<LogEvent>,
+    budget: Bucket,
+    /// Changes of the network that there was no room to tell.
+    missed: Missed,
+}
+
+impl Queue {
+    fn has_room(&self) -> bool {
+        !self.budget.is_empty() && self.waiting.len() < BURST as usize
+    }
+
+    /// Queues an event, if somebody wants it. Whether there was room.
+    #[inline(never)]
+    fn tell(&mut self, at: Instant, module: Module, level: Level, kind: LogKind) -> bool {
+        if !self.filter.lets_through(module, level) {
+            return true;
+        }
+        let has_room = self.has_room();
+        if has_room {
+            self.waiting.push_back(LogEvent {
+                at,
+                level,
+                module,
+                kind,
+            });
+            self.budget.take(1);
+        }
+        has_room
+    }
+
+    /// [`Queue::tell`] of what is not found again.
+    #[inline(never)]
+    fn tell_once(&mut self, at: Instant, module: Module, level: Level, kind: LogKind) {
+        if !self.tell(at, module, level, kind) {
+            self.missed.add(level);
+        }
+    }
+
+    fn tell_leases(&mut self, now: Instant, before: &[Leased], leases: &[Leased]) {
+        for lease in before {
+            if !leases.iter().any(|now| now.interface == lease.interface) {
+                let kind = LogKind::LeaseGone {
+                    interface: lease.interface,
+                    address: lease.address,
+                };
+                self.tell_once(now, Module::Dhcp, Level::Warn, kind);
+            }
+        }
+        for lease in leases.iter().filter(|lease| !before.contains(lease)) {
+            let kind = LogKind::Lease {
+                interface: lease.interface,
+                address: lease.address,
+                server: lease.server,
+                duration: lease.duration,
+            };
+            self.tell_once(now, Module::Dhcp, Level::Info, kind);
+        }
+    }
+
+    fn tell_addresses(&mut self, now: Instant, before: &[Address], addresses: &[Address]) {
+        for gone in before
+            .iter()
+            .filter(|old| !addresses.iter().any(|new| new.is(old)))
+        {
+            let kind = LogKind::AddressGone {
+                interface: gone.interface,
+                address: gone.address,
+                prefix_len: gone.prefix_len,
+            };
+            self.tell_once(now, Module::Ip, Level::Info, kind);
+        }
+        for new in addresses {
+            let old = before.iter().find(|old| old.is(new));
+            if old.is_some_and(|old| old.is_like(new)) {
+                continue;
+            }
+            let kind = LogKind::Address {
+                interface: new.interface,
+                address: new.address,
+                prefix_len: new.prefix_len,
+                state: new.state,
+                origin: new.origin,
+            };
+            self.tell_once(now, Module::Ip, new.level(), kind);
+        }
+    }
+
+    fn tell_routes(&mut self, now: Instant, before: &[RouteEntry], routes: &[RouteEntry]) {
+        let same = |a: &RouteEntry, b: &RouteEntry| {
+            let what = |route: &RouteEntry| (route.destination, route.prefix_len, route.next_hop);
+            what(a) == what(b)
+        };
+        for gone in before
+            .iter()
+            .filter(|old| !routes.iter().any(|new| same(old, new)))
+        {
+            self.tell_once(now, Module::Ip, Level::Info, route(gone, false));
+        }
+        for new in routes {
+            match before.iter().find(|old| same(old, new)) {
+                None => self.tell_once(now, Module::Ip, Level::Info, route(new, true)),
+                Some(old) if old.answers != new.answers => {
+                    if let NextHop::Gateway { address, .. } = new.next_hop {
+                        let (answers, level) = match new.answers {
+                            true => (true, Level::Info),
+                            false => (false, Level::Warn),
+                        };
+                        let kind = LogKind::Gateway { address, answers };
+                        self.tell_once(now, Module::Ip, level, kind);
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
 /// Watches a stack for whoever keeps its log.
 ///
 /// [`observe`](Observer::observe) after each turn of the loop, then [`next`](Observer::next) until it
-/// gives nothing, and again at [`next_timeout`](Observer::next_timeout) at the latest. Its cost in a
-/// turn in which nothing happened is a few comparisons. It is some 20 KiB large, allocates nothing, and
-/// belongs to one stack.
+/// gives nothing, and again at [`next_timeout`](Observer::next_timeout) at the latest. Before a loop
+/// sleeps, [`is_behind`](Observer::is_behind) says whether commands since the last turn are worth
+/// another look. Its cost in a turn in which nothing happened is a few comparisons. With the journals in
+/// the stack it takes some 26 KiB, allocates nothing later, and belongs to one stack.
 #[derive(Debug)]
 pub struct Observer {
-    filter: Filter,
-    waiting: VecDeque<LogEvent>,
+    queue: Queue,
     /// Not in the value itself: whoever makes one may have a small stack.
     counters: Box<Counters>,
     /// What was there, and room for what is.
@@ -134,16 +273,19 @@ pub struct Observer {
     /// TCP and UDP know of paths.
     routes_generation: u32,
     paths: [u32; 2],
-    /// Events that may be told now, and when that was true.
-    budget: u32,
-    filled_at: Instant,
+    /// [`moved`], when this looked last.
+    moved: [u64; 3],
     compared_at: Instant,
     /// When it was told last how much was missed.
     missed_at: Instant,
-    /// The counters may be others since.
-    stale: bool,
-    /// Changes of the network that there was no room to tell.
-    missed: u64,
+    /// When there is something to do.
+    due: Option<Instant>,
+}
+
+/// What counts wherever frames pass, or should have.
+fn moved(stack: &Stack) -> [u64; 3] {
+    let counters = stack.counters();
+    [counters.rx_frames, counters.tx_frames, counters.rx_no_frame]
 }
 
 impl Observer {
@@ -154,19 +296,21 @@ impl Observer {
         let mut seen = Network::new();
         seen.read(stack);
         Self {
-            filter,
-            waiting: VecDeque::with_capacity(BURST as usize),
+            queue: Queue {
+                filter,
+                waiting: VecDeque::with_capacity(BURST as usize),
+                budget: Bucket::full(&RATE, now),
+                missed: Missed::default(),
+            },
             counters: Box::new(*stack.counters()),
             seen,
             spare: Network::new(),
             routes_generation: stack.routes_generation(),
             paths: stack.latest_paths().map(|(count, _)| count),
-            budget: BURST,
-            filled_at: now,
+            moved: moved(stack),
             compared_at: now,
             missed_at: now,
-            stale: false,
-            missed: 0,
+            due: None,
         }
     }
 
@@ -177,257 +321,132 @@ impl Observer {
 
     /// What is told from now on.
     pub fn set_filter(&mut self, filter: Filter) {
-        self.filter = filter;
+        self.queue.filter = filter;
     }
 
     /// What is told.
     #[must_use]
     pub fn filter(&self) -> &Filter {
-        &self.filter
+        &self.queue.filter
     }
 
     /// The next event.
     #[allow(clippy::should_implement_trait, reason = "an observer is not used up")]
     pub fn next(&mut self) -> Option<LogEvent> {
-        self.waiting.pop_front()
+        self.queue.waiting.pop_front()
     }
 
     /// When [`Observer::observe`] has something to do, if nothing else happens before.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.stale.then_some(self.compared_at + INTERVAL)
+        self.due
+    }
+
+    /// Whether [`Observer::observe`] may find something that it has not told yet.
+    #[must_use]
+    pub fn is_behind(&self, stack: &Stack) -> bool {
+        self.has_more(stack) || self.moved != moved(stack)
+    }
+
+    /// Whether there is something that room is needed for.
+    fn has_more(&self, stack: &Stack) -> bool {
+        stack.has_changes()
+            || stack.routes_generation() != self.routes_generation
+            || stack.latest_paths().map(|(count, _)| count) != self.paths
     }
 
     /// Looks at the stack.
     pub fn observe(&mut self, stack: &mut Stack, now: Instant) {
-        self.fill(now);
-        if stack.has_journal() {
-            self.read_journals(stack, now);
+        self.queue.budget.refill(now, &RATE);
+        // First, or a flood would hide how large it is.
+        let is_missed_due = self.has_missed(stack) && now >= self.missed_at + INTERVAL;
+        if (!is_missed_due || self.tell_missed(stack, now)) && stack.has_changes() {
+            self.read_journals(stack);
         }
-        let filter = self.filter;
         let routes = stack.routes_generation();
-        if routes != self.routes_generation && self.has_room() {
+        if routes != self.routes_generation && self.queue.has_room() {
             self.routes_generation = routes;
-            self.compare_network(stack, now, &filter);
+            self.compare_network(stack, now);
         }
         for (place, (count, latest)) in stack.latest_paths().into_iter().enumerate() {
-            if count != self.paths[place]
-                && self.has_room()
-                && let Some((address, mtu)) = latest
-            {
+            if count != self.paths[place] && self.queue.has_room() {
                 self.paths[place] = count;
-                let kind = LogKind::PathMtu { address, mtu };
-                self.tell(&filter, now, Module::Ip, Level::Info, kind);
+                if let Some((address, mtu)) = latest {
+                    let kind = LogKind::PathMtu { address, mtu };
+                    self.queue.tell(now, Module::Ip, Level::Info, kind);
+                }
             }
         }
-        if self.missed > 0 && self.has_room() {
-            let kind = LogKind::Missed {
-                events: core::mem::take(&mut self.missed),
-            };
-            self.tell(&filter, now, Module::Ip, Level::Warn, kind);
-        }
-        let counters = stack.counters();
-        let moved =
-            |counters: &Counters| (counters.rx_frames, counters.tx_frames, counters.rx_no_frame);
-        self.stale |= moved(counters) != moved(&self.counters);
-        if self.stale && now >= self.compared_at + INTERVAL {
-            self.compare_counters(stack, now);
-        }
+        self.moved = moved(stack);
+        // Not only frames are counted, so any turn may have changed the counters.
+        let is_stale = now < self.compared_at + INTERVAL || self.compare_counters(stack, now);
+        self.due = self.due(stack, is_stale);
     }
 
-    /// So much may be told again.
-    fn fill(&mut self, now: Instant) {
-        let passed = now.saturating_since(self.filled_at);
-        let step = Duration::from_secs(1) / PER_SECOND;
-        let more = passed.as_nanos() / step.as_nanos();
-        if more > 0 {
-            let more = u32::try_from(more).unwrap_or(BURST);
-            self.budget = self.budget.saturating_add(more).min(BURST);
-            self.filled_at = now;
-        }
+    /// When the next look is due. `is_stale`: the counters may be others than they were.
+    fn due(&self, stack: &Stack, is_stale: bool) -> Option<Instant> {
+        let room = self.queue.budget.next(&RATE);
+        let counters = is_stale.then(|| self.compared_at + INTERVAL);
+        let more = self.has_more(stack).then_some(room);
+        let missed = self
+            .has_missed(stack)
+            .then(|| room.max(self.missed_at + INTERVAL));
+        [counters, more, missed].into_iter().flatten().min()
     }
 
-    fn has_room(&self) -> bool {
-        self.budget > 0 && self.waiting.len() < BURST as usize
+    fn has_missed(&self, stack: &Stack) -> bool {
+        stack.has_missed() || !self.queue.missed.is_empty()
     }
 
-    /// Queues an event, if somebody wants it. Whether there was room.
-    #[inline(never)]
-    fn tell(
-        &mut self,
-        filter: &Filter,
-        at: Instant,
-        module: Module,
-        level: Level,
-        kind: LogKind,
-    ) -> bool {
-        if !filter.lets_through(module, level) {
-            return true;
-        }
-        let event = LogEvent {
-            at,
-            level,
-            module,
-            kind,
-        };
-        if !self.has_room() {
+    /// All at once, or those of one part of the stack would hide those of another. `false`: there is no
+    /// room, which has to be saved up.
+    #[cold]
+    fn tell_missed(&mut self, stack: &mut Stack, now: Instant) -> bool {
+        if !self.queue.budget.has(MISSED) {
             return false;
         }
-        self.waiting.push_back(event);
-        self.budget -= 1;
+        self.missed_at = now;
+        let own = (Module::Ip, core::mem::take(&mut self.queue.missed));
+        let [link, tcp] = stack.take_missed();
+        for (module, missed) in [link, tcp, own] {
+            let least = self.queue.filter.level(module);
+            if let Some((level, events)) = least.and_then(|least| missed.down_to(least)) {
+                let kind = LogKind::Missed { events };
+                self.queue.tell(now, module, level, kind);
+            }
+        }
         true
     }
 
     #[cold]
-    fn read_journals(&mut self, stack: &mut Stack, now: Instant) {
-        let filter = self.filter;
-        // First, or a flood would hide how large it is.
-        if now >= self.missed_at + INTERVAL
-            && self.has_room()
-            && let Some((module, events)) = stack.take_missed()
-        {
-            self.missed_at = now;
-            let kind = LogKind::Missed { events };
-            self.tell(&filter, now, module, Level::Warn, kind);
-        }
-        while self.has_room()
+    fn read_journals(&mut self, stack: &mut Stack) {
+        while self.queue.has_room()
             && let Some((at, change)) = stack.take_change()
         {
-            let (module, level, kind) = event_of(change);
-            self.tell(&filter, at, module, level, kind);
-        }
-    }
-
-    /// [`Observer::tell`] of what is not found again.
-    #[inline(never)]
-    fn tell_of_network(
-        &mut self,
-        filter: &Filter,
-        at: Instant,
-        module: Module,
-        level: Level,
-        kind: LogKind,
-    ) {
-        if !self.tell(filter, at, module, level, kind) {
-            self.missed += 1;
+            let (module, kind) = event_of(change);
+            self.queue.tell(at, module, change.level(), kind);
         }
     }
 
     /// What has come and gone of addresses, leases and routes. What there is no room for is
     /// counted.
     #[cold]
-    fn compare_network(&mut self, stack: &Stack, now: Instant, filter: &Filter) {
+    fn compare_network(&mut self, stack: &Stack, now: Instant) {
         self.spare.read(stack);
         core::mem::swap(&mut self.seen, &mut self.spare);
-        // Out of their place while events are told of them.
-        let before = core::mem::replace(&mut self.spare, Network::EMPTY);
-        let after = core::mem::replace(&mut self.seen, Network::EMPTY);
-        self.tell_leases(now, filter, &before.leases, &after.leases);
-        self.tell_addresses(now, filter, &before.addresses, &after.addresses);
-        self.tell_routes(now, filter, &before.routes, &after.routes);
-        (self.seen, self.spare) = (after, before);
+        let (before, after) = (&self.spare, &self.seen);
+        self.queue.tell_leases(now, &before.leases, &after.leases);
+        self.queue
+            .tell_addresses(now, &before.addresses, &after.addresses);
+        self.queue.tell_routes(now, &before.routes, &after.routes);
     }
 
-    fn tell_leases(&mut self, now: Instant, filter: &Filter, before: &[Leased], leases: &[Leased]) {
-        for lease in before {
-            if !leases.iter().any(|now| now.interface == lease.interface) {
-                let kind = LogKind::LeaseGone {
-                    interface: lease.interface,
-                    address: lease.address,
-                };
-                self.tell_of_network(filter, now, Module::Dhcp, Level::Warn, kind);
-            }
-        }
-        for lease in leases.iter().filter(|lease| !before.contains(lease)) {
-            let kind = LogKind::Lease {
-                interface: lease.interface,
-                address: lease.address,
-                server: lease.server,
-                duration: lease.duration,
-            };
-            self.tell_of_network(filter, now, Module::Dhcp, Level::Info, kind);
-        }
-    }
-
-    fn tell_addresses(
-        &mut self,
-        now: Instant,
-        filter: &Filter,
-        before: &[Address],
-        addresses: &[Address],
-    ) {
-        for gone in before
-            .iter()
-            .filter(|old| !addresses.iter().any(|new| new.is(old)))
-        {
-            let kind = LogKind::AddressGone {
-                interface: gone.interface,
-                address: gone.info.address,
-                prefix_len: gone.info.prefix_len,
-            };
-            self.tell_of_network(filter, now, Module::Ip, Level::Info, kind);
-        }
-        for new in addresses {
-            let old = before.iter().find(|old| old.is(new));
-            if old.is_some_and(|old| old.is_like(new)) {
-                continue;
-            }
-            let (level, info) = (level_of(new), new.info);
-            let kind = LogKind::Address {
-                interface: new.interface,
-                address: info.address,
-                prefix_len: info.prefix_len,
-                state: info.state,
-                origin: info.origin,
-            };
-            self.tell_of_network(filter, now, Module::Ip, level, kind);
-        }
-    }
-
-    fn tell_routes(
-        &mut self,
-        now: Instant,
-        filter: &Filter,
-        before: &[RouteEntry],
-        routes: &[RouteEntry],
-    ) {
-        let same = |a: &RouteEntry, b: &RouteEntry| {
-            let what = |route: &RouteEntry| (route.destination, route.prefix_len, route.next_hop);
-            what(a) == what(b)
-        };
-        for gone in before
-            .iter()
-            .filter(|old| !routes.iter().any(|new| same(old, new)))
-        {
-            self.tell_of_network(filter, now, Module::Ip, Level::Info, route(gone, false));
-        }
-        for new in routes {
-            match before.iter().find(|old| same(old, new)) {
-                None => {
-                    self.tell_of_network(filter, now, Module::Ip, Level::Info, route(new, true));
-                }
-                Some(old) if old.answers != new.answers => {
-                    if let NextHop::Gateway { address, .. } = new.next_hop {
-                        let (answers, level) = match new.answers {
-                            true => (true, Level::Info),
-                            false => (false, Level::Warn),
-                        };
-                        let kind = LogKind::Gateway { address, answers };
-                        self.tell_of_network(filter, now, Module::Ip, level, kind);
-                    }
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    /// What was dropped, and what else is unusual. A counter that there is no room for is compared with
-    /// the same value again the next time.
+    /// What was dropped. Whether there was no room for all: such a counter is compared with the same
+    /// value again the next time.
     #[cold]
-    fn compare_counters(&mut self, stack: &Stack, now: Instant) {
+    fn compare_counters(&mut self, stack: &Stack, now: Instant) -> bool {
         self.compared_at = now;
-        self.stale = false;
-        let filter = self.filter;
+        let mut is_stale = false;
         for (place, value) in stack.counters().values().iter().enumerate() {
             let (name, told) = (Counters::NAMES[place], self.counters.values()[place]);
             if *value == told {
@@ -437,27 +456,19 @@ impl Observer {
                 counter: name,
                 times: value.wrapping_sub(told),
             };
-            let unusual = Counters::DROPS[place] || name == "neighbour_failed";
             let module = Module::of_counter(name);
-            if !unusual || self.tell(&filter, now, module, Level::Debug, kind) {
+            if !Counters::DROPS[place] || self.queue.tell(now, module, Level::Debug, kind) {
                 self.counters.values_mut()[place] = *value;
             } else {
-                self.stale = true;
+                is_stale = true;
             }
         }
         // Lifetimes end, and nobody counts that: addresses are looked at as well.
-        if self.has_room() {
-            self.compare_network(stack, now, &filter);
+        if !self.queue.has_room() {
+            return true;
         }
-    }
-}
-
-fn level_of(address: &Address) -> Level {
-    use crate::address::AddressState;
-    match address.info.state {
-        AddressState::Duplicate => Level::Error,
-        AddressState::Usable | AddressState::Deprecated => Level::Info,
-        AddressState::Tentative => Level::Debug,
+        self.compare_network(stack, now);
+        is_stale
     }
 }
 
@@ -470,8 +481,7 @@ fn route(entry: &RouteEntry, there: bool) -> LogKind {
     }
 }
 
-fn event_of(change: Change) -> (Module, Level, LogKind) {
-    use super::End;
+fn event_of(change: Change) -> (Module, LogKind) {
     match change {
         Change::Opened { key, passive } => {
             let kind = LogKind::Opened {
@@ -479,21 +489,15 @@ fn event_of(change: Change) -> (Module, Level, LogKind) {
                 remote: key.remote_addr(),
                 passive,
             };
-            (Module::Tcp, Level::Debug, kind)
+            (Module::Tcp, kind)
         }
         Change::Ended { key, how } => {
-            let level = match how {
-                End::Closed | End::Aborted => Level::Debug,
-                End::Reset | End::Refused | End::TimedOut | End::Unreachable | End::AddressGone => {
-                    Level::Info
-                }
-            };
             let kind = LogKind::Ended {
                 local: key.local_addr(),
                 remote: key.remote_addr(),
                 how,
             };
-            (Module::Tcp, level, kind)
+            (Module::Tcp, kind)
         }
         Change::Conflict {
             interface,
@@ -505,7 +509,7 @@ fn event_of(change: Change) -> (Module, Level, LogKind) {
                 address,
                 hardware,
             };
-            (Module::Neighbour, Level::Warn, kind)
+            (Module::Neighbour, kind)
         }
         Change::Neighbour {
             interface,
@@ -517,7 +521,7 @@ fn event_of(change: Change) -> (Module, Level, LogKind) {
                 address,
                 hardware,
             };
-            (Module::Neighbour, Level::Debug, kind)
+            (Module::Neighbour, kind)
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::counters::Counters;
 use crate::device::{InterfaceId, RxChecksum, RxInfo};
 use crate::error::ConfigError;
 use crate::ip::{Destinations, IcmpLimit, Identifications, Interface, Reassembly, Routes};
-use crate::log::{Change, Journal, Module};
+use crate::log::{Change, Journal, Missed, Module};
 use crate::neigh::Neighbours;
 use crate::pool::{Frame, FramePool, FrameQueue, HEADROOM};
 use crate::rng::Rng;
@@ -354,27 +354,32 @@ impl Stack {
     /// Begins or ends the journals that an observer reads. Beginning allocates.
     pub(crate) fn keep_journal(&mut self, keep: bool) {
         self.journal.keep(keep);
-        self.tcp.journal().keep(keep);
+        self.tcp.journal_mut().keep(keep);
     }
 
-    /// Whether there is something in them.
-    pub(crate) fn has_journal(&self) -> bool {
-        self.journal.has_some() || self.tcp.has_journal()
+    /// Whether there is a change in them.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.journal.has_changes() || self.tcp.journal().has_changes()
+    }
+
+    /// Whether changes were too many for one of them.
+    pub(crate) fn has_missed(&self) -> bool {
+        self.journal.has_missed() || self.tcp.journal().has_missed()
     }
 
     /// Takes a change out of them.
     pub(crate) fn take_change(&mut self) -> Option<(Instant, Change)> {
         // What others do on the link is not to wait behind connections.
         let own = self.journal.take();
-        own.or_else(|| self.tcp.journal().take())
+        own.or_else(|| self.tcp.journal_mut().take())
     }
 
-    /// How many changes were too many for one of them.
-    pub(crate) fn take_missed(&mut self) -> Option<(Module, u64)> {
-        match (self.journal.take_missed(), self.tcp.journal()) {
-            (0, tcp) => Some((Module::Tcp, tcp.take_missed())).filter(|(_, missed)| *missed > 0),
-            (missed, _) => Some((Module::Neighbour, missed)),
-        }
+    /// How many changes were too many for each of them.
+    pub(crate) fn take_missed(&mut self) -> [(Module, Missed); 2] {
+        [
+            (Module::Neighbour, self.journal.take_missed()),
+            (Module::Tcp, self.tcp.journal_mut().take_missed()),
+        ]
     }
 
     /// A number that changes with addresses and routes.
@@ -426,5 +431,37 @@ impl Stack {
     fn discard(&mut self, frame: Frame, reason: impl FnOnce(&mut Counters) -> &mut u64) {
         self.pool.free(frame);
         *reason(&mut self.counters) += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Filter, Level, Observer};
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn that_there_was_no_frame_to_receive_into_is_told() {
+        let config = Config {
+            memory: 1 << 20,
+            ..Config::default()
+        };
+        let now = Instant::from_millis(5);
+        let mut stack = Stack::new(&config, [1; 32], now).unwrap();
+        let mut log = Observer::new(&mut stack, now, Filter::all(Some(Level::Debug)));
+        let frames: Vec<_> = core::iter::from_fn(|| stack.pool.allocate()).collect();
+        assert!(stack.receive_buffer().is_none());
+        assert!(log.is_behind(&stack));
+        log.observe(&mut stack, now);
+        assert_eq!(log.next(), None);
+        let due = log.next_timeout().unwrap();
+        log.observe(&mut stack, due);
+        let told = log.next().map(|event| event.to_string());
+        assert_eq!(told.as_deref(), Some("rx_no_frame: 1 more"));
+        assert_eq!(log.next_timeout(), None);
+        for frame in frames {
+            stack.pool.free(frame);
+        }
     }
 }

@@ -792,13 +792,12 @@ impl Tcp {
     }
 
     /// Where connections that open and end are written down.
-    pub(crate) fn journal(&mut self) -> &mut Journal {
-        &mut self.shared.journal
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.shared.journal
     }
 
-    /// Whether there is something in it.
-    pub(crate) fn has_journal(&self) -> bool {
-        self.shared.journal.has_some()
+    pub(crate) fn journal_mut(&mut self) -> &mut Journal {
+        &mut self.shared.journal
     }
 
     /// How often path MTUs were learned, and the latest of them.

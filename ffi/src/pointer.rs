@@ -164,9 +164,15 @@ pub(crate) fn array_len<T>(count: usize) -> Result<usize, Error> {
 /// NULL with a length, lengths that no object has, and the insides of stacks. What takes something away
 /// checks with it where the rest of its answer goes, before it does.
 pub(crate) fn check(start: *const u8, len: usize) -> Result<(), Error> {
-    let impossible = len > isize::MAX.unsigned_abs() || start.addr().checked_add(len).is_none();
-    if (start.is_null() && len > 0) || impossible || arena::overlaps(start, len) {
-        return Err(Error::INVALID);
+    if is_possible(start, len) && !arena::overlaps(start, len) {
+        Ok(())
+    } else {
+        Err(Error::INVALID)
     }
-    Ok(())
+}
+
+/// Whether there can be an object of so many bytes here, or there are none.
+pub(crate) fn is_possible(start: *const u8, len: usize) -> bool {
+    let fits = len <= isize::MAX.unsigned_abs() && start.addr().checked_add(len).is_some();
+    fits && (len == 0 || !start.is_null())
 }

@@ -476,12 +476,12 @@ pub(crate) fn blocking<T>(
     sends: bool,
     attempt: impl FnMut(&mut Opened, SocketId) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let millis = with_socket(fd, |stack, id| {
+    let time = |stack: &mut Opened, id| {
         let timeouts = stack.timeouts_mut(id);
-        Ok(if sends { timeouts.write } else { timeouts.read })
-    })?;
-    let time = (millis != 0).then(|| Duration::from_millis(millis.into()));
-    blocking_within(fd, sends, time, attempt)
+        let millis = if sends { timeouts.write } else { timeouts.read };
+        (millis != 0).then(|| Duration::from_millis(millis.into()))
+    };
+    repeat(fd, sends, time, attempt)
 }
 
 /// [`blocking`] with another time; `None`: for ever.
@@ -489,6 +489,16 @@ pub(crate) fn blocking_within<T>(
     fd: i64,
     sends: bool,
     time: Option<Duration>,
+    attempt: impl FnMut(&mut Opened, SocketId) -> Result<T, Error>,
+) -> Result<T, Error> {
+    repeat(fd, sends, |_, _| time, attempt)
+}
+
+/// [`blocking`], where `time` says how long it may wait.
+fn repeat<T>(
+    fd: i64,
+    sends: bool,
+    time: impl Fn(&mut Opened, SocketId) -> Option<Duration>,
     mut attempt: impl FnMut(&mut Opened, SocketId) -> Result<T, Error>,
 ) -> Result<T, Error> {
     // When the time is over: known once it is clear that there is something to wait for.
@@ -503,7 +513,7 @@ pub(crate) fn blocking_within<T>(
             }
             match outcome {
                 Err(Error::AGAIN) if is_early => {
-                    let until = *until.get_or_insert_with(|| match time {
+                    let until = *until.get_or_insert_with(|| match time(stack, id) {
                         Some(time) => stack.runtime.read_clock() + time,
                         None => Instant::FAR_FUTURE,
                     });

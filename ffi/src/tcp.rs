@@ -11,7 +11,6 @@ use mnet::mnet_core::socket::SocketKind;
 use mnet::mnet_core::tcp::{State, TcpSetting};
 
 use crate::address;
-use crate::arena;
 use crate::error::{Error, length, status, value};
 use crate::pointer::{self, Out};
 use crate::registry;
@@ -315,14 +314,18 @@ unsafe fn write(fd: mnet_fd, start: *const u8, len: usize) -> Result<usize, Erro
             Ok(stack.runtime.stack_mut().tcp_send(now, id, data)?)
         })
     };
-    let inside = arena::overlaps(start, len);
-    if inside && len > isize::MAX.unsigned_abs() {
-        return Err(Error::INVALID);
-    }
+    // SAFETY: the caller's promise is the one asked for.
+    let outside = match unsafe { pointer::input(start.cast(), len) } {
+        Ok(data) => Some(data),
+        // The stack may not see its own memory as somebody else's buffer.
+        Err(_) if pointer::is_possible(start, len) => None,
+        Err(error) => return Err(error),
+    };
     let mut done = 0;
     loop {
-        let outcome = if inside {
-            // The stack may not see its own memory as somebody else's buffer.
+        let outcome = if let Some(data) = outside {
+            send(data.get(done..).unwrap_or_default())
+        } else {
             let mut bounce = MaybeUninit::<[u8; BOUNCE]>::uninit();
             let count = (len - done).min(BOUNCE);
             let copy = bounce.as_mut_ptr().cast::<u8>();
@@ -333,10 +336,6 @@ unsafe fn write(fd: mnet_fd, start: *const u8, len: usize) -> Result<usize, Erro
                 slice::from_raw_parts(copy, count)
             };
             send(data)
-        } else {
-            // SAFETY: the caller's promise is the one asked for.
-            let data = unsafe { pointer::input(start.cast(), len) }?;
-            send(data.get(done..).unwrap_or_default())
         };
         match outcome {
             Ok(count) => done += count,

@@ -2607,6 +2607,7 @@ mnet_fd mnet_udp_bind(mnet_stack stack, const struct mnet_addr *local);
  *   MNET_ENETUNREACH   no route
  *   MNET_EACCES        to a broadcast address: MNET_UDP_BROADCAST of mnet_udp_set() allows that
  *   MNET_EISCONN       not the peer that the socket is connected to
+ *   MNET_EADDRNOTAVAIL the address that the socket is bound to is not ours any more
  *   MNET_EINVAL        NULL, or an address that cannot be sent to
  *   MNET_EBADF         not a UDP socket
  *   MNET_EAFNOSUPPORT, MNET_EBUSY
@@ -3014,7 +3015,8 @@ int mnet_cleanup_pop(int execute);
  * Returns the channel, or
  *   MNET_EINVAL   capacity is 0, the items together are larger than memory can be, or size too small
  *   MNET_ENOMEM   mnet_config.fiber_memory has no room, or the arena none for the first channel
- *   MNET_EBADF, MNET_EBUSY
+ *   MNET_EBUSY    a channel that exists has this memory, or the stack is entered
+ *   MNET_EBADF    no such stack
  * Does not block.
  */
 mnet_channel mnet_channel_open(mnet_stack stack, size_t item_size, size_t capacity, void *memory, size_t size);

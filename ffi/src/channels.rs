@@ -7,7 +7,7 @@ use core::ptr;
 use mnet::Instant;
 
 use crate::error::{Error, length, status, value};
-use crate::fibers::{Kind, Node, Scheduler, wait_once, with_object};
+use crate::fibers::{Kind, Node, Scheduler, is_at, wait_once, with_object};
 use crate::pointer;
 use crate::registry::Opened;
 use crate::scheduling::{Key, Wait};
@@ -38,6 +38,22 @@ struct Channel {
 }
 
 impl Channel {
+    /// Where in a block of memory it lies.
+    fn place_in(block: *mut u8) -> *mut Self {
+        block.wrapping_add(block.align_offset(16)).cast()
+    }
+
+    /// The handle of the channel that may live here.
+    ///
+    /// # Safety
+    /// There are as many bytes that can be read.
+    unsafe fn occupant(place: *const Self) -> Option<i64> {
+        let words = place.cast::<u64>();
+        // SAFETY: the caller vouches for the memory; every bit pattern is a number.
+        let (mark, handle) = unsafe { (words.read(), words.add(1).read()) };
+        (mark == MARK).then_some(handle.cast_signed())
+    }
+
     /// What receivers wait for.
     fn has_item(&self) -> Key {
         Key::object(self.handle, false)
@@ -73,7 +89,8 @@ impl Channel {
 /// Returns the channel, or
 ///   MNET_EINVAL   capacity is 0, the items together are larger than memory can be, or size too small
 ///   MNET_ENOMEM   mnet_config.fiber_memory has no room, or the arena none for the first channel
-///   MNET_EBADF, MNET_EBUSY
+///   MNET_EBUSY    a channel that exists has this memory, or the stack is entered
+///   MNET_EBADF    no such stack
 /// Does not block.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mnet_channel_open(
@@ -95,12 +112,18 @@ pub unsafe extern "C" fn mnet_channel_open(
             return Err(Error::INVALID);
         }
         Scheduler::enter(stack, |stack| {
-            let block = if given {
-                memory.cast::<u8>()
+            let place = if given {
+                let place = Channel::place_in(memory.cast());
+                // SAFETY: the caller grants the memory, which is large enough.
+                match unsafe { Channel::occupant(place) } {
+                    Some(handle) if is_at(stack, handle, Kind::Channel, place.cast()) => {
+                        return Err(Error::BUSY);
+                    }
+                    _ => place,
+                }
             } else {
-                Scheduler::of(stack).allocate(needed)?
+                Channel::place_in(Scheduler::of(stack).allocate(needed)?)
             };
-            let place = block.wrapping_add(block.align_offset(16)).cast::<Channel>();
             let handle = Scheduler::new_handle(stack, Kind::Channel);
             let channel = Channel {
                 mark: Cell::new(MARK),

@@ -23,7 +23,7 @@ use crate::types::{mnet_fiber, mnet_stack};
 use fiber::{Fiber, Handler, Plan};
 
 pub(crate) use fiber::Node;
-pub(crate) use scheduler::{Kind, Scheduler, wait_once, with_object};
+pub(crate) use scheduler::{Kind, Scheduler, is_at, wait_once, with_object};
 
 /// The least memory of a fiber, in bytes. It is enough for every function of this header, with a
 /// quarter left for the fiber's own frames.
@@ -107,7 +107,7 @@ pub unsafe extern "C" fn mnet_spawn(
             let (start, size) = match given {
                 // SAFETY: the caller grants the memory.
                 Some((start, size)) => match unsafe { Fiber::occupant(start, size) } {
-                    Some(handle) if is_fiber_at(handle, start) || is_own(stack, handle, start) => {
+                    Some((handle, place)) if is_at(stack, handle, Kind::Fiber, place) => {
                         return Err(Error::BUSY);
                     }
                     _ => (start, size),
@@ -138,18 +138,6 @@ pub unsafe extern "C" fn mnet_spawn(
 fn aligned(start: *mut u8, size: usize) -> (*mut u8, usize) {
     let skip = start.align_offset(16);
     (start.wrapping_add(skip), (size - skip) & !15)
-}
-
-/// Whether a handle names a fiber of another stack that lives at `start`.
-fn is_fiber_at(handle: i64, start: *mut u8) -> bool {
-    with_fiber(handle, |_, fiber| Ok(fiber.start == start)).unwrap_or(false)
-}
-
-/// The same for a stack that is entered.
-fn is_own(stack: &mut Opened, handle: i64, start: *mut u8) -> bool {
-    let found = Scheduler::of(stack).object::<Fiber>(handle);
-    // SAFETY: what is named exists. Channels have other handles, so it is a fiber.
-    found.is_ok_and(|fiber| unsafe { fiber.as_ref() }.start == start)
 }
 
 /// Enters the stack of a fiber.

@@ -44,6 +44,7 @@ pub unsafe extern "C" fn mnet_udp_bind(stack: mnet_stack, local: *const mnet_add
 ///   MNET_ENETUNREACH   no route
 ///   MNET_EACCES        to a broadcast address: MNET_UDP_BROADCAST of mnet_udp_set() allows that
 ///   MNET_EISCONN       not the peer that the socket is connected to
+///   MNET_EADDRNOTAVAIL the address that the socket is bound to is not ours any more
 ///   MNET_EINVAL        NULL, or an address that cannot be sent to
 ///   MNET_EBADF         not a UDP socket
 ///   MNET_EAFNOSUPPORT, MNET_EBUSY

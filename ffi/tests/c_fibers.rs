@@ -573,6 +573,23 @@ fn memory_that_cannot_be_makes_no_channel() {
 }
 
 #[test]
+fn the_memory_of_a_channel_is_taken_until_it_is_closed() {
+    let pair = Pair::new(0);
+    let mut memory = [0_u64; 125];
+    let start: *mut c_void = memory.as_mut_ptr().cast();
+    let open = |stack| unsafe { mnet_channel_open(stack, 8, 1, start, 1_000) };
+    let channel = open(pair.stack);
+    assert_eq!(unsafe { mnet_channel_send(channel, start, 0) }, 0);
+    assert_eq!(name(open(pair.stack)), "MNET_EBUSY");
+    assert_eq!(name(open(pair.server)), "MNET_EBUSY");
+    assert_eq!(mnet_channel_count(channel), 1);
+    assert_eq!(mnet_channel_close(channel), 0);
+    let again = open(pair.server);
+    assert!(again > 0, "{}", name(again));
+    assert_eq!(mnet_channel_close(again), 0);
+}
+
+#[test]
 fn waiting_for_what_cannot_come_is_a_deadlock() {
     let pair = Pair::new(0);
     let stack = pair.stack;

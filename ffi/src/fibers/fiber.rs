@@ -203,18 +203,18 @@ impl Fiber {
         Some(place)
     }
 
-    /// The handle of the fiber that lives in this memory, if one does.
+    /// The handle of the fiber that may live in this memory, and where that would be.
     ///
     /// # Safety
     /// As for [`Fiber::new`], and the memory can be read.
-    pub(crate) unsafe fn occupant(start: *mut u8, size: usize) -> Option<i64> {
+    pub(crate) unsafe fn occupant(start: *mut u8, size: usize) -> Option<(i64, *const u8)> {
         let high = start.wrapping_add(size - Self::KEPT);
         // SAFETY: the high end of the caller's memory; every bit pattern is a number.
         let (mark, handle) = unsafe {
             let words = high.cast::<u64>();
             (words.read(), words.add(1).read())
         };
-        (mark == MARK).then_some(handle.cast_signed())
+        (mark == MARK).then_some((handle.cast_signed(), high))
     }
 
     /// The fiber itself: all that runs on its stack at its beginning.

@@ -418,6 +418,20 @@ pub(crate) fn with_object<T>(
     })
 }
 
+/// Whether a handle of this kind names what lives at `place`: that of any stack, from a call that has
+/// entered `stack`.
+pub(crate) fn is_at(stack: &mut Opened, handle: i64, kind: Kind, place: *const u8) -> bool {
+    let is_there = |stack: &mut Opened| {
+        let found = Scheduler::of(stack).object::<u8>(handle);
+        Ok(found.is_ok_and(|found| ptr::eq(found.as_ptr(), place)))
+    };
+    let there = match slot_of(handle, kind) {
+        Ok(slot) if slot == stack.place.slot => is_there(stack),
+        _ => with_object(handle, kind, is_there),
+    };
+    there.unwrap_or(false)
+}
+
 /// Who calls.
 enum Caller {
     /// A fiber of this stack.

@@ -12,6 +12,7 @@
 //! - [`prefix`]: where the toolchain is installed, and running images with it;
 //! - [`clients`]: ping, UDP and TCP echo clients that check every byte;
 //! - [`bulk`]: transfers that are measured as they go; [`flood`]: SYNs that nobody means;
+//! - [`browser`]: Chromium, for pages and forms;
 //! - [`soak`]: clients that come and go at random, for hours;
 //! - [`statistics`]: what an image has in use, as it tells itself;
 //! - [`recording`]: what a tender has recorded of its guest's frames;
@@ -24,6 +25,7 @@
 
 pub mod boot;
 pub mod bridge;
+pub mod browser;
 pub mod bulk;
 pub mod clients;
 pub mod flood;

@@ -159,6 +159,11 @@ const HELPFUL: &[Need] = &[
         suites: &[Suite::Images],
     },
     Need {
+        what: What::Program("chromium"),
+        package: "chromium",
+        suites: &[Suite::Images],
+    },
+    Need {
         what: What::Program("doxygen"),
         package: "doxygen",
         suites: &[Suite::Docs],

@@ -7,6 +7,7 @@
 //! `$MNET_PREFIX` names an installation made by `cargo xtask dist`; without it one is made.
 
 mod block;
+mod browser;
 mod builds;
 mod cargo_solo5;
 mod client;
@@ -57,6 +58,7 @@ type Test = fn(&Fixture) -> Result<()>;
 /// All tests: each module lists its own.
 const TESTS: &[(&str, &[(&str, Test)])] = &[
     ("block", block::TESTS),
+    ("browser", browser::TESTS),
     ("builds", builds::TESTS),
     ("cargo_solo5", cargo_solo5::TESTS),
     ("client", client::TESTS),

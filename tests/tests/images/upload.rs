@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use mnet_tests::clients::{Pattern, reset_on_close};
 use mnet_tests::prefix::workspace;
 use mnet_tests::process::{Process, run};
+use mnet_tests::statistics;
 use mnet_tests::tap::Tap;
 
 use crate::Test;
@@ -33,15 +34,17 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 /// The guest's memory, in MiB, and the length of a file that does not fit into it.
 const MEMORY: &str = "--mem=32";
 const LARGE: usize = 40 << 20;
+/// What the host may see in use of the guest and its tender, in KiB.
+const MOST_RESIDENT: u64 = 12 << 10;
 
 /// A running image, and a directory.
-struct Server {
+pub(crate) struct Server {
     _tap: Tap,
     process: Process,
-    directory: PathBuf,
+    pub(crate) directory: PathBuf,
 }
 
-fn start(fixture: &Fixture, test: &str, arguments: &[&str]) -> Result<Server> {
+pub(crate) fn start(fixture: &Fixture, test: &str, arguments: &[&str]) -> Result<Server> {
     let example = workspace().join("rust-examples/upload");
     ends_with(0, fixture, &example, &["build"])?;
     let image = workspace().join("rust-examples/target/solo5/debug/upload.spt");
@@ -62,7 +65,7 @@ fn start(fixture: &Fixture, test: &str, arguments: &[&str]) -> Result<Server> {
 }
 
 impl Server {
-    fn bash(&self, script: &str) -> Result<String> {
+    pub(crate) fn bash(&self, script: &str) -> Result<String> {
         let mut command = Command::new("bash");
         command
             .args(["-e", "-o", "pipefail", "-c", script])
@@ -79,7 +82,7 @@ impl Server {
 }
 
 /// A file of bytes that do not get smaller.
-fn noise(path: &Path, len: usize, seed: u64) -> Result<()> {
+pub(crate) fn noise(path: &Path, len: usize, seed: u64) -> Result<()> {
     let mut bytes = vec![0; len];
     Pattern::new(seed).fill(&mut bytes);
     Ok(fs::write(path, bytes)?)
@@ -103,6 +106,10 @@ fn larger_than_memory(fixture: &Fixture) -> Result<()> {
     )?;
     prints(&text, "No errors detected in compressed data")?;
     prints(&text, " 3 files")?;
+    // What passed through was never kept.
+    let resident = statistics::memory(server.process.pid()?, "VmHWM")?;
+    println!("{resident} KiB at most");
+    ensure!(resident < MOST_RESIDENT, "{resident} KiB were in use");
     // One connection for several uploads.
     server.bash(
         "curl -sS --fail -v -F a=@text.txt http://10.0.0.2/zip -o 1.zip \

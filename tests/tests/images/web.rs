@@ -1,4 +1,4 @@
-//! The example `web` with the clients that it is for: curl, wrk, ab, a browser; and with those that
+//! The example `web` with the clients that it is for: curl, wrk and ab; and with those that
 //! it is not for.
 
 use std::fs;
@@ -16,7 +16,7 @@ use mnet_tests::tap::Tap;
 
 use crate::fixture::{Fixture, GUEST};
 use crate::hvt::has_kvm;
-use crate::ipv6::{dual_tap, eventually, ip};
+use crate::ipv6::{dual_tap, eventually};
 use crate::{Skipped, Test};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
@@ -28,7 +28,6 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_slow_reader_gets_all_of_a_large_file", slow_reader),
     ("wrk_with_64_connections_gets_no_error", wrk),
     ("ab_gets_no_error_with_and_without_keep_alive", ab),
-    ("a_browser_shows_the_page", browser),
     ("on_hvt_curl_gets_all_files", |fixture| {
         if !has_kvm() {
             bail!(Skipped("/dev/kvm cannot be used"));
@@ -47,13 +46,13 @@ const URL6: &str = "http://[2001:db8::2]";
 const CLIENTS: usize = 256;
 
 /// The server, with a large file beside those of the example.
-struct Site {
+pub(crate) struct Site {
     image: Process,
     www: PathBuf,
     _tap: Tap,
 }
 
-fn start(fixture: &Fixture) -> Result<Site> {
+pub(crate) fn start(fixture: &Fixture) -> Result<Site> {
     start_on(fixture, "spt")
 }
 
@@ -448,37 +447,5 @@ fn ab(fixture: &Fixture) -> Result<()> {
             ensure!(number(&text, "Keep-Alive requests:")? == 3_000.0, "{text}");
         }
     }
-    Ok(())
-}
-
-fn browser(fixture: &Fixture) -> Result<()> {
-    let Ok(version) = run(Command::new("chromium").arg("--version"), PATIENCE) else {
-        bail!(Skipped(
-            "chromium is not installed, and is 300 MB (apt-get install chromium)"
-        ));
-    };
-    let site = start(fixture)?;
-    ip("link set lo up")?;
-    let profile = tempfile::tempdir()?;
-    let mut command = Command::new("chromium");
-    command
-        .args(["--headless", "--no-sandbox", "--disable-gpu"])
-        .arg("--disable-dev-shm-usage")
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .args(["--virtual-time-budget=5000", "--dump-dom"])
-        .arg("http://10.0.0.2/");
-    let text = run(&mut command, PATIENCE)?.text;
-    // The script has run, and it counts what else was loaded for the page: at least style and itself.
-    let loaded = text
-        .split("data-files=\"")
-        .nth(1)
-        .and_then(|rest| rest.split('"').next())
-        .and_then(|count| count.parse::<u32>().ok());
-    ensure!(
-        text.contains("<title>A unikernel</title>") && loaded >= Some(2),
-        "{}: {text}\n{}",
-        version.text,
-        site.image.text()
-    );
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::network::{STACKS, Stack};
 use crate::work::{ALL, Work};
+use mnet_bench::median;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -46,17 +47,6 @@ impl Samples {
             }
         }
         out
-    }
-}
-
-fn median(samples: &[f64]) -> f64 {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        sorted[middle]
-    } else {
-        f64::midpoint(sorted[middle - 1], sorted[middle])
     }
 }
 

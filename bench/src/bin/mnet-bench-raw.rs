@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use mnet_bench::median;
 use mnet_tests::namespace::{self, Network};
 use mnet_tests::packet::PacketSocket;
 use mnet_tests::prefix::{Prefix, succeed};
@@ -222,12 +223,6 @@ fn exchange(socket: &UdpSocket, under_way: usize, settings: &Options) -> Result<
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
-}
-
 fn table(options: &Options, samples: &[Vec<Vec<Sample>>]) -> String {
     let mut out = format!(
         "Frames of {} bytes, {} rounds\n\n\
@@ -236,14 +231,17 @@ fn table(options: &Options, samples: &[Vec<Vec<Sample>>]) -> String {
         options.size, options.rounds
     );
     for (under_way, samples) in options.under_way.iter().zip(samples) {
-        let rate = |kind: &[Sample]| median(kind.iter().map(|sample| sample.per_second));
+        let middle = |kind: &[Sample], value: fn(&Sample) -> f64| {
+            median(&kind.iter().map(value).collect::<Vec<_>>())
+        };
+        let rate = |kind: &[Sample]| middle(kind, |sample| sample.per_second);
         let base = rate(&samples[BASE]);
         for ((name, target, _), kind) in KINDS.iter().zip(samples) {
             let (rate, ratio) = (rate(kind), rate(kind) / base);
             let _ = write!(out, "| {under_way} | {name} | {rate:.0} | {ratio:.2} |");
             let _ = if *target == "hvt" {
-                let calls = median(kind.iter().map(|sample| sample.calls));
-                let wakes = median(kind.iter().map(|sample| sample.wakes));
+                let calls = middle(kind, |sample| sample.calls);
+                let wakes = middle(kind, |sample| sample.wakes);
                 writeln!(out, " {calls:.2} | {wakes:.3} |")
             } else {
                 writeln!(out, " | |")

@@ -8,11 +8,12 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use mnet_bench::median;
 use mnet_tests::bulk::Direction;
 use mnet_tests::impair::Impairment;
 use mnet_tests::path::Path;
 
-use crate::stacks::{Image, Stack, median};
+use crate::stacks::{Image, Stack};
 
 #[derive(Args)]
 pub(crate) struct Options {

@@ -6,11 +6,12 @@ use std::thread;
 
 use anyhow::Result;
 use clap::Args;
+use mnet_bench::median;
 use mnet_tests::bulk::{Direction, Series, jain};
 use mnet_tests::impair::Impairment;
 use mnet_tests::path::Path;
 
-use crate::stacks::{Image, Stack, measure, median};
+use crate::stacks::{Image, Stack, measure};
 
 #[derive(Args)]
 pub(crate) struct Options {

@@ -87,10 +87,3 @@ pub(crate) fn measure(
     path.client
         .within(|| transfer(service, direction, Duration::from_secs(1), seconds))
 }
-
-/// The one in the middle.
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}

@@ -5,17 +5,11 @@ mod common;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{World, net, socket};
+use common::{World, follow, net, socket};
 use mnet::mnet_core::error::{AcceptError, RecvError, RecvFromError, SendError, SettingError};
 use mnet::{CongestionAlgorithm, ConnectFailure, Keepalive, ListenOptions, Net, State, TcpSetting};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Host 1 takes in what is on the cable and sends what it has to.
-fn follow(world: &Rc<World>, peer: &Net<common::Side>) {
-    let (peer, clock) = (peer.clone(), Rc::downgrade(world));
-    world.peer(move || peer.step(clock.upgrade()?.now()));
-}
 
 /// A server that listens, and a client that is connected to it.
 fn connected(

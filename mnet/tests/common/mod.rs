@@ -181,7 +181,7 @@ pub(crate) fn runtime(world: &Rc<World>, host: u8) -> Runtime<Side> {
 }
 
 /// One without an address.
-fn attached(world: &Rc<World>, host: u8) -> (Runtime<Side>, InterfaceId) {
+pub(crate) fn attached(world: &Rc<World>, host: u8) -> (Runtime<Side>, InterfaceId) {
     let side = Side {
         world: Rc::clone(world),
         host: host.into(),
@@ -191,12 +191,22 @@ fn attached(world: &Rc<World>, host: u8) -> (Runtime<Side>, InterfaceId) {
         ..Config::default()
     };
     let mut runtime = Runtime::new(&config, side, Some([host + 1; 32])).unwrap();
-    let plug = Plug {
+    let interface = runtime.attach(plug(world, host)).unwrap();
+    (runtime, interface)
+}
+
+/// A device on a host's end of the cable.
+pub(crate) fn plug(world: &Rc<World>, host: u8) -> Plug {
+    Plug {
         world: Rc::clone(world),
         host: host.into(),
-    };
-    let interface = runtime.attach(plug).unwrap();
-    (runtime, interface)
+    }
+}
+
+/// Host 1 takes in what is on the cable and sends what it has to.
+pub(crate) fn follow(world: &Rc<World>, peer: &Net<Side>) {
+    let (peer, clock) = (peer.clone(), Rc::downgrade(world));
+    world.peer(move || peer.step(clock.upgrade()?.now()));
 }
 
 /// A host without an address, with sockets.

@@ -486,6 +486,49 @@ fn a_listener_waits_and_its_connections_take_its_mode() {
 }
 
 #[test]
+fn a_peer_that_resets_is_told_apart_from_one_that_has_finished() {
+    let world = World::new();
+    let mut memory = [Memory::new(1 << 20), Memory::new(1 << 20)];
+    let stack = open(&config(&mut memory[0], 1));
+    let client = open(&manual_config(&mut memory[1], 2));
+    let local = address("0.0.0.0:80");
+    let listener = unsafe { mnet_listen(stack, &raw const local, 4) };
+    let remote = address("10.0.0.1:80");
+    let theirs = [0, 1].map(|_| unsafe { mnet_connect(client, &raw const remote, ptr::null(), 0) });
+    world.peer(move |now| pump(client, now));
+    let accept = || {
+        let mut peer = mnet_addr::default();
+        (unsafe { mnet_accept(listener, &raw mut peer) }, peer.port)
+    };
+    let ours = [accept(), accept()];
+    let port = |fd| {
+        let mut addr = mnet_addr::default();
+        assert_eq!(unsafe { mnet_sockname(fd, &raw mut addr) }, 0);
+        addr.port
+    };
+    let [finishing, resetting] = theirs.map(|fd| {
+        let (ours, _) = ours.iter().find(|(_, peer)| *peer == port(fd)).unwrap();
+        (fd, *ours)
+    });
+    let mut said = false;
+    world.peer(move |now| {
+        if !said {
+            said = true;
+            assert_eq!(mnet_shutdown(finishing.0, MNET_SHUT_WR), 0);
+            assert_eq!(mnet_abort(resetting.0), 0);
+        }
+        pump(client, now)
+    });
+    let mut buffer = [0; 9];
+    assert_eq!(read(finishing.1, &mut buffer), 0);
+    assert_eq!(write(finishing.1, b"answer"), 6);
+    assert_eq!(name(read(resetting.1, &mut buffer)), "MNET_ECONNRESET");
+    assert_eq!(name(write(resetting.1, b"answer")), "MNET_ECONNRESET");
+    world.peer(|_| u64::MAX);
+    assert_eq!((mnet_close_stack(stack), mnet_close_stack(client)), (0, 0));
+}
+
+#[test]
 fn handles_that_are_not_good_are_refused_everywhere() {
     let pair = Pair::new(0);
     let local = address("0.0.0.0:80");

@@ -258,3 +258,38 @@ fn a_port_is_shared_where_all_agree() {
         assert_eq!(error(status), expected);
     }
 }
+
+#[test]
+fn what_became_of_a_datagram_is_told() {
+    let pair = Pair::new();
+    let fd = pair.udp("0.0.0.0:0");
+    let send = |len: usize, text| {
+        let (bytes, remote) = (vec![7_u8; len], address(text));
+        let sent = unsafe { mnet_sendto(fd, bytes.as_ptr().cast(), len, &raw const remote) };
+        name(sent)
+    };
+    assert_eq!(send(1, "192.0.2.1:7"), "MNET_ENETUNREACH");
+    assert_eq!(send(65_508, "10.0.0.2:7"), "MNET_EMSGSIZE");
+    // In fragments, or not at all.
+    let mut buffer = [0_u8; 4_000];
+    let mut receive = || {
+        let start = buffer.as_mut_ptr().cast();
+        unsafe { mnet_recvfrom(fd, start, buffer.len(), ptr::null_mut()) }
+    };
+    assert_eq!(send(3_000, "10.0.0.2:7"), "0");
+    assert_eq!(receive(), 3_000);
+    assert_eq!(mnet_udp_set(fd, MNET_UDP_DONT_FRAGMENT, 1), 0);
+    assert_eq!(send(3_000, "10.0.0.2:7"), "MNET_EMSGSIZE");
+    // Nobody is at port 99.
+    assert_eq!(send(1, "10.0.0.2:99"), "0");
+    assert_eq!(name(receive()), "MNET_ECONNREFUSED");
+    let mut last = mnet_udp_error {
+        size: size_of::<mnet_udp_error>(),
+        ..mnet_udp_error::default()
+    };
+    assert_eq!(unsafe { mnet_udp_last_error(fd, &raw mut last) }, 0);
+    assert_eq!(
+        (error(last.error), last.remote),
+        ("MNET_ECONNREFUSED", address("10.0.0.2:99"))
+    );
+}

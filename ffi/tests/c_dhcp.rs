@@ -79,6 +79,8 @@ impl Client {
         reply[16..20].copy_from_slice(&[10, 0, 0, last]);
         reply.extend([53, 1, kind, 54, 4, 10, 0, 0, 9, 51, 4, 0, 0, 0x0e, 0x10]);
         reply.extend([1, 4, 255, 255, 255, 0, 3, 4, 10, 0, 0, 9, 26, 2, 5, 0xdc]);
+        reply.extend([6, 8, 10, 0, 0, 53, 10, 0, 0, 54, 15, 4]);
+        reply.extend(b"x.yz");
         reply.extend([200, 3, b'a', b'b', b'c', 255]);
         // UDP without a checksum, IP with one, from 10.0.0.9 to everybody.
         let udp_len = u16::try_from(8 + reply.len()).unwrap();
@@ -166,6 +168,26 @@ fn a_lease_is_obtained_told_and_given_back() {
     assert_eq!(&buffer[..len], b"abc");
     assert_eq!(option(201, &mut buffer, &mut len), 0);
     assert_eq!(option(200, &mut buffer[..2], &mut len), MNET_EMSGSIZE);
+
+    for (index, server) in (0..).zip(["10.0.0.53", "10.0.0.54"]) {
+        let (mut origin, null) = (0, ptr::null_mut());
+        let status = unsafe {
+            mnet_dns_server(client.stack, 0, index, &raw mut addr, &raw mut origin, null)
+        };
+        assert_eq!(
+            (status, addr, origin),
+            (1, address(server), MNET_ORIGIN_DHCPV4)
+        );
+    }
+    let domain = |index, buffer: &mut [u8]| {
+        let (start, null) = (buffer.as_mut_ptr().cast(), ptr::null_mut());
+        let (len, lifetime) = (buffer.len(), ptr::null_mut());
+        unsafe { mnet_search_domain(client.stack, 0, index, start, len, null, lifetime) }
+    };
+    let mut text = [1; 5];
+    assert_eq!((domain(0, &mut text), &text), (4, b"x.yz\0"));
+    assert_eq!(domain(0, &mut text[..4]), MNET_EMSGSIZE.into());
+    assert_eq!(domain(1, &mut text), 0);
 
     assert_eq!(mnet_dhcp_stop(client.stack, 0, 1), 0);
     client.run(100);

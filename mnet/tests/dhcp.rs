@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use common::{World, bare};
 
+use mnet::mnet_core::ResolverOrigin;
 use mnet::mnet_core::address::NetworkChanges;
 use mnet::mnet_core::dhcp::{DhcpConfig, DhcpState};
 use mnet::{AnyEvent, Instant};
@@ -35,7 +36,8 @@ fn serve(world: &Rc<World>) -> Rc<Cell<u8>> {
             reply[0] = 2;
             reply[16..20].copy_from_slice(&[10, 0, 0, 49 + discovers.get()]);
             reply.extend([53, 1, kind, 54, 4, 10, 0, 0, 2, 51, 4, 0, 0, 0x0e, 0x10]);
-            reply.extend([1, 4, 255, 255, 255, 0, 3, 4, 10, 0, 0, 2, 255]);
+            reply.extend([1, 4, 255, 255, 255, 0, 3, 4, 10, 0, 0, 2]);
+            reply.extend([6, 4, 10, 0, 0, 53, 15, 4, b'x', b'.', b'y', b'z', 255]);
             cable.send(0, in_frame(&reply));
         }
         None
@@ -85,7 +87,25 @@ fn the_address_of_a_lease_is_waited_for() {
         Some(([10, 0, 0, 50].into(), [10, 0, 0, 2].into()))
     );
     assert_eq!(discovers.get(), 1);
+    let servers = client.dns_servers(interface);
+    assert_eq!(servers.len(), 1);
+    assert_eq!(
+        (servers[0].address, servers[0].origin),
+        ([10, 0, 0, 53].into(), ResolverOrigin::Dhcpv4)
+    );
+    let (name, origin, _) = &client.search_domains(interface)[0];
+    assert_eq!(
+        (name.to_string().as_str(), *origin),
+        ("x.yz", ResolverOrigin::Dhcpv4)
+    );
+    let option = |lease: &mnet::mnet_core::dhcp::Lease| {
+        let mut buffer = [0; 4];
+        assert_eq!(lease.option(15, &mut buffer), Some(4));
+        buffer
+    };
+    assert_eq!(client.dhcp_lease(interface, option), Some(*b"x.yz"));
     client.dhcp_stop(interface, false).unwrap();
+    assert_eq!(client.dns_servers(interface), []);
     assert_eq!(client.dhcp_lease(interface, lease), None);
     let late = client.wait_address(interface, IpAddr::is_ipv4, MINUTE);
     assert_eq!(late, None);

@@ -1,4 +1,5 @@
-//! Whether the tests that a page's table names exist, and whether it names all of those that it is about.
+//! Whether the tests that a page's tables name exist, and whether they name all of those that they are
+//! about; and whether the C names of a page are in the headers.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,18 +10,21 @@ use anyhow::{Result, ensure};
 use crate::cargo::workspace;
 use crate::spec::sources;
 
-/// A page with a table whose last column, "Tests", names tests in backquotes.
+/// A page with tables whose last column, "Tests", names tests in backquotes.
 struct Page {
     path: &'static str,
     /// Starts of paths: every test below, and every guest's source, is in some row. A row that names a
     /// test program's file names all of its tests.
     complete: &'static [&'static str],
+    /// Every row names a test, or says why not, and what begins as a name of the headers is one.
+    promises: bool,
 }
 
 const PAGES: &[Page] = &[
     Page {
         path: "SECURITY.md",
         complete: &[],
+        promises: false,
     },
     Page {
         path: "docs/targets.md",
@@ -29,12 +33,24 @@ const PAGES: &[Page] = &[
             "solo5-toolchain/tender/tests/",
             "tests/tests/images/hvt.rs",
         ],
+        promises: false,
+    },
+    Page {
+        path: "docs/from-ocaml.md",
+        complete: &[],
+        promises: true,
     },
 ];
+
+/// What a row without a test says: why, or where the tests are.
+const REASONS: &[&str] = &["not yet", "left out", "not shown", "as for", "as above"];
+/// How names of the headers begin.
+const PREFIXES: &[&str] = &["mnet_", "MNET_", "solo5_"];
 
 /// Where tests are, and the extensions of their files: Rust, scripts of connections, guests.
 const FOLDERS: &[&str] = &[
     "core",
+    "cli",
     "mnet",
     "ffi",
     "tests",
@@ -122,41 +138,123 @@ fn names_in(list: &str) -> BTreeSet<String> {
     names
 }
 
-/// What the last column of the table names, by row.
-fn rows(text: &str) -> Vec<(String, Vec<String>)> {
+/// A row of a table of tests.
+struct Row {
+    /// Its first cell.
+    title: String,
+    /// What its last cell names.
+    tests: Vec<String>,
+    /// It says why it names none.
+    has_reason: bool,
+}
+
+/// The rows of all tables of tests.
+fn rows(text: &str) -> Vec<Row> {
     let cells = |line: &str| -> Vec<String> {
         let line = line.trim().trim_matches('|');
         line.split('|').map(|cell| cell.trim().to_owned()).collect()
     };
-    let table = text.lines().skip_while(|line| {
-        !line.starts_with('|') || cells(line).last().is_none_or(|cell| cell != "Tests")
-    });
-    let rows = table.skip(2).take_while(|line| line.starts_with('|'));
-    rows.map(|line| {
+    let mut rows = Vec::new();
+    // Lines of the table so far, and whether it is one of tests.
+    let (mut line_of_table, mut is_of_tests) = (0, false);
+    for line in text.lines() {
+        if !line.starts_with('|') {
+            line_of_table = 0;
+            continue;
+        }
+        line_of_table += 1;
         let cells = cells(line);
         let last = cells.last().map(String::as_str).unwrap_or_default();
-        let names = last.split('`').skip(1).step_by(2).map(str::to_owned);
-        (cells[0].clone(), names.collect())
-    })
-    .collect()
+        match line_of_table {
+            1 => is_of_tests = last == "Tests",
+            3.. if is_of_tests => rows.push(Row {
+                title: cells[0].clone(),
+                tests: quoted(last).map(str::to_owned).collect(),
+                has_reason: REASONS.iter().any(|reason| line.contains(reason)),
+            }),
+            _ => {}
+        }
+    }
+    rows
 }
 
-/// What is wrong with a page: names of no test, and tests without a row.
-fn faults_of(page: &Page, text: &str, files: &[File]) -> Result<String> {
+/// What stands in backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The identifiers in code of C or Markdown.
+fn identifiers(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
+}
+
+/// The identifiers of a header, but not those in its comments.
+fn declared(header: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for part in header.split("/*") {
+        let code = part.split_once("*/").map_or(part, |(_, code)| code);
+        let lines = code
+            .lines()
+            .map(|line| line.split("//").next().unwrap_or(""));
+        names.extend(lines.flat_map(identifiers).map(str::to_owned));
+    }
+    names
+}
+
+/// The names of headers on a page: what begins as one, and the member that follows behind a dot.
+fn names_of_headers(text: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    for word in text
+        .lines()
+        .flat_map(quoted)
+        .flat_map(|code| code.split([' ', '(', ',', ':', '=']))
+    {
+        if PREFIXES.iter().any(|prefix| word.starts_with(prefix)) {
+            names.extend(identifiers(word));
+        }
+    }
+    names
+}
+
+/// What is wrong with a page: names of no test or of no header, and tests without a row.
+fn faults_of(
+    page: &Page,
+    text: &str,
+    files: &[File],
+    headers: &BTreeSet<String>,
+) -> Result<String> {
     let path = page.path;
     let rows = rows(text);
     ensure!(!rows.is_empty(), "{path} has no table of tests");
     let mut wrong = String::new();
-    for (row, names) in &rows {
-        for name in names {
+    for Row { title, tests, .. } in &rows {
+        for name in tests {
             if !files.iter().any(|file| file.has(name)) {
-                let _ = writeln!(wrong, "{path}: row {row:?} names {name}, which is no test");
+                let _ = writeln!(
+                    wrong,
+                    "{path}: row {title:?} names {name}, which is no test"
+                );
+            }
+        }
+    }
+    if page.promises {
+        let unshown = |row: &&Row| row.tests.is_empty() && !row.has_reason;
+        for Row { title, .. } in rows.iter().filter(unshown) {
+            let _ = writeln!(
+                wrong,
+                "{path}: row {title:?} names no test and says not why"
+            );
+        }
+        for name in names_of_headers(text) {
+            if !headers.contains(name) {
+                let _ = writeln!(wrong, "{path}: {name} is in no header");
             }
         }
     }
     let is_named = |name: &str| {
         rows.iter()
-            .any(|(_, names)| names.iter().any(|n| n == name))
+            .any(|row| row.tests.iter().any(|test| test == name))
     };
     let of_page = |file: &&File| {
         page.complete
@@ -183,10 +281,14 @@ pub(crate) fn faults() -> Result<String> {
         .into_iter()
         .map(|(path, text)| File::new(path, &text))
         .collect();
+    let headers = sources(&["include"], &["h"])?
+        .iter()
+        .flat_map(|(_, text)| declared(text))
+        .collect();
     let mut wrong = String::new();
     for page in PAGES {
         let text = fs::read_to_string(workspace().root().join(page.path))?;
-        wrong += &faults_of(page, &text, &files)?;
+        wrong += &faults_of(page, &text, &files, &headers)?;
     }
     Ok(wrong)
 }
@@ -214,7 +316,14 @@ mod tests {
     const PAGE: Page = Page {
         path: "page.md",
         complete: &["a/tests/"],
+        promises: false,
     };
+
+    fn faults_in(page: &Page, text: &str) -> Result<String> {
+        let header = "/* mnet_said() */\nint mnet_open(struct mnet_config *config); // mnet_told\n\
+            struct mnet_config {\n/* Its size. */ size_t size;\n};\n#define MNET_NEVER 1\n";
+        faults_of(page, text, &files(), &declared(header))
+    }
 
     #[test]
     fn a_name_of_no_test_is_reported_with_its_row() {
@@ -227,21 +336,44 @@ mod tests {
             ..PAGE
         };
         assert_eq!(
-            faults_of(&page, table, &files()).unwrap(),
+            faults_in(&page, table).unwrap(),
             "page.md: row \"5\" names helper, which is no test\n\
              page.md: row \"5\" names five, which is no test\n\
              page.md: row \"6\" names ome.rs, which is no test\n"
         );
-        assert!(faults_of(&page, "| # | Class |\n", &files()).is_err());
+        assert!(faults_in(&page, "| # | Class |\n").is_err());
     }
 
     #[test]
     fn a_test_or_guest_without_a_row_is_reported() {
         let table = "| Property | Tests |\n|---|---|\n| x | `one`, `listed.rs` |\n";
         assert_eq!(
-            faults_of(&PAGE, table, &files()).unwrap(),
+            faults_in(&PAGE, table).unwrap(),
             "page.md: no row names two of a/tests/some.rs\n\
              page.md: no row names the guest a/tests/guests/six.c\n"
+        );
+    }
+
+    #[test]
+    fn promises_are_shown_or_not_kept_for_a_reason_and_names_of_c_are_in_a_header() {
+        let page = Page {
+            complete: &[],
+            promises: true,
+            ..PAGE
+        };
+        let text = "| There | In C | Tests |\n|---|---|---|\n\
+            | open | `mnet_open`, `mnet_config.size`, not `mnet_config.len` | `one` |\n\
+            | read | `mnet_said(x)`, `MNET_NEVER` | |\n\n\
+            and `mnet_told`, mnet_prose, `struct mnet_config`\n\n\
+            | There | In C | Tests |\n|---|---|---|\n\
+            | tls | not yet | |\n| x | `y` | as for open |\n| z | | `seven`, `nine` |\n";
+        assert_eq!(
+            faults_in(&page, text).unwrap(),
+            "page.md: row \"z\" names nine, which is no test\n\
+             page.md: row \"read\" names no test and says not why\n\
+             page.md: len is in no header\n\
+             page.md: mnet_said is in no header\n\
+             page.md: mnet_told is in no header\n"
         );
     }
 }

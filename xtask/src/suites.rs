@@ -21,8 +21,9 @@ pub(crate) enum Suite {
     RustVersion,
     /// Dependencies between crates point the right way.
     Layers,
-    /// Every MUST of RFC 9293 is implemented and tested; the tests that SECURITY.md and docs/targets.md
-    /// name exist, and none of guests is missing there.
+    /// Every MUST of RFC 9293 is implemented and tested; the tests that SECURITY.md, docs/targets.md
+    /// and docs/from-ocaml.md name exist, none of guests is missing in the second, and each promise of the
+    /// third has one or a reason.
     /// Alone it prints all requirements and where each stands.
     Spec,
     /// Licences and sources of dependencies, by cargo-deny, if it is installed.

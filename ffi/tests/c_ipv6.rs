@@ -208,6 +208,34 @@ fn the_same_secret_gives_the_same_addresses() {
 }
 
 #[test]
+fn the_same_seed_gives_the_same_frames() {
+    let frames = |seed: u8| {
+        let _world = common::World::new();
+        let mut memory = Memory::new(2 << 20);
+        let mut seed = [seed; 32];
+        let mut config = manual_config(&mut memory, 1);
+        config.seed = seed.as_mut_ptr();
+        let stack = open(&config);
+        assert_eq!(unsafe { mnet_enable_ipv6(stack, ptr::null()) }, 0);
+        let (mut frame, mut all) = ([0_u8; 1_600], Vec::new());
+        for now in (0..10_000).map(|millis| millis * MILLISECOND) {
+            assert_eq!(unsafe { mnet_step(stack, now, ptr::null_mut()) }, 0);
+            while let len @ 1.. =
+                unsafe { mnet_frame_out(stack, now, frame.as_mut_ptr().cast(), frame.len()) }
+            {
+                all.push((now, frame[..usize::try_from(len).unwrap()].to_vec()));
+            }
+        }
+        assert_eq!(mnet_close_stack(stack), 0);
+        all
+    };
+    let first = frames(1);
+    assert!(first.len() > 5, "{}", first.len());
+    assert!(frames(1) == first, "two runs differ");
+    assert!(frames(2) != first);
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     let refused = |expected: &str, change: &dyn Fn(&mut mnet_ipv6)| {
         let link = Link::new();

@@ -21,6 +21,8 @@ struct Client {
     now: u64,
     /// Names of the kinds of message that the client has sent.
     sent: Vec<u8>,
+    /// The options of the last of them.
+    options: Vec<u8>,
     _world: common::World,
     _memory: Memory,
 }
@@ -35,6 +37,7 @@ impl Client {
             stack: open(&config),
             now: 0,
             sent: Vec::new(),
+            options: Vec::new(),
             _world: world,
             _memory: memory,
         }
@@ -67,6 +70,7 @@ impl Client {
             .filter(|_| frame[34..38] == [0, 68, 0, 67])?;
         let kind = message[242];
         self.sent.push(kind);
+        self.options = message[240..].to_vec();
         let discovers = self.sent.iter().filter(|kind| **kind == 1).count();
         let last = 49 + u8::try_from(discovers).unwrap();
         let kind = match kind {
@@ -194,6 +198,29 @@ fn a_lease_is_obtained_told_and_given_back() {
     assert_eq!(client.sent, [1, 3, 7]);
     assert_eq!((client.lease(), addresses(client.stack).len()), (None, 0));
     assert_eq!(mnet_dhcp_stop(client.stack, 0, 1), MNET_EINVAL);
+}
+
+#[test]
+fn the_server_is_asked_for_options_of_choice() {
+    static OPTIONS: [u8; 2] = [43, 200];
+    let mut client = Client::new();
+    let mut dhcp = defaults();
+    (dhcp.requests, dhcp.requests_len) = (OPTIONS.as_ptr(), OPTIONS.len());
+    let start = unsafe { mnet_dhcp_start(client.stack, 0, &raw const dhcp) };
+    assert_eq!(start, 0);
+    client.run(1_000);
+    let mut rest = &client.options[..];
+    let list = loop {
+        let [tag, len, more @ ..] = rest else {
+            panic!("no list: {:?}", client.options);
+        };
+        let (value, others) = more.split_at((*len).into());
+        if *tag == 55 {
+            break value;
+        }
+        rest = others;
+    };
+    assert!(OPTIONS.iter().all(|tag| list.contains(tag)), "{list:?}");
 }
 
 /// What the callback has seen: how often, and the last byte of the last address.

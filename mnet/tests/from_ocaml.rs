@@ -130,6 +130,7 @@ names! {
         TcpStream::shutdown,
         TcpStream::try_write,
         TcpStream::write_all,
+        UdpSocket::connect,
         UdpSocket::last_error,
         UdpSocket::recv_from,
         UdpSocket::send_to,

@@ -3,19 +3,34 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::rc::Rc;
 use std::time::Duration;
 
-use common::{Side, World, address, attached, bare, follow, net, plug, socket};
+use common::{Plug, Side, World, address, attached, bare, follow, net, plug, socket};
 use mnet::mnet_core::address::{AddressOrigin, AddressState, NetworkChanges, Probing};
 use mnet::mnet_core::config::Ipv6Config;
-use mnet::mnet_core::device::InterfaceId;
+use mnet::mnet_core::device::{InterfaceId, RxInfo, TxFrame};
 use mnet::mnet_core::error::{ConfigError, RecvError, RecvFromError, SendToError};
 use mnet::mnet_core::udp::UdpSetting;
 use mnet::mnet_core::{AddressOptions, ResolverOrigin};
-use mnet::{Net, NextHop, VlanConfig};
+use mnet::{
+    Config, Device, Instant, Net, NextHop, NoEntropy, Platform, Runtime, TransmitError, VlanConfig,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// An EtherType that is free for experiments (IEEE 802).
+const OWN_TYPE: u16 = 0x88b5;
+
+/// A frame of some kind from host 1 to host 0.
+fn of_kind(kind: u16, content: u8) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+    frame.extend(kind.to_be_bytes());
+    frame.resize(60, content);
+    frame
+}
 
 /// Lets both hosts go on for some time.
 fn pass(world: &World, net: &Net<Side>, time: Duration) {
@@ -265,14 +280,8 @@ fn what_is_dropped_is_counted_under_its_reason() {
     // Its address was announced twice by then.
     pass(&world, &here, 5 * SECOND);
     let before = here.counters();
-    let header = |kind: u16| {
-        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
-        frame.extend(kind.to_be_bytes());
-        frame.extend([0; 46]);
-        frame
-    };
     world.send(0, vec![0xff; 10]);
-    world.send(0, header(0x88b5));
+    world.send(0, of_kind(OWN_TYPE, 0));
     pass(&world, &here, SECOND);
     let changed: Vec<_> = (before.iter().zip(here.counters().iter()))
         .filter(|((_, before), (_, after))| before != after)
@@ -287,6 +296,100 @@ fn what_is_dropped_is_counted_under_its_reason() {
             ("eth_unknown_type", 1)
         ]
     );
+}
+
+/// Frames of the program's own, in and out.
+type Queue = Rc<RefCell<Vec<Vec<u8>>>>;
+
+/// A device that keeps frames of its own kind from the stack, and sends what the program gives it.
+struct Shared {
+    plug: Plug,
+    world: Rc<World>,
+    kept: Queue,
+    given: Queue,
+}
+
+impl Device for Shared {
+    fn hardware_address(&self) -> [u8; 6] {
+        self.plug.hardware_address()
+    }
+
+    fn mtu(&self) -> usize {
+        self.plug.mtu()
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> Option<RxInfo> {
+        for frame in self.given.take() {
+            self.world.send(1, frame);
+        }
+        loop {
+            let info = self.plug.receive(buffer)?;
+            let frame = &buffer[..info.len];
+            if frame.get(12..14) != Some(&OWN_TYPE.to_be_bytes()) {
+                return Some(info);
+            }
+            self.kept.borrow_mut().push(frame.to_vec());
+        }
+    }
+
+    fn transmit(&mut self, frame: &TxFrame<'_>) -> Result<(), TransmitError> {
+        self.plug.transmit(frame)
+    }
+}
+
+struct SharedSide(Side);
+
+impl Platform for SharedSide {
+    type Device = Shared;
+
+    fn now(&mut self) -> Instant {
+        self.0.now()
+    }
+
+    fn wait(&mut self, _devices: &mut [Shared], deadline: Instant) {
+        self.0.wait(&mut [], deadline);
+    }
+
+    fn entropy(&mut self) -> Result<[u8; 32], NoEntropy> {
+        Err(NoEntropy)
+    }
+}
+
+#[test]
+fn a_program_has_frames_of_its_own_beside_the_stack() {
+    let world = World::new();
+    let (kept, given) = (Queue::default(), Queue::default());
+    let side = Side {
+        world: Rc::clone(&world),
+        host: 0,
+    };
+    let config = Config {
+        memory: 4 << 20,
+        ..Config::default()
+    };
+    let mut runtime = Runtime::new(&config, SharedSide(side), Some([1; 32])).unwrap();
+    let device = Shared {
+        plug: plug(&world, 0),
+        world: Rc::clone(&world),
+        kept: Rc::clone(&kept),
+        given: Rc::clone(&given),
+    };
+    let interface = runtime.attach(device).unwrap();
+    let here = Net::new(runtime);
+    world.send(0, of_kind(OWN_TYPE, 7));
+    world.send(0, of_kind(OWN_TYPE + 1, 8));
+    given.borrow_mut().push(of_kind(OWN_TYPE, 9));
+    here.poll(&mut [], world.now() + SECOND);
+    assert_eq!(kept.take(), [of_kind(OWN_TYPE, 7)]);
+    assert_eq!(world.take(1), Some(of_kind(OWN_TYPE, 9)));
+    let counters = here.counters();
+    assert_eq!((counters.rx_frames, counters.eth_unknown_type), (1, 1));
+    // What is the stack's goes on as ever.
+    here.add_address(interface, address(0), 24, AddressOptions::default())
+        .unwrap();
+    here.poll(&mut [], world.now() + SECOND);
+    let announced = world.take(1).unwrap();
+    assert_eq!(announced[12..14], [8, 6]);
 }
 
 #[test]

@@ -108,10 +108,16 @@ static int read_block(struct store *store, uint64_t at)
     return store->device.read(store->device.context, at, block) == 0 ? STORE_OK : STORE_DEVICE_FAILED;
 }
 
-/* Whether what is in block was written as a block of this kind, of any store. */
+/* Whether what is in block was written as a block, of any store. */
+static int is_whole(const struct store *store)
+{
+    return get32(block) == checksum(block + 4, store->device.block_size - 4);
+}
+
+/* Whether it was written as a block of this kind. */
 static int is_kind(const struct store *store, enum kind kind)
 {
-    return get32(block + 4) == kind && get32(block) == checksum(block + 4, store->device.block_size - 4);
+    return get32(block + 4) == kind && is_whole(store);
 }
 
 /* Whether it is one of this log, with this number. */
@@ -301,12 +307,15 @@ static char read_key[STORE_KEY_MAX], read_value[STORE_VALUE_MAX];
 /*
  * Writes what is alive into the other area. It counts from one moment on, when that area's header is written. Then this
  * one's is taken away, so that there is one at any other time, and its loss is noticed.
+ *
+ * If it is ended before that moment, records remain there. They must not come to light behind those of a later time, so
+ * each time has a generation of its own; a header which does not count says first which, for find_newest().
  */
 static int compact(struct store *store)
 {
     uint32_t old = store->area, new = 1 - old, next = store->next;
-    uint64_t generation = store->generation;
-    int result = STORE_OK;
+    uint64_t generation = store->generation, newest = ++store->newest;
+    int result = write_header(store, new, RETIRED_HEADER, newest);
     struct record record;
     store->next = 1;
     for (uint32_t i = 0; i < store->count && result == STORE_OK; i++) {
@@ -316,19 +325,19 @@ static int compact(struct store *store)
             break;
         entry->moved = store->next;
         store->area = new;
-        store->generation = generation + 1;
+        store->generation = newest;
         result = write_record(store, &record);
         store->area = old;
         store->generation = generation;
     }
     if (result == STORE_OK)
-        result = write_header(store, new, AREA_HEADER, generation + 1);
+        result = write_header(store, new, AREA_HEADER, newest);
     if (result != STORE_OK) {
         store->next = next;
         return result;
     }
     store->area = new;
-    store->generation = generation + 1;
+    store->generation = newest;
     for (uint32_t i = 0; i < store->count; i++) {
         struct store_entry *entry = &store->entries[store->order[i]];
         entry->block = entry->moved;
@@ -436,6 +445,28 @@ static int find_area(struct store *store)
     return write_header(store, 0, AREA_HEADER, 1);
 }
 
+/*
+ * Finds the newest generation of which there may be blocks. It is that of the log if the other area was never written
+ * to, or its header is as it was left when it was retired; otherwise compact() was ended there.
+ */
+static int find_newest(struct store *store)
+{
+    uint32_t other = 1 - store->area;
+    store->newest = store->generation;
+    if (read_block(store, block_of(store, other, 0)) != STORE_OK)
+        return STORE_DEVICE_FAILED;
+    if ((store->generation == 1 && is_zero(store))
+        || (get64(block + 8) == store->id && get64(block + 16) < store->generation && is_kind(store, RETIRED_HEADER)))
+        return STORE_OK;
+    for (uint32_t number = 0; number < store->area_blocks; number++) {
+        if (read_block(store, block_of(store, other, number)) != STORE_OK)
+            return STORE_DEVICE_FAILED;
+        if (get64(block + 8) == store->id && get64(block + 16) > store->newest && is_whole(store))
+            store->newest = get64(block + 16);
+    }
+    return STORE_OK;
+}
+
 static int apply(struct store *store, const struct record *record, uint32_t number)
 {
     if (record->operation == DELETE) {
@@ -494,7 +525,7 @@ static int read_log(struct store *store, int flags)
 int store_open(struct store *store, const struct store_device *device, int flags, uint64_t id)
 {
     store->device = *device;
-    store->id = store->generation = store->damaged = 0;
+    store->id = store->generation = store->newest = store->damaged = 0;
     store->area = store->area_blocks = store->next = store->live = store->count = 0;
     store->failed = 0;
     for (uint32_t i = 0; i < STORE_KEYS; i++)
@@ -502,6 +533,8 @@ int store_open(struct store *store, const struct store_device *device, int flags
     int result = find_store(store, flags, id);
     if (result == STORE_OK)
         result = find_area(store);
+    if (result == STORE_OK)
+        result = find_newest(store);
     return result == STORE_OK ? read_log(store, flags) : result;
 }
 

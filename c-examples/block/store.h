@@ -60,6 +60,8 @@ struct store {
     struct store_device device;
     /* Which store this is, and which of its logs is read and written: that of generation, in the area 0 or 1. */
     uint64_t id, generation;
+    /* The newest generation that was ever written, or begun. */
+    uint64_t newest;
     uint32_t area, area_blocks;
     /* Where the next record goes, and blocks of the records of all entries. */
     uint32_t next, live;

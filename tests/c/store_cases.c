@@ -380,6 +380,66 @@ static void full(void)
     free(disk.bytes);
 }
 
+/* Puts a value of a length, which is the key over and over; or takes the key away if it is negative. */
+static int change(const char *key, int length)
+{
+    static char value[STORE_VALUE_MAX];
+    for (int i = 0; i < length; i++)
+        value[i] = key[0];
+    return length < 0 ? store_delete(&store, key, 1) : store_put(&store, key, 1, value, (size_t)length);
+}
+
+/*
+ * A log is written anew and ended in the middle of that, twice, at every write; then it has become shorter, and is
+ * written anew to its end. What the first two times have left behind it must not come to light again.
+ */
+static void remains(void)
+{
+    static const size_t TORN[] = { 0, 1, 40, 511 };
+    static const char KEYS[][2] = { "a", "b", "c", "d", "e", "f" };
+    int finished = 0;
+    for (int first = 0; first < 14; first++)
+        for (int second = 0; second < 14; second++)
+            for (int torn = 0; torn < 4; torn++) {
+                struct disk disk = new_disk(512, STORE_BLOCKS_MIN);
+                CHECK(open_disk(&disk, 0) == STORE_OK && store.area_blocks == 16, "%u blocks", store.area_blocks);
+                for (int i = 0; i < 6; i++)
+                    CHECK(change(KEYS[i], 10) == STORE_OK, "%s", KEYS[i]);
+                while (store.next < 14)
+                    CHECK(change("a", 10) == STORE_OK, "changed");
+                /* Two blocks are left: not enough for this one, so the others are written anew. */
+                disk.left = first;
+                disk.torn = TORN[torn];
+                int result = change("x", 1000);
+                CHECK(result == STORE_OK || result == STORE_DEVICE_FAILED, "%s", store_text(result));
+                finished += result == STORE_OK;
+                disk.left = 1000000000;
+                CHECK(open_disk(&disk, 0) == STORE_OK, "%d writes", first);
+                if (store.next != 14) {
+                    free(disk.bytes);
+                    continue;
+                }
+                CHECK(change("f", -1) == STORE_OK && store.next == 15, "f is taken away");
+                disk.left = second;
+                disk.torn = TORN[3 - torn];
+                result = change("x", 1000);
+                CHECK(result == STORE_OK || result == STORE_DEVICE_FAILED, "%s", store_text(result));
+                disk.left = 1000000000;
+                CHECK(open_disk(&disk, 0) == STORE_OK, "%d writes, then %d", first, second);
+                if (store.next != 15) {
+                    free(disk.bytes);
+                    continue;
+                }
+                CHECK(change("e", -1) == STORE_OK && store.next == 16, "full");
+                CHECK(change("y", 10) == STORE_OK && store.next == 6, "%u", store.next);
+                result = open_disk(&disk, 0);
+                CHECK(result == STORE_OK, "%d writes, then %d: %s", first, second, store_text(result));
+                CHECK(store.count == 5, "%u keys instead of 5: %d writes, then %d", store.count, first, second);
+                free(disk.bytes);
+            }
+    CHECK(finished > 0, "it never came to the end");
+}
+
 /* Devices of anything: never anything but an answer. */
 static void anything(void)
 {
@@ -409,6 +469,7 @@ int main(void)
 {
     sizes();
     full();
+    remains();
     for (unsigned seed = 1; seed <= 4; seed++)
         every_end(seed, seed % 2 == 0 ? 512 : 1024);
     for (unsigned seed = 1; seed <= 4; seed++)

@@ -185,6 +185,16 @@ static int decode_path(struct http_text path, struct http_request *request)
     return HTTP_OK;
 }
 
+/* uri-host with an optional port, as far as it matters here (RFC 9112 section 3.2). May be empty. */
+static int is_host(struct http_text host)
+{
+    for (size_t i = 0; i < host.length; i++)
+        if (!is_token_char(host.at[i]) && host.at[i] != ':' && host.at[i] != '[' && host.at[i] != ']'
+            && host.at[i] != '(' && host.at[i] != ')' && host.at[i] != ',' && host.at[i] != ';' && host.at[i] != '=')
+            return 0;
+    return 1;
+}
+
 /* origin-form or absolute-form (RFC 9112 section 3.2). */
 static int parse_target(struct http_text target, struct http_request *request)
 {
@@ -199,10 +209,14 @@ static int parse_target(struct http_text target, struct http_request *request)
     if (SCHEME[matched] == '\0') {
         target.at += matched;
         target.length -= matched;
-        while (target.length > 0 && target.at[0] != '/' && target.at[0] != '?') {
-            target.at++;
-            target.length--;
-        }
+        struct http_text host = { target.at, 0 };
+        while (host.length < target.length && target.at[host.length] != '/' && target.at[host.length] != '?')
+            host.length++;
+        /* Not empty, and without a user: RFC 9110 sections 4.2.1 and 4.2.4. */
+        if (host.length == 0 || host.at[0] == ':' || !is_host(host))
+            return HTTP_BAD_REQUEST;
+        target.at += host.length;
+        target.length -= host.length;
     } else if (target.length == 0 || target.at[0] != '/') {
         return HTTP_BAD_REQUEST;
     }
@@ -235,17 +249,8 @@ struct fields {
     int codings;
     int close;
     int keep_alive;
+    int expects;
 };
-
-/* uri-host with an optional port, as far as it matters here (RFC 9112 section 3.2). May be empty. */
-static int is_host(struct http_text host)
-{
-    for (size_t i = 0; i < host.length; i++)
-        if (!is_token_char(host.at[i]) && host.at[i] != ':' && host.at[i] != '[' && host.at[i] != ']'
-            && host.at[i] != '(' && host.at[i] != ')' && host.at[i] != ',' && host.at[i] != ';' && host.at[i] != '=')
-            return 0;
-    return 1;
-}
 
 static int parse_field(struct http_text name, struct http_text value, struct fields *fields,
                        struct http_request *request)
@@ -271,6 +276,8 @@ static int parse_field(struct http_text name, struct http_text value, struct fie
             fields->close |= is(option, "close");
             fields->keep_alive |= is(option, "keep-alive");
         }
+    } else if (is(name, "expect")) {
+        fields->expects = 1;
     } else if (is(name, "if-none-match")) {
         request->if_none_match = value;
     } else if (is(name, "if-range")) {
@@ -312,6 +319,8 @@ int http_parse(const char *bytes, size_t length, struct http_request *request)
     if (!take_line(&rest, &line))
         return HTTP_BAD_REQUEST;
     int result = parse_request_line(line, request);
+    /* Who asks for a tunnel may have begun to use it, with what looks like a request (RFC 9110 section 9.3.6). */
+    fields.close = is_exactly(take_until(&line, ' '), "CONNECT");
     if (result != HTTP_OK && result != HTTP_METHOD_NOT_ALLOWED && result != HTTP_NOT_IMPLEMENTED)
         return result;
     for (;;) {
@@ -331,6 +340,9 @@ int http_parse(const char *bytes, size_t length, struct http_request *request)
     /* RFC 9112 section 6.1: both is an attack, and so are chunks of a version that has none. */
     if (request->chunked && (fields.lengths > 0 || request->version_1_0))
         return HTTP_BAD_REQUEST;
+    /* The answer comes without waiting for the content, so that may never be sent (RFC 9110 section 10.1.1). */
+    if (fields.expects && (request->content_length > 0 || request->chunked))
+        fields.close = 1;
     if (result != HTTP_NOT_IMPLEMENTED)
         request->keep_alive = !fields.close && (!request->version_1_0 || fields.keep_alive);
     return result;
@@ -371,7 +383,10 @@ int http_range(const struct http_request *request, const char *etag, uint64_t si
             return HTTP_OK;
     last.at += sizeof UNIT - 1;
     last.length -= sizeof UNIT - 1;
+    size_t length = last.length;
     struct http_text first = take_until(&last, '-');
+    if (first.length == length) /* There is no "-". */
+        return HTTP_OK;
     first = trim(first);
     last = trim(last);
     if (first.length == 0) {

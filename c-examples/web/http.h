@@ -42,7 +42,7 @@ struct http_request {
     int head;
     /* The version is 1.0, and not 1.1. */
     int version_1_0;
-    /* The client lets the connection stay open (RFC 9112 section 9.3). */
+    /* The client lets the connection stay open (RFC 9112 section 9.3), and what follows is surely its next request. */
     int keep_alive;
     /* The content that follows the head: its length, or that it comes in chunks of lengths that are not read here. */
     uint64_t content_length;

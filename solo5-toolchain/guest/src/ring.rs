@@ -347,11 +347,13 @@ impl GuestRing {
             unsafe { core::ptr::with_exposed_provenance::<Completion>(commit).read_volatile() };
         self.com_head = self.com_head.wrapping_add(1);
         self.com_head().store(self.com_head, Ordering::Release);
-        self.outstanding = self.outstanding.saturating_sub(1);
         let (frame, receive) = (self.layout.frame, self.layout.receive);
-        let Some(device) = self.devices.get_mut(completion.id as usize) else {
+        let device = self.devices.get_mut(completion.id as usize);
+        // What nobody asked for has no buffer.
+        let Some(device) = device.filter(|device| device.completed != device.submitted) else {
             return true;
         };
+        self.outstanding -= 1;
         let slot = device.completed as usize % receive.max(1);
         let found = Found {
             ret: completion.ret,

@@ -301,3 +301,29 @@ fn an_idle_ring_is_one_that_sleeps_and_has_nothing_to_do() {
     awake.guest.drain(&mut awake.tender);
     assert!(awake.guest.is_idle());
 }
+
+#[test]
+fn completions_that_nobody_asked_for_are_passed_over() {
+    let mut world = world(false);
+    world.arrive(2, 3);
+    assert!(world.receive(2).is_ok());
+    // SAFETY: the test's own ring.
+    let ring = unsafe { &mut *world.tender.ring };
+    // Of a device that the ring does not serve, of ones with no read under way, of none.
+    for id in [0, 1, 2, 63, 64, u32::MAX] {
+        ring.commits[(ring.host.com_tail % RING_ENTRIES) as usize] = Completion {
+            id,
+            ret: Outcome::Ok as i32,
+            len: 60,
+            reserved: 0,
+        };
+        ring.host.com_tail = ring.host.com_tail.wrapping_add(1);
+    }
+    assert_eq!(world.receive(1), Err(NetError::Again));
+    for number in 1..3 {
+        let byte = u8::try_from(number).unwrap();
+        assert_eq!(world.receive(2), Ok(vec![byte; 60 + number]));
+    }
+    assert_eq!(world.receive(2), Err(NetError::Again));
+    assert_eq!(world.guest.held(&mut world.tender), 0);
+}

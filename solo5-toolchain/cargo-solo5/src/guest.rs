@@ -324,6 +324,9 @@ mod tests {
     use super::*;
     use std::fs;
 
+    use std::process::ExitCode;
+
+    use crate::run;
     use crate::settings::Settings;
 
     const SETTINGS: &str = "[[device]]\nname = \"a\"\ntype = \"net\"\n\
@@ -373,5 +376,23 @@ mod tests {
         fs::write(&path, "mine").unwrap();
         provide(&path, Some(MIB)).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn what_runs_beside_a_guest_has_none_of_its_devices() {
+        let starter = Starter {
+            tender: "true".into(),
+            options: Vec::new(),
+            devices: vec![Attachment::Memory {
+                name: "a".to_owned(),
+                size: 4096,
+            }],
+            network: None,
+        };
+        let guest = starter.guest(Path::new("image"), &[]).unwrap();
+        let fd = guest._held[0].as_raw_fd();
+        // What the command leaves behind would keep them, and a TAP device on this host with them.
+        let code = run::beside(guest, &format!("test ! -e /proc/self/fd/{fd}"));
+        assert_eq!(code.unwrap(), ExitCode::SUCCESS);
     }
 }

@@ -126,6 +126,8 @@ fn choose<'a>(metadata: &'a Metadata, wanted: Option<&str>, place: &Path) -> Res
     // As cargo does: the package whose directory this is in, the innermost one.
     let inside = members.iter().filter(|package| {
         let directory = package.manifest_path.parent();
+        // Cargo says it as it was told, and the place has no symbolic links.
+        let directory = directory.and_then(|directory| fs::canonicalize(directory).ok());
         directory.is_some_and(|directory| place.starts_with(directory))
     });
     let nearest = inside.max_by_key(|package| package.manifest_path.components().count());
@@ -141,5 +143,38 @@ fn choose<'a>(metadata: &'a Metadata, wanted: Option<&str>, place: &Path) -> Res
                 .collect();
             bail!("choose a package with -p from {}", names.join(", "))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_manifest_behind_a_symbolic_link_is_that_of_its_package() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().join("real");
+        let write = |file: &str, text: &str| {
+            let path = real.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("Cargo.toml", "[workspace]\nmembers = [\"a\", \"b\"]\n");
+        for name in ["a", "b"] {
+            write(
+                &format!("{name}/Cargo.toml"),
+                &format!("[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n"),
+            );
+            write(&format!("{name}/src/lib.rs"), "");
+        }
+        let link = directory.path().join("link");
+        symlink(&real, &link).unwrap();
+        let manifest = link.join("b/Cargo.toml");
+        let mut command = MetadataCommand::new();
+        command.cargo_path(cargo().get_program()).no_deps();
+        let metadata = command.manifest_path(&manifest).exec().unwrap();
+        let place = fs::canonicalize(&manifest).unwrap();
+        assert_eq!(choose(&metadata, None, &place).unwrap().name, "b");
     }
 }

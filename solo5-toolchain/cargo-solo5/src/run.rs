@@ -68,10 +68,12 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode> {
 
 /// Runs the guest beside a command; the exit status of the command, or of the guest if that has
 /// ended by itself and failed.
-fn beside(mut guest: Guest, command: &str) -> Result<ExitCode> {
+pub(crate) fn beside(mut guest: Guest, command: &str) -> Result<ExitCode> {
     let mut tender = dies_with_us(&mut guest.command)
         .spawn()
         .context("cannot run the tender")?;
+    // The devices are the tender's now: neither the command nor what it leaves behind has them.
+    drop(guest);
     let mut shell = Command::new("sh");
     shell.args(["-c", command]);
     let outcome = dies_with_us(&mut shell).status();

@@ -213,10 +213,13 @@ fn wait(
             }
         }
     });
-    let deadline = Instant::now() + timeout;
+    // `None`: later than there are times.
+    let deadline = Instant::now().checked_add(timeout);
     let mut bytes = Vec::new();
     let in_time = loop {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.map_or(Duration::MAX, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        });
         match pieces.recv_timeout(left) {
             Ok(piece) => {
                 if show {
@@ -344,6 +347,7 @@ impl Test {
 mod tests {
     use super::*;
     use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
 
     fn test(name: &str) -> Test {
         Test {
@@ -395,6 +399,17 @@ mod tests {
             ..Choice::default()
         };
         assert_eq!(chosen(ignored, &[]), ["slow"]);
+    }
+
+    #[test]
+    fn there_may_be_no_limit_of_time() {
+        for seconds in [10, u64::MAX] {
+            let (reader, writer) = io::pipe().unwrap();
+            let child = Command::new("echo").stdout(writer).spawn().unwrap();
+            let ended = wait(child, reader, Duration::from_secs(seconds), false).unwrap();
+            assert!(ended.status.is_some_and(|status| status.success()));
+            assert_eq!(ended.text, "\n");
+        }
     }
 
     #[test]

@@ -68,9 +68,11 @@ static int forward(mnet_fd from, mnet_fd to)
 static void serve(struct pair *pair)
 {
     for (int side = 0; side < 2; side++) {
-        if (pair->ended[side])
-            continue;
-        int moved = forward(pair->sides[side], pair->sides[1 - side]);
+        int moved;
+        if (!pair->ended[side])
+            moved = forward(pair->sides[side], pair->sides[1 - side]);
+        else /* It has nothing more to say, but may be gone: what is said to it would be for nobody. */
+            moved = mnet_readiness(pair->sides[side]) & MNET_ERROR ? -1 : 1;
         if (moved < 0) {
             end_pair(pair, 1);
             return;

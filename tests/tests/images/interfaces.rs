@@ -10,7 +10,8 @@
 //! The two networks know nothing of each other, and each has clients with the same foreign address,
 //! which only its gateway knows a way to.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -274,7 +275,8 @@ fn proxies(fixture: &Fixture) -> Result<()> {
     let target = sides
         .right
         .within(|| Ok(TcpListener::bind("203.0.113.9:8000")?))?;
-    let server = thread::spawn(move || serve(&target, CLIENTS));
+    let incoming = target.try_clone()?;
+    let server = thread::spawn(move || serve(&incoming, CLIENTS));
     let result = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|seed| {
@@ -293,12 +295,38 @@ fn proxies(fixture: &Fixture) -> Result<()> {
     });
     result.with_context(|| format!("the image printed {}", sides.image.text()))?;
     server.join().expect("no panic");
+    gives_up_whoever_is_gone(&sides, &target)?;
     // Nothing of the backend's network but the target can be reached.
     let through = sides.left.within(|| {
         ip("route add 10.1.0.0/24 via 10.0.0.2")?;
         Ok(udp_echo("10.1.0.1:9".parse::<SocketAddr>()?, 1, 1))
     })?;
     ensure!(through.is_err(), "packets are not passed on");
+    Ok(())
+}
+
+/// A client that has said all, and then is gone without having read its answer: its server is told,
+/// though it has nothing more to say, or the proxy would keep both for ever.
+fn gives_up_whoever_is_gone(sides: &Sides, target: &TcpListener) -> Result<()> {
+    let client = sides.left.within(|| {
+        let mut client = TcpStream::connect_timeout(&"10.0.0.2:80".parse()?, PATIENCE)?;
+        client.set_read_timeout(Some(PATIENCE))?;
+        client.write_all(b"all")?;
+        client.shutdown(Shutdown::Write)?;
+        Ok(client)
+    })?;
+    let (mut server, _) = target.accept()?;
+    server.set_read_timeout(Some(PATIENCE))?;
+    let mut said = String::new();
+    server.read_to_string(&mut said)?;
+    ensure!(said == "all", "{said}");
+    server.write_all(b"x")?;
+    ensure!(client.peek(&mut [0])? == 1, "the answer has come");
+    // With what was not read, so this is a reset.
+    drop(client);
+    eventually("the end of the other connection", || {
+        server.take_error()?.context("it is still there")
+    })?;
     Ok(())
 }
 
@@ -310,7 +338,7 @@ fn serve(listener: &TcpListener, clients: u64) {
             let mut from = client.try_clone()?;
             let mut to = client;
             std::io::copy(&mut from, &mut to)?;
-            to.shutdown(std::net::Shutdown::Write)
+            to.shutdown(Shutdown::Write)
         });
     }
 }

@@ -154,6 +154,7 @@ struct answer {
     uint64_t length;
 };
 
+/* Takes a number off the front, or as much of it as surely fits. */
 static int take_number(struct text *text, uint64_t *number)
 {
     size_t digits = 0;
@@ -163,6 +164,12 @@ static int take_number(struct text *text, uint64_t *number)
     text->at += digits;
     text->length -= digits;
     return digits > 0;
+}
+
+static void take_blanks(struct text *text)
+{
+    while (take(text, " ") || take(text, "\t"))
+        ;
 }
 
 /* The next line of a head, without its end. */
@@ -198,9 +205,10 @@ static const char *parse_head(struct text head, struct answer *answer)
             return "the content comes in chunks, which were not asked for";
         if (!take(&line, "content-length:"))
             continue;
-        while (take(&line, " ") || take(&line, "\t"))
-            ;
-        if (!take_number(&line, &length) || (answer->length != UINT64_MAX && answer->length != length))
+        take_blanks(&line);
+        int is_number = take_number(&line, &length);
+        take_blanks(&line);
+        if (!is_number || line.length > 0 || (answer->length != UINT64_MAX && answer->length != length))
             return "the answer does not say clearly how long it is";
         answer->length = length;
     }

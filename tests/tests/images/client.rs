@@ -137,6 +137,21 @@ fn prints_answers(fixture: &Fixture) -> Result<()> {
             "HTTP/1.1 200 OK\nclient: the answer does not say clearly how long it is\n",
         ),
         (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2 \t\r\n\r\nabc",
+            0,
+            "HTTP/1.1 200 OK\nab",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\nab",
+            1,
+            "HTTP/1.1 200 OK\nclient: the answer does not say clearly how long it is\n",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 10000000000000000000\r\n\r\nab",
+            1,
+            "HTTP/1.1 200 OK\nclient: the answer does not say clearly how long it is\n",
+        ),
+        (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             1,
             "HTTP/1.1 200 OK\nclient: the content comes in chunks, which were not asked for\n",

@@ -413,16 +413,32 @@ static int find_store(struct store *store, int flags, uint64_t id)
     return format(store, id);
 }
 
+/* Raises a generation to the newest one that a block of this area has. */
+static int find_newest_in(struct store *store, uint32_t area, uint64_t *newest)
+{
+    for (uint32_t number = 0; number < store->area_blocks; number++) {
+        if (read_block(store, block_of(store, area, number)) != STORE_OK)
+            return STORE_DEVICE_FAILED;
+        if (get64(block + 8) == store->id && get64(block + 16) > *newest && is_whole(store))
+            *newest = get64(block + 16);
+    }
+    return STORE_OK;
+}
+
 /* Finds the area whose log counts. */
-static int find_area(struct store *store)
+static int find_area(struct store *store, int flags)
 {
     int zero = 0, found = 0;
+    uint32_t without = 0; /* The area whose header is neither retired nor zero, if none counts. */
     uint64_t other = 0;
     for (uint32_t area = 0; area < 2; area++) {
         if (read_block(store, block_of(store, area, 0)) != STORE_OK)
             return STORE_DEVICE_FAILED;
         zero += is_zero(store);
-        if (get64(block + 8) != store->id || get32(block + 24) != 0 || !is_kind(store, AREA_HEADER))
+        int is_ours = get64(block + 8) == store->id && get32(block + 24) == 0;
+        if (area == 0 && (is_zero(store) || (is_ours && is_kind(store, RETIRED_HEADER))))
+            without = 1;
+        if (!is_ours || !is_kind(store, AREA_HEADER))
             continue;
         uint64_t generation = get64(block + 16);
         if (found == 0 || generation > store->generation) {
@@ -438,8 +454,13 @@ static int find_area(struct store *store)
         return write_header(store, 1 - store->area, RETIRED_HEADER, other);
     if (found == 1)
         return STORE_OK;
-    if (zero < 2)
-        return damaged(store, block_of(store, 0, 0));
+    if (zero < 2 && !(flags & STORE_SALVAGE))
+        return damaged(store, block_of(store, without, 0));
+    if (zero < 2) {
+        /* Whatever was begun there before its log is older. */
+        store->area = without;
+        return find_newest_in(store, without, &store->generation);
+    }
     store->area = 0;
     store->generation = 1;
     return write_header(store, 0, AREA_HEADER, 1);
@@ -458,13 +479,7 @@ static int find_newest(struct store *store)
     if ((store->generation == 1 && is_zero(store))
         || (get64(block + 8) == store->id && get64(block + 16) < store->generation && is_kind(store, RETIRED_HEADER)))
         return STORE_OK;
-    for (uint32_t number = 0; number < store->area_blocks; number++) {
-        if (read_block(store, block_of(store, other, number)) != STORE_OK)
-            return STORE_DEVICE_FAILED;
-        if (get64(block + 8) == store->id && get64(block + 16) > store->newest && is_whole(store))
-            store->newest = get64(block + 16);
-    }
-    return STORE_OK;
+    return find_newest_in(store, other, &store->newest);
 }
 
 static int apply(struct store *store, const struct record *record, uint32_t number)
@@ -532,7 +547,7 @@ int store_open(struct store *store, const struct store_device *device, int flags
         store->order[i] = (uint16_t)i;
     int result = find_store(store, flags, id);
     if (result == STORE_OK)
-        result = find_area(store);
+        result = find_area(store, flags);
     if (result == STORE_OK)
         result = find_newest(store);
     return result == STORE_OK ? read_log(store, flags) : result;

@@ -256,8 +256,11 @@ static void every_damage(unsigned seed)
             noticed++;
             CHECK(result == STORE_DAMAGED || (result == STORE_FOREIGN && block == 0), "block %d: %s", block,
                   store_text(result));
-            /* What is left can be had, and is not damaged any more. */
-            if (open_disk(&disk, STORE_SALVAGE) == STORE_OK) {
+            /* What is left can be had, and is not damaged any more. Without its superblock it is nothing of ours. */
+            int salvage = open_disk(&disk, STORE_SALVAGE);
+            CHECK(salvage == STORE_OK || block == 0, "block %d: %s", block, store_text(salvage));
+            CHECK((block - 1) % 60 != 0 || block == 0 || is_as(&after), "without the header in block %d", block);
+            if (salvage == STORE_OK) {
                 salvaged++;
                 CHECK(store.count > 0, "block %d", block);
                 CHECK(open_disk(&disk, 0) == STORE_OK, "block %d", block);

@@ -1,8 +1,9 @@
 //! Short names for sections.
 //!
-//! The compiler names the section of each function after it, mangled and in full, and the section's
-//! relocations once more: a tenth of an object. The symbols tell the names to debuggers and linker
-//! maps; of a section a linker only wants to know the kind.
+//! The compiler names the section of each function and constant after it, mangled and in full, and the
+//! section's relocations once more: a sixth of an object. The symbols tell the names of functions to
+//! debuggers and linker maps, and constants whose names begin with `.L` have none; of a section a linker
+//! only wants to know the kind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,7 +40,7 @@ pub(crate) fn shorter_names(path: &Path) -> Result<Vec<(String, String)>, Error>
 fn shorter(name: &str, number: usize) -> Option<String> {
     let kind = KINDS.iter().find(|kind| {
         name.strip_prefix(**kind)
-            .is_some_and(|rest| rest.starts_with("._"))
+            .is_some_and(|rest| rest.starts_with("._") || rest.starts_with("..L"))
     })?;
     Some(format!("{kind}.{number}")).filter(|short| short.len() < name.len())
 }
@@ -54,6 +55,7 @@ mod tests {
         assert_eq!(short(".text._ZN4mnet4openE").as_deref(), Some(".text.12"));
         assert_eq!(short(".rodata._ZN1a1bE").as_deref(), Some(".rodata.12"));
         assert_eq!(short(".bss._ZN1a1bE").as_deref(), Some(".bss.12"));
+        assert_eq!(short(".rodata..Lanon.1.2").as_deref(), Some(".rodata.12"));
         for kept in [
             ".text",
             ".text.mnet_open",

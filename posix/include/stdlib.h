@@ -20,6 +20,9 @@ MNET_POSIX_NORETURN void abort(void) MNET_POSIX_SYMBOL(abort);
 /* The number that a text begins with; 0: none. */
 int atoi(const char *text) MNET_POSIX_SYMBOL(atoi);
 
+/* As ISO C has it. */
+long strtol(const char *text, char **end, int base) MNET_POSIX_SYMBOL(strtol);
+
 MNET_POSIX_END
 
 #endif

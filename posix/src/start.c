@@ -80,6 +80,8 @@ int solo5_app_main(const struct solo5_start_info *info)
     char *own = behind_hyphens(line);
     arguments[0] = "unikernel";
     int status = mnet_program_parse(&args, &network, arguments[0], NULL, NULL, 0);
+    if (status == SOLO5_EXIT_FAILURE)
+        mnet_print("%s: the arguments of main() stand behind a last --\n", arguments[0]);
     if (status >= 0)
         return status;
     mnet_stack stack = mnet_open_args(&config, &args);

@@ -13,7 +13,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -91,11 +91,13 @@ fn staged(root: Option<OsString>, prefix: &Path) -> PathBuf {
 /// Builds everything and installs it below `prefix`.
 pub(crate) fn install(prefix: &Path) -> Result<()> {
     let workspace = workspace();
+    progress("the tools");
     let programs = build_programs(&workspace)?;
     for program in PROGRAMS {
         copy(&programs.join(program), &prefix.join("bin").join(program))?;
     }
 
+    progress("bindings and libraries");
     let library = prefix.join("lib").join(TRIPLE);
     recipes::SOLO5_HVT.object(&workspace, &library.join("solo5_hvt.o"))?;
     recipes::SOLO5_SPT.object(&workspace, &library.join("solo5_spt.o"))?;
@@ -113,11 +115,24 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
     let headers = solo5_cc::compiler_headers(&solo5_cc::program("SOLO5_CC", "cc"))
         .context("the C compiler (apt-get install gcc)")?;
     for file in &headers.files {
-        copy(&headers.dir.join(file), &include.join(TRIPLE).join(file))?;
+        // GCC's limits.h asks this one for that of a C library. There is none, and it would fail.
+        let from = if Path::new(file) == Path::new("syslimits.h") {
+            workspace.root().join("xtask/dist/syslimits.h")
+        } else {
+            headers.dir.join(file)
+        };
+        copy(&from, &include.join(TRIPLE).join(file))?;
     }
     install_posix(&workspace, prefix)?;
     install_build_files(&workspace, prefix)?;
     install_sources(&workspace, &prefix.join("src/mnet"))
+}
+
+/// Tells somebody who waits at a terminal what takes so long.
+fn progress(what: &str) {
+    if io::stderr().is_terminal() {
+        eprintln!("building {what} ...");
+    }
 }
 
 /// Installs the headers of `posix`, and its library, built by the wrapper that was installed before.

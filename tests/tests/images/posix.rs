@@ -21,6 +21,8 @@ use crate::ipv6::eventually;
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("what_goes_wrong_has_the_error_that_linux_has", errors),
     ("a_server_with_select_serves_many", select_echo),
+    ("a_server_out_of_a_textbook_passes_lines_on", chat),
+    ("printed_text_is_the_same_to_the_byte", text),
     ("a_client_with_getaddrinfo_fetches", fetch),
     ("a_server_with_poll_answers_datagrams", poll_udp),
     ("a_unikernel_has_its_own_stack_if_it_likes", own_main),
@@ -204,6 +206,34 @@ fn select_echo(fixture: &Fixture) -> Result<()> {
         Ok(())
     })?;
     ensure!(finished.text == "done\n", "{:?}", finished.text);
+    Ok(())
+}
+
+fn chat(fixture: &Fixture) -> Result<()> {
+    let both = Both::new(fixture, "chat")?;
+    let arguments = |_| vec!["7007".to_owned(), "2".to_owned()];
+    let (finished, ()) = both.compare(arguments, |place, _| {
+        let mut first = connect(place.address(), 7007)?;
+        let mut second = connect(place.address(), 7007)?;
+        second.write_all(b"anybody there?\n")?;
+        expect(&mut first, "anybody there?\n")?;
+        first.write_all(b"I am\n")?;
+        expect(&mut second, "I am\n")?;
+        drop(first);
+        Ok(())
+    })?;
+    let want = "waiting on port 7007 for 2\n4: from 10.0.0.1\n5: from 10.0.0.1\n\
+                5: anybody there?\n4: I am\n4: has gone\n5: has gone\n";
+    ensure!(finished.text == want, "{}", finished.text);
+    Ok(())
+}
+
+fn text(fixture: &Fixture) -> Result<()> {
+    let both = Both::new(fixture, "text")?;
+    let arguments = |_| vec!["one".to_owned(), "two".to_owned()];
+    let (finished, ()) = both.compare(arguments, |_, _| Ok(()))?;
+    let lines = finished.text.lines().count();
+    ensure!(lines >= 65, "only {lines} lines:\n{}", finished.text);
     Ok(())
 }
 

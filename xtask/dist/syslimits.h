@@ -1,0 +1,1 @@
+/* The limits.h of a C library; there is none. */

@@ -39,7 +39,8 @@
  *   - NULL, lengths and handles are checked. A stale, foreign or invented handle is MNET_EBADF, never a crash. What
  *     cannot be checked is that a pointer other than NULL designates as much memory as it is said to.
  *   - Pointers are used during the call only, and have no alignment requirement. Memory of an arena belongs to the
- *     library: a buffer must not lie in one (MNET_EINVAL).
+ *     library: a buffer must not lie in one (MNET_EINVAL). What fibers have of it, mnet_config.fiber_memory, is
+ *     theirs: buffers on their stacks are as good as any.
  *   - Sizes are bytes, times are nanoseconds.
  *   - MNET_EBUSY is the answer to a call on a stack that is inside another call: from within a solo5_* function that
  *     the caller supplies, or from another thread. A fiber that waits is inside of none.
@@ -2470,7 +2471,7 @@ int mnet_set_dscp(mnet_fd fd, uint32_t code_point);
 
 /*
  * How long calls on a blocking socket wait at most. When the time is over they return MNET_EAGAIN,
- * and nothing else has changed. Every call, and every part that a write gets rid of, starts the time
+ * and nothing else has changed; but mnet_write() the length of what it has got rid of, if it is any. Every call, and every part that a write gets rid of, starts the time
  * over. A new socket waits for ever; connections do not inherit from their listener.
  *
  * - fd: any socket.
@@ -2484,7 +2485,9 @@ int mnet_set_dscp(mnet_fd fd, uint32_t code_point);
  *   MNET_EBUSY
  * Does not block. For the time that connecting takes see mnet_connect_timeout().
  */
-int mnet_set_timeout(mnet_fd fd, uint32_t which, uint64_t time_ns);
+int mnet_set_timeout(mnet_fd fd,
+                     uint32_t which,
+                     uint64_t time_ns);
 
 /*
  * All settings of a TCP connection or a listener, as they are now.
@@ -2883,6 +2886,9 @@ int mnet_readiness(mnet_fd fd);
  * lies below may be damaged by then, but nobody works with it any more, since no other fiber has run
  * in between. Not noticed is a large array that reaches across the zone, was written only below it,
  * and is gone when the fiber waits: give fibers that have such more memory.
+ *
+ * Fibers may share a socket, one reading while another writes. When one closes or aborts it, the calls
+ * in which others wait for it return MNET_EBADF.
  *
  * The floating-point control words (rounding mode, masks) belong to all fibers together.
  *

@@ -95,10 +95,16 @@ static TABLE: [Entry; 26] = [
     entry!(MNET_EINVAL, c"invalid argument"),
     entry!(MNET_EBADF, c"stale or foreign handle"),
     entry!(MNET_EAGAIN, c"nothing to do now, try again later"),
-    entry!(MNET_ENOMEM, c"the arena is too small"),
+    entry!(
+        MNET_ENOMEM,
+        c"the arena, or its part for fibers, is too small"
+    ),
     entry!(MNET_ELIMIT, c"a configured limit is reached"),
     entry!(MNET_EADDRINUSE, c"address in use"),
-    entry!(MNET_EADDRNOTAVAIL, c"not an address of this host"),
+    entry!(
+        MNET_EADDRNOTAVAIL,
+        c"not an address of this host, or of any"
+    ),
     entry!(MNET_ECONNREFUSED, c"connection refused"),
     entry!(MNET_ECONNRESET, c"connection reset by peer"),
     entry!(MNET_ETIMEDOUT, c"connection timed out"),

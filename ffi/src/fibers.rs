@@ -65,6 +65,9 @@ pub type mnet_cleanup = Option<unsafe extern "C" fn(arg: *mut c_void)>;
 /// in between. Not noticed is a large array that reaches across the zone, was written only below it,
 /// and is gone when the fiber waits: give fibers that have such more memory.
 ///
+/// Fibers may share a socket, one reading while another writes. When one closes or aborts it, the calls
+/// in which others wait for it return MNET_EBADF.
+///
 /// The floating-point control words (rounding mode, masks) belong to all fibers together.
 ///
 /// Starts a fiber. It does not run before the caller waits.

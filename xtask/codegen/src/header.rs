@@ -75,7 +75,8 @@ const INTRODUCTION: &str = "\
  *   - NULL, lengths and handles are checked. A stale, foreign or invented handle is MNET_EBADF, never a crash. What
  *     cannot be checked is that a pointer other than NULL designates as much memory as it is said to.
  *   - Pointers are used during the call only, and have no alignment requirement. Memory of an arena belongs to the
- *     library: a buffer must not lie in one (MNET_EINVAL).
+ *     library: a buffer must not lie in one (MNET_EINVAL). What fibers have of it, mnet_config.fiber_memory, is
+ *     theirs: buffers on their stacks are as good as any.
  *   - Sizes are bytes, times are nanoseconds.
  *   - MNET_EBUSY is the answer to a call on a stack that is inside another call: from within a solo5_* function that
  *     the caller supplies, or from another thread. A fiber that waits is inside of none.

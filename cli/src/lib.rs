@@ -393,10 +393,25 @@ impl Reader<'_> {
             if let Some((builtin, device)) = first
                 && known.builtin == builtin
             {
-                return self.complain(Named::Network(known, device), "is missing");
+                let either = device == 0 && self.speaks_nothing();
+                let what = if either {
+                    "or --ipv6 is missing"
+                } else {
+                    "is missing"
+                };
+                return self.complain(Named::Network(known, device), what);
             }
         }
         Ok(())
+    }
+
+    /// Whether nothing is said of the first interface's addresses.
+    fn speaks_nothing(&self) -> bool {
+        let first = self
+            .network
+            .as_deref()
+            .and_then(|network| network.interfaces.first());
+        first.is_some_and(|args| args.ipv4.is_none() && args.ipv6.is_none())
     }
 
     fn bad<T>(&mut self, named: Named, text: &str) -> Result<T, Refused> {

@@ -259,7 +259,10 @@ fn bad_lines_are_explained() {
     for line in ["", "-v"] {
         let (outcome, _, _, text) = read(line);
         assert_eq!(outcome, Outcome::Refused);
-        assert!(text.starts_with("test: --ipv4 is missing\n"), "{text}");
+        assert!(
+            text.starts_with("test: --ipv4 or --ipv6 is missing\n"),
+            "{text}"
+        );
     }
 }
 

@@ -245,7 +245,10 @@ impl NoteKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NoteError {
     /// The segment cannot hold the header of any note.
-    #[error("p_filesz note does not fall within valid size ({got} < {want})")]
+    #[error(
+        "p_filesz note does not fall within valid size ({got} < {want}); \
+         were a manifest and -z solo5-abi=TARGET given when it was linked?"
+    )]
     Header {
         /// Bytes in the segment.
         got: u64,

@@ -76,9 +76,13 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// Whether the user is better off with the usage too.
+    /// Whether the user is better off with the usage too: not where it would push the reason out of sight.
     fn wants_usage(&self) -> bool {
-        matches!(self, Self::MissingKernel | Self::Option { .. })
+        match self {
+            Self::MissingKernel => true,
+            Self::Option { reason, .. } => reason.is_empty(),
+            _ => false,
+        }
     }
 }
 

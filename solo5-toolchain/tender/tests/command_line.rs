@@ -49,15 +49,16 @@ fn fails(args: &[&str], want: &str) {
     assert_eq!(errors(args), (Some(1), want, false), "{args:?}");
 }
 
-/// The option is refused: the reason, if there is one, the option, and the usage.
+/// The option is refused: the reason and the option, or the option and the usage.
 #[track_caller]
 fn refuses(option: &str, reason: Option<&str>) {
+    let usage = reason.is_none();
     let reason = reason.map(|reason| format!("solo5-spt: {reason}"));
     let option_line = format!("solo5-spt: Invalid option: `{option}'");
     let want: Vec<_> = reason.into_iter().chain([option_line]).collect();
     assert_eq!(
         errors(&[option, &image()]),
-        (Some(1), want, true),
+        (Some(1), want, usage),
         "{option}"
     );
 }
@@ -160,7 +161,8 @@ fn images_for_other_tenders_are_named() {
     // What the stub target links: note segments without notes.
     let stub = Elf::guest(&exit(0), &[]).with(header::OPENBSD, |note| note.p_filesz = 0);
     let stub = write("stub", &stub);
-    let problem = "phdr[3].p_filesz note does not fall within valid size (0 < 12)";
+    let problem = "phdr[3].p_filesz note does not fall within valid size (0 < 12); \
+                   were a manifest and -z solo5-abi=TARGET given when it was linked?";
     fails(&[&stub], &format!("{stub}: invalid executable: {problem}"));
 }
 

@@ -196,7 +196,8 @@ fn program_headers_are_in_the_file() {
 #[test]
 fn a_note_segment_has_room_for_a_note() {
     let elf = good().with(header::OPENBSD, |note| note.p_filesz = 0);
-    let problem = "p_filesz note does not fall within valid size (0 < 12)";
+    let problem = "p_filesz note does not fall within valid size (0 < 12); \
+                   were a manifest and -z solo5-abi=TARGET given when it was linked?";
     refused(&elf, &format!("invalid executable: phdr[3].{problem}"));
     // One that has, but none for a note of Solo5, is skipped.
     let elf = good().with(header::OPENBSD, |note| note.p_filesz = 12);
@@ -241,7 +242,8 @@ fn notes_have_possible_sizes() {
     );
     // The segment claims more than the file has.
     let elf = good().with(header::MANIFEST, |note| note.p_offset = u64::MAX);
-    let problem = "p_filesz note does not fall within valid size (0 < 12)";
+    let problem = "p_filesz note does not fall within valid size (0 < 12); \
+                   were a manifest and -z solo5-abi=TARGET given when it was linked?";
     refused(&elf, &format!("invalid executable: phdr[5].{problem}"));
 }
 

@@ -210,7 +210,7 @@ fn arguments_of_echo(fixture: &Fixture) -> Result<()> {
     let ours = "--ipv4=10.0.0.2/24";
     let address = "an address such as 10.0.0.2/24, dhcp or link-local";
     let cases: &[(&[&str], &str)] = &[
-        (&[], "--ipv4 is missing"),
+        (&[], "--ipv4 or --ipv6 is missing"),
         (
             &["--ipv4=10.0.0.2"],
             &format!("--ipv4 expected {address}, not 10.0.0.2"),

@@ -136,7 +136,7 @@ unsafe extern "C" fn start(boot: *const BootInfo) -> ! {
         size: boot.mem_size,
     };
     let Ok((heap_start, heap_size)) = memory.heap() else {
-        panic!("Not enough memory");
+        panic!("Not enough memory: --mem=N gives more");
     };
     log(Level::Info, format_args!("{memory}"));
 

@@ -130,7 +130,9 @@ fn an_image_that_leaves_too_little_memory_does_not_start() {
         let outcome = image.run_with(&["--mem=2"], &["--solo5:quiet"]);
         outcome.failed(255, "Solo5: ABORT: ");
         assert!(
-            outcome.console.ends_with(": Not enough memory\n"),
+            outcome
+                .console
+                .ends_with(": Not enough memory: --mem=N gives more\n"),
             "{outcome:#?}"
         );
     }

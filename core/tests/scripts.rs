@@ -364,6 +364,7 @@ scripts! {
     time_wait_old_segments,
     time_wait_old_syn,
     time_wait_syn_with_and_without_timestamp,
+    timestamps_of_a_bad_ack,
     timestamps_recent_follows_the_left_edge,
     urgent_corner_cases,
     urgent_fin_alone,

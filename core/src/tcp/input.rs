@@ -254,10 +254,10 @@ impl Tcb {
             cx.counters.tcp_no_ack += 1;
             return;
         }
-        self.update_timestamp(cx, &segment);
         if !self.acknowledgment(shared, cx, &segment) {
             return;
         }
+        self.update_timestamp(cx, &segment);
         self.take_ecn_of_data(shared, cx, &segment);
         if self.flags.contains(TcbFlags::KEEPALIVE) {
             self.heard(shared, cx.now);
@@ -272,7 +272,8 @@ impl Tcb {
         }
     }
 
-    /// RFC 7323 §4.3 (2), §5.5: a timestamp is taken that is not old, or any after 24 days.
+    /// RFC 7323 §4.3 (2), §5.5: a timestamp is taken that is not old, or any after 24 days. Not of a
+    /// segment whose acknowledgement is refused: one that is forged would make all others old.
     fn update_timestamp(&mut self, cx: &Context<'_>, segment: &Segment) {
         if let Some((value, _)) = segment.timestamps
             && segment.seq.before_or_at(self.last_ack_sent)

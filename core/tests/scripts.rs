@@ -183,6 +183,7 @@ scripts! {
     accecn_with_sack,
     ack_of_the_future_and_the_past,
     close_active,
+    close_fin_at_zero_window,
     close_fin_out_of_order,
     close_fin_with_data_and_lost,
     close_numbers_wrap,

@@ -72,7 +72,7 @@ impl Tcb {
         }
         let fin_is_new = self.flags.contains(TcbFlags::FIN_QUEUED) && self.snd_nxt == self.send.end;
         let fin_is_lost = self.flags.contains(TcbFlags::FIN_LOST) && self.send.board.lost_out == 0;
-        if fin_is_new || fin_is_lost {
+        if fin_is_new || (fin_is_lost && !self.flags.contains(TcbFlags::PERSIST)) {
             return self.fin_segment(shared, cx);
         }
         if self.dup_acks_due > 0 {
@@ -716,7 +716,9 @@ impl Tcb {
     /// RFC 9293 §3.8.6 (MUST-35, MUST-36, MAY-7).
     fn probe(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
         let lost = self.send.first_lost(cx.pool);
-        let index = lost.or(self.send.next)?;
+        let Some(index) = lost.or(self.send.next) else {
+            return self.fin_probe(shared, cx);
+        };
         let Descriptor { seq, len, .. } = *cx.pool.descriptor_at(index);
         let (seq, len) = (SeqNum::new(seq), u32::from(len));
         let usable = (self.snd_una + self.snd_wnd).since(seq);
@@ -738,6 +740,18 @@ impl Tcb {
         let with_fin =
             self.flags.contains(TcbFlags::FIN_QUEUED) && cx.pool.next_in_queue(index).is_none();
         self.snd_max = self.snd_max.latest(seq + sent + u32::from(with_fin));
+        Some(outgoing)
+    }
+
+    /// Only a FIN is left to probe with. It stays lost, so that it goes at once when the window
+    /// opens.
+    fn fin_probe(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Option<Outgoing> {
+        if !self.fin_is_under_way() {
+            return None;
+        }
+        let outgoing = self.fin_segment(shared, cx)?;
+        cx.counters.tcp_zero_window_probes += 1;
+        self.flags |= TcbFlags::FIN_LOST;
         Some(outgoing)
     }
 }

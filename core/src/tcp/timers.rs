@@ -88,9 +88,10 @@ impl Tcb {
         }
         self.lost_by_timeout(cx);
         self.size_may_be_the_cause(shared, cx);
-        if self.snd_wnd == 0 && self.send.board.lost_out > 0 {
-            // The peer has taken its window back: what is sent again is a probe. A FIN alone needs
-            // no window.
+        let lost = self.send.board.lost_out > 0 || self.flags.contains(TcbFlags::FIN_LOST);
+        if self.snd_wnd == 0 && lost {
+            // The peer has taken its window back, or keeps a FIN out, which goes without one: what
+            // is sent again is a probe.
             self.start_persist(cx.now);
             self.flags |= TcbFlags::PROBE;
         } else {

@@ -382,8 +382,8 @@ impl Tcb {
         cx.counters.tcp_resets_received += 1;
         match self.state {
             State::SynReceived => self.fail(Failure::Refused),
-            // Both sides have closed: the user lost nothing.
-            State::Closing | State::LastAck => {
+            // Both sides have closed and all data has arrived: the user lost nothing.
+            State::Closing | State::LastAck if !self.snd_una.before(self.send.end) => {
                 self.state = State::Closed;
                 self.flags |= TcbFlags::EVENT;
             }

@@ -110,3 +110,56 @@ fn a_connection_that_outlives_thousands_of_listeners_does_not_count_for_the_last
     let answer = host.exchange(&Packet::to_us(4_001, 80, Flags::SYN, PEER_ISN, 0));
     assert_eq!(answer.last().unwrap().flags, Flags::SYN | Flags::ACK);
 }
+
+/// RFC 8985 §6.2 step 2: what arrived before a window was closed says nothing of what is sent when it
+/// opens, though the clock of the times of segments has gone half around meanwhile.
+#[test]
+fn after_any_time_at_a_closed_window_what_was_sent_later_is_not_lost() {
+    for minutes in [0, 30, 36, 40, 50, 60, 70, 72, 100] {
+        let mut config = small_config();
+        config.tcp.pacing = false;
+        let mut host = Host::new(&config, 1, Instant::from_millis(1_000));
+        let local = SocketAddr::from((OURS, 80));
+        let listener = host.stack.tcp_listen(local, 4).unwrap();
+        let mut syn = Packet::to_us(4_000, 80, Flags::SYN, PEER_ISN, 0);
+        syn.options.mss = Some(1_000);
+        syn.options.sack_permitted = true;
+        let ours = host.exchange(&syn)[0].seq.wrapping_add(1);
+        host.advance(Duration::from_millis(20));
+        host.exchange(&segment(1, ours, b""));
+        let id = host.stack.tcp_accept(listener).unwrap();
+        let acknowledge = |number: u32, window| {
+            let mut packet = segment(1, ours.wrapping_add(number), b"");
+            packet.window = window;
+            packet
+        };
+        // A measurement for RACK, and a window that closes behind it.
+        host.stack.tcp_send(host.now, id, &[7; 1_000]).unwrap();
+        host.advance(Duration::from_millis(20));
+        host.exchange(&acknowledge(1_000, 0));
+        host.stack.tcp_send(host.now, id, &[7; 4_000]).unwrap();
+        // Every probe is answered.
+        for _ in 0..2 * minutes {
+            host.advance(Duration::from_secs(30));
+            host.exchange(&acknowledge(1_000, 0));
+        }
+        host.take();
+        let sent = host.exchange(&acknowledge(1_000, 60_000)).len();
+        assert!(sent >= 4, "{minutes}: {sent}");
+        // The path has become slower. The second segment tells of the first one, not of later ones.
+        host.advance(Duration::from_millis(35));
+        host.take();
+        let mut packet = acknowledge(1_000, 60_000);
+        let block = (ours.wrapping_add(2_000), ours.wrapping_add(3_000));
+        packet.options.sack_blocks = [block].into_iter().collect();
+        host.deliver(&packet);
+        host.advance(Duration::from_millis(30));
+        assert!(
+            !host.take().is_empty(),
+            "{minutes}: what is missing goes again"
+        );
+        // One segment, or the two that a probe has made of it.
+        let lost = host.counter("tcp_rack_losses");
+        assert!((1..=2).contains(&lost), "{minutes}: {lost}");
+    }
+}

@@ -223,6 +223,8 @@ impl Tcb {
             return;
         }
         self.flags |= TcbFlags::PERSIST;
+        // Nothing is on its way, and the window may stay closed for so long that times wrap.
+        self.rack.restart();
         self.stalled_since = Tick::moment(now);
         self.rtx_at = Tick::after(now, self.persist_interval());
     }

@@ -285,6 +285,7 @@ scripts! {
     listen_max_connections,
     listen_max_connections_at_once,
     listen_max_per_peer,
+    loss_dsack_of_other_data,
     loss_dsack_undo,
     loss_eifel_after_fast_retransmit,
     loss_eifel_after_timeout,

@@ -56,6 +56,21 @@ impl Tcb {
         self.flags |= TcbFlags::DOUBT;
     }
 
+    /// The loss is repaired: reports of duplicates come before the acknowledgement of what is sent
+    /// from now on. Without SACK there are none.
+    pub(super) fn doubt_fades(&mut self) {
+        if self.flags.contains(TcbFlags::SACK) {
+            self.recover = self.snd_max;
+        }
+    }
+
+    /// Nothing is being repaired. A duplicate that is reported later is of the network's making.
+    pub(super) fn doubt_ends(&mut self) {
+        if self.snd_una.after(self.recover) {
+            self.flags.remove(TcbFlags::DOUBT);
+        }
+    }
+
     /// `bytes` were sent again at `at`, in microseconds, with the clock of the timestamps at `stamp`.
     pub(super) fn doubt_sent_again(&mut self, bytes: u32, stamp: u32, at: u32) {
         if self.doubt.sent_again == 0 {

@@ -52,6 +52,7 @@ impl Tcb {
             | TcbFlags::LOSS_RECOVERY
             | TcbFlags::CWR
             | TcbFlags::ECN_HOLD
+            | TcbFlags::DOUBT
             | TcbFlags::MTU_PROBE
             | TcbFlags::MTU_PROBE_LOST
             | TcbFlags::TLP_SENT

@@ -129,11 +129,16 @@ impl Tcb {
                 restart_timer = self.new_reno(cx, arrival);
             }
         } else {
-            if self.flags.contains(TcbFlags::LOSS_RECOVERY) && !self.snd_una.before(self.recover) {
+            if !self.flags.contains(TcbFlags::LOSS_RECOVERY) {
+                if self.flags.contains(TcbFlags::DOUBT) {
+                    self.doubt_ends();
+                }
+            } else if !self.snd_una.before(self.recover) {
                 self.flags
                     .remove(TcbFlags::LOSS_RECOVERY | TcbFlags::RETRANSMIT);
                 self.frto = Frto::Off;
                 self.rack.recovered();
+                self.doubt_fades();
             }
             if duplicate && !self.flags.contains(TcbFlags::SACK) {
                 self.count_duplicate(cx);
@@ -263,6 +268,7 @@ impl Tcb {
     fn end_recovery(&mut self) {
         self.flags
             .remove(TcbFlags::RECOVERY | TcbFlags::PARTIAL_ACKED | TcbFlags::RETRANSMIT);
+        self.doubt_fades();
         let window = if self.flags.contains(TcbFlags::SACK) {
             self.rack.recovered();
             u32::MAX

@@ -357,7 +357,7 @@ pub(super) struct Tcb {
     pub(super) probed_since: Tick,
     pub(super) rtt: RttEstimator,
     pub(super) congestion: Congestion,
-    /// RFC 6582: behind what was sent when the last loss was detected.
+    /// RFC 6582: behind what was sent when the last loss was detected, or, with SACK, repaired.
     pub(super) recover: SeqNum,
     /// How much may be in flight during fast recovery.
     pub(super) recovery_window: u32,

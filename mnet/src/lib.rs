@@ -88,7 +88,7 @@ pub use mnet_cli::{self as cli, address};
 pub use mnet_core;
 pub use mnet_core::config::VlanConfig;
 pub use mnet_core::config::{
-    CongestionAlgorithm, EcnMode, Keepalive, ListenOptions, SynCookies, TcpConfig,
+    CongestionAlgorithm, ConnectOptions, EcnMode, Keepalive, ListenOptions, SynCookies, TcpConfig,
 };
 pub use mnet_core::route::{NextHop, RouteEntry};
 pub use mnet_core::tcp::{State, TcpEntry, TcpInfo, TcpSetting, TcpSettings};

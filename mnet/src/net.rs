@@ -22,7 +22,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use mnet_core::config::ListenOptions;
+use mnet_core::config::{ConnectOptions, ListenOptions};
 use mnet_core::error::{AcceptError, BadHandle, ConnectError, ListenError, RecvError, SendError};
 use mnet_core::stack::Usage;
 use mnet_core::tcp::TcpSetting;
@@ -76,7 +76,8 @@ impl<P: Platform> Net<P> {
         }
     }
 
-    /// Listens on a TCP address. The unspecified address means all of ours.
+    /// Listens on a TCP address. The unspecified address means all of ours of its family: a service
+    /// for both listens on `0.0.0.0` and on `::`.
     ///
     /// At most `backlog` connections wait to be accepted; further ones are refused.
     ///
@@ -107,11 +108,26 @@ impl<P: Platform> Net<P> {
     /// # Errors
     /// See [`ConnectError`].
     pub fn try_connect(&self, remote: SocketAddr) -> Result<TcpStream<P>, ConnectError> {
-        let id = self.with(|runtime| {
-            let now = runtime.now();
-            runtime.stack_mut().tcp_connect(now, remote, None)
-        })?;
-        Ok(TcpStream(Socket::new(self, id)))
+        self.try_connect_with(remote, &ConnectOptions::default())
+            .map(|(stream, _)| stream)
+    }
+
+    /// [`Net::try_connect`] with all choices: also our address and port, and Fast Open. How many bytes
+    /// of the early data were taken comes with the connection; the rest is to be written.
+    ///
+    /// Settings that the SYN already follows, such as [`TcpSetting::ConnectTimeout`], can be made
+    /// afterwards: it leaves with the next turn of the loop.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub fn try_connect_with(
+        &self,
+        remote: SocketAddr,
+        options: &ConnectOptions<'_>,
+    ) -> Result<(TcpStream<P>, usize), ConnectError> {
+        let (id, taken) =
+            self.command(|stack, now| stack.tcp_connect_with(now, remote, options))?;
+        Ok((TcpStream(Socket::new(self, id)), taken))
     }
 
     /// Starts a TCP connection and waits until it is established or has failed.
@@ -123,6 +139,38 @@ impl<P: Platform> Net<P> {
             .try_connect(remote)
             .map_err(ConnectFailure::NotStarted)?;
         self.established(stream)
+    }
+
+    /// [`Net::connect`] with all choices: also our address and port, and Fast Open (RFC 7413), with
+    /// which the first data goes with the SYN to a server that has given us a cookie before. Gives the
+    /// connection, and how many bytes of the early data were taken; the rest is to be written.
+    ///
+    /// ```
+    /// # use mnet::{ConnectOptions, Net, Platform};
+    /// # fn ask<P: Platform>(net: &Net<P>, server: core::net::SocketAddr) -> Result<(), Box<dyn core::error::Error>> {
+    /// let request = b"GET / HTTP/1.0\r\n\r\n";
+    /// let options = ConnectOptions {
+    ///     fast_open: true,
+    ///     early_data: request,
+    ///     ..ConnectOptions::default()
+    /// };
+    /// let (stream, taken) = net.connect_with(server, &options)?;
+    /// stream.write_all(&request[taken..])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`ConnectFailure`].
+    pub fn connect_with(
+        &self,
+        remote: SocketAddr,
+        options: &ConnectOptions<'_>,
+    ) -> Result<(TcpStream<P>, usize), ConnectFailure> {
+        let (stream, taken) = self
+            .try_connect_with(remote, options)
+            .map_err(ConnectFailure::NotStarted)?;
+        Ok((self.established(stream)?, taken))
     }
 
     /// As [`Net::connect`], for `timeout` at most: 1 ms to 24 days.

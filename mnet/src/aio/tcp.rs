@@ -8,7 +8,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::ops::{Deref, Range};
 
-use mnet_core::config::ListenOptions;
+use mnet_core::config::{ConnectOptions, ListenOptions};
 use mnet_core::error::{AcceptError, ListenError, RecvError, SendError};
 
 use super::wait::{Attempts, attempts};
@@ -22,8 +22,8 @@ use crate::tasks::Direction;
 pub struct TcpListener<P: Platform>(net::TcpListener<P>);
 
 impl<P: Platform> TcpListener<P> {
-    /// Listens on an address; the unspecified one means all of ours. At most `backlog` connections
-    /// wait to be accepted; further ones are refused.
+    /// Listens on an address; the unspecified one means all of ours of its family ([`Net::listen`]).
+    /// At most `backlog` connections wait to be accepted; further ones are refused.
     ///
     /// # Errors
     /// See [`ListenError`].
@@ -114,9 +114,30 @@ impl<P: Platform> TcpStream<P> {
     /// The connection could not be started, or the attempt failed.
     pub async fn connect(net: &Net<P>, remote: SocketAddr) -> Result<Self, TcpFailure> {
         let stream = Self::from(net.try_connect(remote)?);
-        // Writing nothing tells apart "not yet", "established" and "failed".
-        stream.write(&[]).await?;
+        stream.established().await?;
         Ok(stream)
+    }
+
+    /// [`TcpStream::connect`] with all choices: also our address and port, and Fast Open. Gives the
+    /// connection, and how many bytes of the early data were taken; the rest is to be written. See
+    /// [`Net::connect_with`]. Cancelling ends the attempt; early data may have left.
+    ///
+    /// # Errors
+    /// The connection could not be started, or the attempt failed.
+    pub async fn connect_with(
+        net: &Net<P>,
+        remote: SocketAddr,
+        options: &ConnectOptions<'_>,
+    ) -> Result<(Self, usize), TcpFailure> {
+        let (stream, taken) = net.try_connect_with(remote, options)?;
+        let stream = Self::from(stream);
+        stream.established().await?;
+        Ok((stream, taken))
+    }
+
+    async fn established(&self) -> Result<(), TcpFailure> {
+        // Writing nothing tells apart "not yet", "established" and "failed".
+        self.write(&[]).await.map(drop)
     }
 
     /// Waits for data and copies it into `buffer`. `Ok(0)`: the peer has finished (or `buffer` is

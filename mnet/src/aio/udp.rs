@@ -16,7 +16,8 @@ use crate::tasks::Direction;
 pub struct UdpSocket<P: Platform>(net::UdpSocket<P>);
 
 impl<P: Platform> UdpSocket<P> {
-    /// Opens a socket. Port 0 takes a free one; the unspecified address means all of ours.
+    /// Opens a socket. Port 0 takes a free one; the unspecified address means all of ours of its
+    /// family ([`Net::bind`]).
     ///
     /// # Errors
     /// See [`BindError`].

@@ -14,7 +14,8 @@ use super::{Net, Socket};
 use crate::platform::Platform;
 
 impl<P: Platform> Net<P> {
-    /// Opens a UDP socket. Port 0 takes a free one; the unspecified address means all of ours.
+    /// Opens a UDP socket. Port 0 takes a free one; the unspecified address means all of ours of its
+    /// family: a service for both opens one on `0.0.0.0` and one on `::`.
     ///
     /// # Errors
     /// See [`BindError`].

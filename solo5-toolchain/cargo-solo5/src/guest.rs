@@ -15,6 +15,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use solo5_network::namespace;
 use solo5_network::tap::Tap;
+use solo5_tender::image::Image;
 
 use crate::cli::{Assignment, GuestOptions, HostAddress, NetworkKind};
 use crate::project::Project;
@@ -31,6 +32,8 @@ pub(crate) struct Starter {
     options: Vec<OsString>,
     devices: Vec<Attachment>,
     network: Option<NetworkKind>,
+    /// MiB of the guest, if something says how many.
+    memory: Option<u32>,
 }
 
 /// A device and what is to be attached.
@@ -83,8 +86,9 @@ impl Starter {
             options: Vec::new(),
             devices: Vec::new(),
             network: None,
+            memory: options.mem.or(settings.run.memory),
         };
-        if let Some(mib) = options.mem.or(settings.run.memory) {
+        if let Some(mib) = starter.memory {
             starter.options.push(format!("--mem={mib}").into());
         }
         for (index, device) in devices.iter().enumerate() {
@@ -178,8 +182,11 @@ impl Starter {
     ///
     /// # Errors
     ///
-    /// What cannot be made.
+    /// What cannot be made, or that the image does not fit into the memory.
     pub(crate) fn guest(&self, image: &Path, arguments: &[String]) -> Result<Guest> {
+        if let Some(mib) = self.memory {
+            has_room(mib, Image::open(image.as_os_str())?.memory_end())?;
+        }
         let mut command = Command::new(&self.tender);
         let mut held = Vec::new();
         command.args(&self.options);
@@ -216,6 +223,18 @@ impl Starter {
             _held: held,
         })
     }
+}
+
+/// An image that ends at this address fits into that many MiB. The tender's own message does not say what
+/// to do about it.
+fn has_room(mib: u32, end: u64) -> Result<()> {
+    let needed = end.div_ceil(MIB);
+    ensure!(
+        u64::from(mib) >= needed,
+        "{mib} MiB of memory are too few: the image alone takes {needed}; \
+         `--mem` or `memory` in solo5.toml gives more"
+    );
+    Ok(())
 }
 
 /// Makes a TAP device that lasts as long as the descriptor, which children inherit.
@@ -388,11 +407,19 @@ mod tests {
                 size: 4096,
             }],
             network: None,
+            memory: None,
         };
         let guest = starter.guest(Path::new("image"), &[]).unwrap();
         let fd = guest._held[0].as_raw_fd();
         // What the command leaves behind would keep them, and a TAP device on this host with them.
         let code = run::beside(guest, &format!("test ! -e /proc/self/fd/{fd}"));
         assert_eq!(code.unwrap(), ExitCode::SUCCESS);
+    }
+
+    #[test]
+    fn an_image_fits_into_the_memory() {
+        assert!(has_room(3, 3 * MIB).is_ok());
+        let error = has_room(3, 3 * MIB + 1).unwrap_err().to_string();
+        assert!(error.contains("3 MiB of memory are too few: the image alone takes 4;"));
     }
 }

@@ -424,6 +424,10 @@ fn what_is_wrong_is_said(fixture: &Fixture) -> Result<()> {
         (&["run", "--tap=other=tap0"], "there is no net device other"),
         (&["run", "--block=x"], "the image has no block device"),
         (
+            &["run", "--mem=1", "--net"],
+            "1 MiB of memory are too few: the image alone takes ",
+        ),
+        (
             &["build", "--bin=nosuch"],
             "wrong has no program nosuch; it has wrong",
         ),

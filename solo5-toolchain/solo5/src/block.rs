@@ -57,7 +57,7 @@ impl Block {
         let info = unsafe { info.assume_init() };
         let info = BlockInfo {
             capacity: info.capacity,
-            block_size: usize::try_from(info.block_size).map_err(|_| AcquireError::NotFound)?,
+            block_size: usize::try_from(info.block_size).map_err(|_| AcquireError::NoSuchDevice)?,
         };
         Ok(Self { device, info })
     }
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(Block::acquire("storage").err(), Some(AcquireError::InUse));
         assert_eq!(
             Block::acquire("service").err(),
-            Some(AcquireError::NotFound)
+            Some(AcquireError::NoSuchDevice)
         );
     }
 }

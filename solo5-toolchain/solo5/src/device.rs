@@ -62,7 +62,7 @@ impl fmt::Debug for HandleSet {
 pub enum AcquireError {
     /// The manifest has no device of this name and type: add it there, or correct the name.
     #[error("no such device in the manifest")]
-    NotFound,
+    NoSuchDevice,
     /// The device has an owner already: pass that value on instead.
     #[error("the device is in use")]
     InUse,
@@ -85,18 +85,18 @@ impl Owned {
         buffer
             .get_mut(..name.len())
             .filter(|_| name.len() <= MAX_NAME_LEN)
-            .ok_or(AcquireError::NotFound)?
+            .ok_or(AcquireError::NoSuchDevice)?
             .copy_from_slice(name.as_bytes());
-        let c_name = CStr::from_bytes_until_nul(&buffer).map_err(|_| AcquireError::NotFound)?;
+        let c_name = CStr::from_bytes_until_nul(&buffer).map_err(|_| AcquireError::NoSuchDevice)?;
         if c_name.count_bytes() != name.len() {
-            return Err(AcquireError::NotFound);
+            return Err(AcquireError::NoSuchDevice);
         }
 
         let mut handle = 0;
         if lookup(c_name.as_ptr(), &mut handle) != solo5_result_t::SOLO5_R_OK
             || handle >= MAX_HANDLES
         {
-            return Err(AcquireError::NotFound);
+            return Err(AcquireError::NoSuchDevice);
         }
         let handle = Handle(handle);
         if OWNED.fetch_or(handle.bit(), Ordering::Relaxed) & handle.bit() != 0 {
@@ -132,7 +132,7 @@ mod tests {
             seen = c_name.to_str().ok().map(String::from);
             solo5_result_t::SOLO5_R_EINVAL
         });
-        assert_eq!(result.err(), Some(AcquireError::NotFound));
+        assert_eq!(result.err(), Some(AcquireError::NoSuchDevice));
         seen
     }
 
@@ -152,7 +152,7 @@ mod tests {
             *handle = 64;
             solo5_result_t::SOLO5_R_OK
         });
-        assert_eq!(result.err(), Some(AcquireError::NotFound));
+        assert_eq!(result.err(), Some(AcquireError::NoSuchDevice));
     }
 
     #[test]

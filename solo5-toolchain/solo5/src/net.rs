@@ -237,7 +237,7 @@ mod tests {
     fn a_name_must_be_in_the_manifest_with_the_right_type() {
         let _world = World::new();
         for name in ["", "Service", "services", "storage"] {
-            assert_eq!(Net::acquire(name).err(), Some(AcquireError::NotFound));
+            assert_eq!(Net::acquire(name).err(), Some(AcquireError::NoSuchDevice));
         }
     }
 }

@@ -12,6 +12,7 @@ fn every_block_of_code_is_in_an_example() {
         "examples/common/mod.rs",
         "examples/echo.rs",
         "examples/web/service.rs",
+        "../rust-examples/upload/src/main.rs",
         "../rust-examples/upload/src/service.rs",
     ]
     .map(read)

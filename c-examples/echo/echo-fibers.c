@@ -43,8 +43,11 @@ static void *serve_datagrams(void *arg)
     int64_t length;
     info.size = sizeof info;
     while ((length = mnet_recvmsg(socket, datagram, sizeof datagram, &info)) != MNET_ECANCELED) {
-        /* Anything else that is negative is an ICMP error about an earlier answer: nobody's concern. */
-        if (length < 0)
+        /*
+         * Anything else that is negative is an ICMP error about an earlier answer: nobody's concern. And another
+         * service's datagram is not answered: if that echoes too, one forged question would never end.
+         */
+        if (length < 0 || info.remote.port < 1024)
             continue;
         info.interface = 0;
         info.hop_limit = info.traffic_class = 0;

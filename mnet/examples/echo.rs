@@ -27,6 +27,8 @@ async fn datagrams<P: Platform>(socket: UdpSocket<P>) -> Result<(), UdpFailure> 
     let mut buffer = [0; 2048];
     loop {
         match socket.recv_from(&mut buffer).await {
+            // Another service, which might echo too: one forged question would never end.
+            Ok(received) if received.remote.port() < 1024 => {}
             Ok(received) => {
                 let data = &buffer[..received.len];
                 socket.send_to(data, received.remote).await?;

@@ -1,7 +1,7 @@
 //! The echo image serves Linux clients.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddrV4, TcpStream};
+use std::net::{Shutdown, SocketAddrV4, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use mnet_tests::clients::{connect, ping, reset_on_close, tcp_echo_checked, udp_e
 use mnet_tests::frame::{Segment, flags, parse_tcp};
 
 use crate::Test;
-use crate::fixture::{Fixture, GUEST, SERVICE};
+use crate::fixture::{Fixture, GUEST, HOST, SERVICE};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("answers_pings_of_every_size", answers_pings),
     ("returns_datagrams_of_every_size", returns_datagrams),
+    ("answers_no_other_service", answers_no_service),
     ("returns_a_gibibyte_unchanged", returns_a_gibibyte),
     ("serves_256_clients_at_once", serves_256_clients),
     ("survives_a_client_that_resets", survives_a_reset),
@@ -42,6 +43,23 @@ fn returns_datagrams(fixture: &Fixture) -> Result<()> {
     for size in (0..=64).chain((100..1472).step_by(100)).chain([1471, 1472]) {
         udp_echo(SERVICE, size.try_into()?, size)?;
     }
+    Ok(())
+}
+
+/// A datagram that another echo service seems to have sent would be answered without end.
+fn answers_no_service(fixture: &Fixture) -> Result<()> {
+    let _machine = fixture.boot_echo()?;
+    let service = UdpSocket::bind((HOST, 7))?;
+    let client = UdpSocket::bind((HOST, 1024))?;
+    for socket in [&service, &client] {
+        socket.send_to(b"a question", SERVICE)?;
+    }
+    // The later question is answered, so the earlier one is not going to be.
+    client.set_read_timeout(Some(Duration::from_secs(20)))?;
+    ensure!(client.recv(&mut [0; 100])? == 10);
+    service.set_nonblocking(true)?;
+    let answer = service.recv(&mut [0; 100]);
+    ensure!(answer.is_err(), "{answer:?}");
     Ok(())
 }
 

@@ -159,11 +159,6 @@ const HELPFUL: &[Need] = &[
         suites: &[Suite::Images],
     },
     Need {
-        what: What::Program("chromium"),
-        package: "chromium",
-        suites: &[Suite::Images],
-    },
-    Need {
         what: What::Program("doxygen"),
         package: "doxygen",
         suites: &[Suite::Docs],

@@ -3,12 +3,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use mnet_tests::browser::Browser;
 
 use crate::fixture::Fixture;
 use crate::ipv6::ip;
-use crate::{Test, needs, upload, web};
+use crate::{Skipped, Test, needs, upload, web};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("a_page_is_shown_with_all_its_files", page),
@@ -20,7 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CHROMIUM: &str = "chromium";
 
 fn start(profile: &tempfile::TempDir) -> Result<Browser> {
-    needs(CHROMIUM)?;
+    if needs(CHROMIUM).is_err() {
+        bail!(Skipped(
+            "chromium is not installed, and is 300 MB (apt-get install chromium)"
+        ));
+    }
     // It talks to itself.
     ip("link set lo up")?;
     Browser::start(CHROMIUM, profile.path(), PATIENCE)

@@ -11,50 +11,9 @@ use std::ffi::c_void;
 use std::ptr;
 use std::slice;
 
-use common::{EchoServer, Memory, World, address, config, manual_config, name, open};
+use common::pair::Pair;
+use common::{address, name};
 use mnet_ffi::*;
-
-/// A stack on the device, and an echo server at 10.0.0.2, port 7, on the other end of the cable.
-struct Pair {
-    world: World,
-    stack: mnet_stack,
-    server: mnet_stack,
-    /// The memory of the stack.
-    arena: *mut c_void,
-    _memory: [Memory; 2],
-}
-
-impl Pair {
-    fn new() -> Self {
-        let world = World::new();
-        let mut memory = [Memory::new(2 << 20), Memory::new(2 << 20)];
-        let server = open(&manual_config(&mut memory[1], 2));
-        let mut echo = EchoServer::new(server, 2);
-        world.peer(move |now| echo.turn(now));
-        Self {
-            stack: open(&config(&mut memory[0], 1)),
-            arena: memory[0].start(),
-            world,
-            server,
-            _memory: memory,
-        }
-    }
-
-    fn udp(&self, local: &str) -> mnet_fd {
-        let local = address(local);
-        let fd = unsafe { mnet_udp_bind(self.stack, &raw const local) };
-        assert!(fd > 0, "{}", name(fd));
-        fd
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        self.world.peer(|_| u64::MAX);
-        let closed = [self.stack, self.server].map(|stack| mnet_close_stack(stack));
-        assert_eq!(closed, [0, 0]);
-    }
-}
 
 fn error(code: i32) -> &'static str {
     name(code.into())
@@ -69,7 +28,7 @@ fn info() -> mnet_datagram {
 
 #[test]
 fn a_connected_socket_sends_in_place_and_reads_in_place() {
-    let pair = Pair::new();
+    let pair = Pair::new(0);
     let fd = pair.udp("0.0.0.0:5000");
     let remote = address("10.0.0.2:7");
     let mut room: *mut c_void = ptr::null_mut();
@@ -119,7 +78,7 @@ fn a_connected_socket_sends_in_place_and_reads_in_place() {
 
 #[test]
 fn messages_carry_what_is_known_and_choose_their_source() {
-    let pair = Pair::new();
+    let mut pair = Pair::new(0);
     let fd = pair.udp("0.0.0.0:5000");
     let mut message = info();
     message.remote = address("10.0.0.2:7");
@@ -158,7 +117,10 @@ fn messages_carry_what_is_known_and_choose_their_source() {
         unsafe { mnet_poll(pair.stack, &raw mut ready, 1, 1_000_000_000) },
         1
     );
-    let inside = pair.arena.cast::<mnet_datagram>().wrapping_byte_add(4_096);
+    let inside = pair.memory[0]
+        .start()
+        .cast::<mnet_datagram>()
+        .wrapping_byte_add(4_096);
     let size = unsafe { inside.cast::<usize>().read() };
     unsafe { inside.cast::<usize>().write(size_of::<mnet_datagram>()) };
     buffer.fill(b'-');
@@ -179,7 +141,7 @@ fn messages_carry_what_is_known_and_choose_their_source() {
 
 #[test]
 fn settings_and_groups_are_checked_and_used() {
-    let pair = Pair::new();
+    let pair = Pair::new(0);
     let fd = pair.udp("0.0.0.0:5000");
     let broadcast = address("10.0.0.255:9");
     let send = || unsafe { mnet_sendto(fd, b"x".as_ptr().cast(), 1, &raw const broadcast) };
@@ -245,7 +207,7 @@ fn settings_and_groups_are_checked_and_used() {
 
 #[test]
 fn a_port_is_shared_where_all_agree() {
-    let pair = Pair::new();
+    let pair = Pair::new(0);
     let local = address("0.0.0.0:6000");
     let shared = || unsafe { mnet_udp_bind_shared(pair.stack, &raw const local) };
     let (first, second) = (shared(), shared());
@@ -261,7 +223,7 @@ fn a_port_is_shared_where_all_agree() {
 
 #[test]
 fn what_became_of_a_datagram_is_told() {
-    let pair = Pair::new();
+    let pair = Pair::new(0);
     let fd = pair.udp("0.0.0.0:0");
     let send = |len: usize, text| {
         let (bytes, remote) = (vec![7_u8; len], address(text));

@@ -18,6 +18,7 @@ use std::ptr;
 use std::rc::Rc;
 
 use common::fibers::{SIZE, go, join, none, spawn};
+use common::pair::{read, usage, write};
 use common::{Memory, World, address, config, manual_config, name, open, pump};
 use mnet_ffi::*;
 
@@ -52,14 +53,6 @@ extern "C" fn close_socket(arg: *mut c_void) {
 fn own(fd: mnet_fd) {
     let arg = ptr::without_provenance_mut(usize::try_from(fd).unwrap());
     assert_eq!(mnet_cleanup_push(Some(close_socket), arg), 0);
-}
-
-fn write(fd: mnet_fd, data: &[u8]) -> i64 {
-    unsafe { mnet_write(fd, data.as_ptr().cast(), data.len()) }
-}
-
-fn read(fd: mnet_fd, buffer: &mut [u8]) -> i64 {
-    unsafe { mnet_read(fd, buffer.as_mut_ptr().cast(), buffer.len()) }
 }
 
 /// One of the server's fibers: echoes until the client has finished, fails, or this is canceled.
@@ -112,13 +105,6 @@ fn client(stack: mnet_stack, number: usize, turns: mnet_channel, random: &Random
         }
     }
     true
-}
-
-fn usage(stack: mnet_stack) -> mnet_usage {
-    let mut usage = mnet_usage::default();
-    let size = size_of::<mnet_usage>();
-    assert_eq!(unsafe { mnet_usage(stack, &raw mut usage, size) }, 0);
-    usage
 }
 
 /// How many fibers the memory holds.

@@ -10,69 +10,12 @@ mod common;
 use std::ffi::{CStr, c_char};
 use std::ptr;
 
-use common::{EchoServer, Memory, World, address, config, manual_config, name, open};
+use common::pair::{Pair, read, write};
+use common::{Memory, World, address, manual_config, name, open};
 use mnet_ffi::*;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
-
-/// A stack on the device, and a stack at 10.0.0.2 on the other end of the cable with an echo server
-/// on port 7. While `deaf` the other end takes nothing from the cable.
-struct Pair {
-    world: World,
-    stack: mnet_stack,
-    server: mnet_stack,
-    _memory: [Memory; 2],
-}
-
-impl Pair {
-    fn new(change: impl FnOnce(&mut mnet_config)) -> Self {
-        Self::of(change, |_| {})
-    }
-
-    fn of(
-        change: impl FnOnce(&mut mnet_config),
-        change_server: impl FnOnce(&mut mnet_config),
-    ) -> Self {
-        let world = World::new();
-        let mut memory = [Memory::new(2 << 20), Memory::new(2 << 20)];
-        let mut server_config = manual_config(&mut memory[1], 2);
-        change_server(&mut server_config);
-        let server = open(&server_config);
-        let mut echo = EchoServer::new(server, 2);
-        world.peer(move |now| echo.turn(now));
-        let mut config = config(&mut memory[0], 1);
-        change(&mut config);
-        Self {
-            world,
-            stack: open(&config),
-            server,
-            _memory: memory,
-        }
-    }
-
-    fn connect(&self) -> mnet_fd {
-        let remote = address("10.0.0.2:7");
-        let fd = unsafe { mnet_connect(self.stack, &raw const remote, ptr::null(), 0) };
-        assert!(fd > 0, "{}", name(fd));
-        fd
-    }
-
-    /// From now on nobody is at the other end.
-    fn unplug(&self) {
-        self.world.peer(|_| u64::MAX);
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        self.unplug();
-        assert_eq!(
-            (mnet_close_stack(self.stack), mnet_close_stack(self.server)),
-            (0, 0)
-        );
-    }
-}
 
 fn settings(fd: mnet_fd) -> mnet_tcp_settings {
     let mut settings = mnet_tcp_settings::default();
@@ -88,14 +31,6 @@ fn info(fd: mnet_fd) -> mnet_tcp_info {
     info
 }
 
-fn write(fd: mnet_fd, data: &[u8]) -> i64 {
-    unsafe { mnet_write(fd, data.as_ptr().cast(), data.len()) }
-}
-
-fn read(fd: mnet_fd, buffer: &mut [u8]) -> i64 {
-    unsafe { mnet_read(fd, buffer.as_mut_ptr().cast(), buffer.len()) }
-}
-
 fn text(text: *const c_char) -> &'static str {
     unsafe { CStr::from_ptr(text) }.to_str().unwrap()
 }
@@ -106,7 +41,7 @@ fn error(code: i32) -> &'static str {
 
 #[test]
 fn every_setting_is_what_was_set() {
-    let pair = Pair::new(|_| {});
+    let pair = Pair::new(0);
     let fd = pair.connect();
     let defaults = mnet_tcp_settings {
         linger_ns: -1,
@@ -167,7 +102,7 @@ fn every_setting_is_what_was_set() {
 
 #[test]
 fn what_is_out_of_range_or_no_connection_is_refused_and_changes_nothing() {
-    let pair = Pair::new(|_| {});
+    let pair = Pair::new(0);
     let fd = pair.connect();
     let before = settings(fd);
     for status in [
@@ -209,7 +144,7 @@ fn what_is_out_of_range_or_no_connection_is_refused_and_changes_nothing() {
 
 #[test]
 fn a_listener_hands_its_settings_on() {
-    let pair = Pair::new(|_| {});
+    let pair = Pair::new(0);
     let local = address("10.0.0.1:8");
     let listener = unsafe { mnet_listen(pair.stack, &raw const local, 4) };
     assert_eq!(mnet_set_keepalive(listener, 1, 5 * SECOND, SECOND, 2), 0);
@@ -228,7 +163,7 @@ fn a_listener_hands_its_settings_on() {
 
 #[test]
 fn the_configuration_gives_the_defaults_of_connections() {
-    let pair = Pair::new(|config| {
+    let pair = Pair::with(|config| {
         config.tcp_keepalive_idle_ns = 60 * SECOND;
         config.tcp_keepalive_count = 4;
         config.tcp_connect_timeout_ns = 2 * SECOND;
@@ -252,7 +187,7 @@ fn the_configuration_gives_the_defaults_of_connections() {
 
 #[test]
 fn accurate_ecn_is_spoken_where_both_sides_know_it() {
-    let pair = Pair::new(|config| config.tcp_ecn = MNET_ECN_ACCURATE);
+    let pair = Pair::with(|config| config.tcp_ecn = MNET_ECN_ACCURATE);
     // The other side answers classic requests only.
     assert_eq!(info(pair.connect()).flags & MNET_TCP_HAS_ACCURATE_ECN, 0);
     drop(pair);
@@ -320,7 +255,7 @@ fn a_configuration_out_of_range_is_refused() {
 
 #[test]
 fn a_snapshot_and_both_ends_of_a_connection() {
-    let pair = Pair::new(|_| {});
+    let pair = Pair::new(0);
     let fd = pair.connect();
     assert_eq!(write(fd, &[7; 5_000]), 5_000);
     let mut buffer = [0; 5_000];
@@ -358,7 +293,7 @@ fn a_snapshot_and_both_ends_of_a_connection() {
 
 #[test]
 fn the_list_goes_on_where_it_stopped() {
-    let pair = Pair::new(|_| {});
+    let pair = Pair::new(0);
     let clients: Vec<mnet_fd> = (0..5).map(|_| pair.connect()).collect();
     let mut listed = Vec::new();
     let mut cursor = 0;
@@ -393,7 +328,7 @@ fn the_list_goes_on_where_it_stopped() {
 
 #[test]
 fn calls_wait_no_longer_than_said() {
-    let pair = Pair::new(|_| {});
+    let pair = Pair::new(0);
     let fd = pair.connect();
     assert_eq!(mnet_set_timeout(fd, MNET_READABLE, 250 * MS), 0);
     let start = mnet_now();
@@ -437,7 +372,7 @@ fn calls_wait_no_longer_than_said() {
 
 #[test]
 fn connecting_takes_no_longer_than_said() {
-    let pair = Pair::new(|_| {});
+    let pair = Pair::new(0);
     // The neighbour is known, then silent: nobody says that it cannot be reached.
     let fd = pair.connect();
     pair.unplug();
@@ -460,7 +395,7 @@ fn connecting_takes_no_longer_than_said() {
 /// RFC 1122 §2.4: it took 63 seconds, and said that the peer did not answer.
 #[test]
 fn connecting_to_a_silent_neighbour_fails_after_three_seconds_as_unreachable() {
-    let pair = Pair::new(|_| {});
+    let pair = Pair::new(0);
     let remote = address("10.0.0.77:7");
     let start = mnet_now();
     let fd = unsafe { mnet_connect(pair.stack, &raw const remote, ptr::null(), 0) };
@@ -471,7 +406,7 @@ fn connecting_to_a_silent_neighbour_fails_after_three_seconds_as_unreachable() {
 
 #[test]
 fn closing_lingers_as_long_as_said() {
-    let pair = Pair::new(|_| {});
+    let pair = Pair::new(0);
     // Delivered in time: the echo server's end acknowledges at once.
     let fd = pair.connect();
     assert_eq!(mnet_set_linger(fd, 5_000_000_000), 0);
@@ -508,7 +443,7 @@ fn closing_lingers_as_long_as_said() {
 
 #[test]
 fn a_peer_that_is_gone_is_noticed_by_probes() {
-    let pair = Pair::new(|_| {});
+    let pair = Pair::new(0);
     let fd = pair.connect();
     assert_eq!(mnet_set_keepalive(fd, 1, 10 * SECOND, SECOND, 3), 0);
     // It answers for a while.
@@ -541,7 +476,7 @@ fn counter(stack: mnet_stack, wanted: &str) -> u64 {
 /// RFC 7413: the first connection brings the cookie, the second one's data goes with its SYN.
 #[test]
 fn data_goes_with_the_syn_to_a_server_that_is_known() {
-    let pair = Pair::new(|_| {});
+    let pair = Pair::new(0);
     let remote = address("10.0.0.2:7");
     for round in 0..2 {
         let mut taken = 0;
@@ -561,7 +496,7 @@ fn data_goes_with_the_syn_to_a_server_that_is_known() {
 
 #[test]
 fn choices_of_listeners_are_checked() {
-    let pair = Pair::new(|_| {});
+    let pair = Pair::new(0);
     let local = address("10.0.0.1:8");
     let good = mnet_listen_options {
         size: size_of::<mnet_listen_options>(),

@@ -11,6 +11,7 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 pub(crate) mod fibers;
+pub(crate) mod pair;
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_int, c_void};

@@ -412,6 +412,32 @@ fn changes_of_the_network_that_had_no_room_are_counted() {
     assert_eq!(lines[4], "info ip: 4 events were not told");
 }
 
+/// Changes that never end do not take the room that is saved up for what was missed.
+#[test]
+fn a_network_that_changes_all_the_time_does_not_hide_what_was_missed() {
+    let mut host = Host::with_peer();
+    let listener = host.stack.tcp_listen(local(), 8).unwrap();
+    let mut log = watch(&mut host, "debug");
+    for port in 0..100 {
+        open_and_reset(&mut host, listener, 10_000 + port);
+    }
+    let (interface, address) = (host.interface, IpAddr::from([10, 1, 0, 1]));
+    let mut lines = told(&mut log, &mut host);
+    for round in 0..40 {
+        host.now = host.now + Duration::from_millis(62);
+        let changed = match round % 2 {
+            0 => host.stack.add_address(host.now, interface, address, 24),
+            _ => host.stack.remove_address(host.now, interface, address),
+        };
+        changed.unwrap();
+        lines.extend(told(&mut log, &mut host));
+    }
+    assert!(
+        lines.contains(&"info tcp: 136 events were not told".into()),
+        "{lines:?}"
+    );
+}
+
 /// Nothing passes the link when the last request was in vain.
 #[test]
 fn what_is_dropped_by_time_is_told() {

@@ -28,7 +28,7 @@ const RATE: Rate = Rate::new(
 /// How often counters are compared. So each reason for drops is told once in this time.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Most events that tell how many were missed.
-const MISSED: u32 = 3;
+const MISSED: u32 = 4;
 /// Addresses, routes and leases beyond these are not told.
 const ADDRESSES: usize = 64;
 const ROUTES: usize = 64;
@@ -139,8 +139,8 @@ struct Queue {
     filter: Filter,
     waiting: VecDeque<LogEvent>,
     budget: Bucket,
-    /// Changes of the network that there was no room to tell.
-    missed: Missed,
+    /// Changes of the network that there was no room to tell: of addresses and routes, and of leases.
+    missed: [Missed; 2],
 }
 
 impl Queue {
@@ -171,7 +171,7 @@ impl Queue {
     #[inline(never)]
     fn tell_once(&mut self, at: Instant, module: Module, level: Level, kind: LogKind) {
         if !self.tell(at, module, level, kind) {
-            self.missed.add(level);
+            self.missed[usize::from(module == Module::Dhcp)].add(level);
         }
     }
 
@@ -300,7 +300,7 @@ impl Observer {
                 filter,
                 waiting: VecDeque::with_capacity(BURST as usize),
                 budget: Bucket::full(&RATE, now),
-                missed: Missed::default(),
+                missed: [Missed::default(); 2],
             },
             counters: Box::new(*stack.counters()),
             seen,
@@ -345,7 +345,8 @@ impl Observer {
     /// Whether [`Observer::observe`] may find something that it has not told yet.
     #[must_use]
     pub fn is_behind(&self, stack: &Stack) -> bool {
-        self.has_more(stack) || self.moved != moved(stack)
+        // Frames are worth a look only if none is due: what they have moved waits for that.
+        self.has_more(stack) || (self.due.is_none() && self.moved != moved(stack))
     }
 
     /// Whether there is something that room is needed for.
@@ -360,7 +361,13 @@ impl Observer {
         self.queue.budget.refill(now, &RATE);
         // First, or a flood would hide how large it is.
         let is_missed_due = self.has_missed(stack) && now >= self.missed_at + INTERVAL;
-        if (!is_missed_due || self.tell_missed(stack, now)) && stack.has_changes() {
+        if is_missed_due && !self.tell_missed(stack, now) {
+            // Room for it is saved up, so nothing else may take any.
+            self.moved = moved(stack);
+            self.due = self.due(stack, false);
+            return;
+        }
+        if stack.has_changes() {
             self.read_journals(stack);
         }
         let routes = stack.routes_generation();
@@ -395,20 +402,22 @@ impl Observer {
     }
 
     fn has_missed(&self, stack: &Stack) -> bool {
-        stack.has_missed() || !self.queue.missed.is_empty()
+        stack.has_missed() || self.queue.missed.iter().any(|missed| !missed.is_empty())
     }
 
     /// All at once, or those of one part of the stack would hide those of another. `false`: there is no
     /// room, which has to be saved up.
     #[cold]
     fn tell_missed(&mut self, stack: &mut Stack, now: Instant) -> bool {
-        if !self.queue.budget.has(MISSED) {
+        if !self.queue.budget.has(MISSED)
+            || self.queue.waiting.len() + MISSED as usize > BURST as usize
+        {
             return false;
         }
         self.missed_at = now;
-        let own = (Module::Ip, core::mem::take(&mut self.queue.missed));
-        let [link, tcp] = stack.take_missed();
-        for (module, missed) in [link, tcp, own] {
+        let [network, leases] = core::mem::take(&mut self.queue.missed);
+        let own = [(Module::Ip, network), (Module::Dhcp, leases)];
+        for (module, missed) in stack.take_missed().into_iter().chain(own) {
             let least = self.queue.filter.level(module);
             if let Some((level, events)) = least.and_then(|least| missed.down_to(least)) {
                 let kind = LogKind::Missed { events };

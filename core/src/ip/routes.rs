@@ -20,7 +20,7 @@ const MAX_ROUTES: usize = 64;
 const MAX_FROM_ROUTERS: usize = 16;
 const MAX_REDIRECTS: usize = 8;
 const MAX_FROM_LEASES: usize = 16;
-const MAX_OF_ADDRESSES: usize = 8;
+const MAX_OF_ADDRESSES: usize = 16;
 /// The interface of a route that leads nowhere.
 const NOWHERE: u8 = u8::MAX;
 /// How often a gateway that did not answer is asked whether it does now.

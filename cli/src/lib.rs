@@ -382,36 +382,26 @@ impl Reader<'_> {
         let interfaces = network.flat_map(|network| network.interfaces.iter().enumerate());
         let missing = interfaces.flat_map(|(device, args)| {
             let silent = device == 0 && args.ipv4.is_none() && args.ipv6.is_none();
-            let no_ipv4 = silent || (args.ipv4_gateway.is_some() && args.ipv4.is_none());
+            let no_ipv4 = args.ipv4_gateway.is_some() && args.ipv4.is_none();
             let no_ipv6 = args.ipv6_gateway.is_some() && args.ipv6.is_none();
-            let missing = [(no_ipv4, Builtin::Ipv4), (no_ipv6, Builtin::Ipv6)];
-            let missing = missing.into_iter().filter(|(missing, _)| *missing);
-            missing.map(move |(_, builtin)| (builtin, device))
+            let neither = silent && !no_ipv4 && !no_ipv6;
+            let missing = [
+                (no_ipv4, Builtin::Ipv4, "is missing"),
+                (no_ipv6, Builtin::Ipv6, "is missing"),
+                (neither, Builtin::Ipv4, "or --ipv6 is missing"),
+            ];
+            let missing = missing.into_iter().filter(|(missing, ..)| *missing);
+            missing.map(move |(_, builtin, what)| (builtin, what, device))
         });
         let first = missing.into_iter().next();
         for known in self.known() {
-            if let Some((builtin, device)) = first
+            if let Some((builtin, what, device)) = first
                 && known.builtin == builtin
             {
-                let either = device == 0 && self.speaks_nothing();
-                let what = if either {
-                    "or --ipv6 is missing"
-                } else {
-                    "is missing"
-                };
                 return self.complain(Named::Network(known, device), what);
             }
         }
         Ok(())
-    }
-
-    /// Whether nothing is said of the first interface's addresses.
-    fn speaks_nothing(&self) -> bool {
-        let first = self
-            .network
-            .as_deref()
-            .and_then(|network| network.interfaces.first());
-        first.is_some_and(|args| args.ipv4.is_none() && args.ipv6.is_none())
     }
 
     fn bad<T>(&mut self, named: Named, text: &str) -> Result<T, Refused> {

@@ -256,11 +256,16 @@ fn bad_lines_are_explained() {
         let whole = std::format!("test: {expected}\n{usage}");
         assert_eq!((outcome, text), (Outcome::Refused, whole), "{line}");
     }
-    for line in ["", "-v"] {
+    for (line, missing) in [
+        ("", "--ipv4 or --ipv6"),
+        ("-v", "--ipv4 or --ipv6"),
+        ("--ipv4-gateway=10.0.0.1", "--ipv4"),
+        ("--ipv6-gateway=fe80::1", "--ipv6"),
+    ] {
         let (outcome, _, _, text) = read(line);
         assert_eq!(outcome, Outcome::Refused);
         assert!(
-            text.starts_with("test: --ipv4 or --ipv6 is missing\n"),
+            text.starts_with(&std::format!("test: {missing} is missing\n")),
             "{text}"
         );
     }

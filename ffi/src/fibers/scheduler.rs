@@ -418,7 +418,7 @@ pub(crate) fn with_object<T>(
     })
 }
 
-/// Whether a handle of this kind names what lives at `place`: that of any stack, from a call that has
+/// Whether a handle of this kind may name what lives at `place`: that of any stack, from a call that has
 /// entered `stack`.
 pub(crate) fn is_at(stack: &mut Opened, handle: i64, kind: Kind, place: *const u8) -> bool {
     let is_there = |stack: &mut Opened| {
@@ -429,7 +429,12 @@ pub(crate) fn is_at(stack: &mut Opened, handle: i64, kind: Kind, place: *const u
         Ok(slot) if slot == stack.place.slot => is_there(stack),
         _ => with_object(handle, kind, is_there),
     };
-    there.unwrap_or(false)
+    match there {
+        Ok(there) => there,
+        // Its stack is inside another call, so nobody can say.
+        Err(Error::BUSY) => true,
+        Err(_) => false,
+    }
 }
 
 /// Who calls.

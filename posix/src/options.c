@@ -171,9 +171,12 @@ static void tell(const struct entry *entry, size_t offset)
 /* Notes that an option was set, and tells the stack if it has the socket. */
 static void note(struct entry *entry, size_t offset)
 {
-    /* The stack hears of keep-alive all at once. */
-    if (offset == AT(keep_idle) || offset == AT(keep_interval) || offset == AT(keep_count))
+    /* The stack hears of keep-alive all at once, and of its times when it is switched on. */
+    if (offset == AT(keep_idle) || offset == AT(keep_interval) || offset == AT(keep_count)) {
+        if (!entry->options.keepalive)
+            return;
         offset = AT(keepalive);
+    }
     entry->were_set |= 1u << offset / sizeof(int);
     if (entry->handle != 0)
         tell(entry, offset);

@@ -72,8 +72,8 @@ static int poll_for(struct pollfd *entries, nfds_t count, int64_t timeout)
     for (nfds_t i = 0; i < count; i++) {
         if (asked[i].fd >= 0) {
             /* While this fiber waited, another one may have closed the socket, and have opened one in its place. */
-            struct entry *socket = &mnet_internal_table[entries[i].fd];
-            entries[i].revents = socket->handle != asked[i].fd || (asked[i].revents & MNET_INVALID)
+            struct entry *socket = mnet_internal_entry(entries[i].fd);
+            entries[i].revents = socket == NULL || socket->handle != asked[i].fd || (asked[i].revents & MNET_INVALID)
                                      ? POLLNVAL
                                      : translate(socket, asked[i].revents, entries[i].events);
         }

@@ -5,7 +5,7 @@ mod common;
 
 use std::rc::Rc;
 
-use common::{Side, World, address, net, socket};
+use common::{Side, World, address, follow, net, socket};
 use mnet::mnet_core::error::ConnectError;
 use mnet::{
     ConnectFailure, ConnectOptions, Fault, ListenOptions, Net, TcpFailure, TcpListener, aio,
@@ -22,8 +22,7 @@ fn hosts() -> (Rc<World>, Net<Side>, Net<Side>, TcpListener<Side>) {
         ..ListenOptions::default()
     };
     let listener = server.listen_with(socket(1, 7), &options).unwrap();
-    let (peer, clock) = (server.clone(), Rc::downgrade(&world));
-    world.peer(move || peer.step(clock.upgrade()?.now()));
+    follow(&world, &server);
     (world, client, server, listener)
 }
 

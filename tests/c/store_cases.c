@@ -400,7 +400,7 @@ static void remains(void)
 {
     static const size_t TORN[] = { 0, 1, 40, 511 };
     static const char KEYS[][2] = { "a", "b", "c", "d", "e", "f" };
-    int finished = 0;
+    int finished = 0, finished_again = 0, reached = 0;
     for (int first = 0; first < 14; first++)
         for (int second = 0; second < 14; second++)
             for (int torn = 0; torn < 4; torn++) {
@@ -427,6 +427,7 @@ static void remains(void)
                 disk.torn = TORN[3 - torn];
                 result = change("x", 1000);
                 CHECK(result == STORE_OK || result == STORE_DEVICE_FAILED, "%s", store_text(result));
+                finished_again += result == STORE_OK;
                 disk.left = 1000000000;
                 CHECK(open_disk(&disk, 0) == STORE_OK, "%d writes, then %d", first, second);
                 if (store.next != 15) {
@@ -438,9 +439,11 @@ static void remains(void)
                 result = open_disk(&disk, 0);
                 CHECK(result == STORE_OK, "%d writes, then %d: %s", first, second, store_text(result));
                 CHECK(store.count == 5, "%u keys instead of 5: %d writes, then %d", store.count, first, second);
+                reached++;
                 free(disk.bytes);
             }
-    CHECK(finished > 0, "it never came to the end");
+    CHECK(finished > 0 && finished_again > 0 && reached >= 100, "%d and %d came to the end, %d were both cut short",
+          finished, finished_again, reached);
 }
 
 /* Devices of anything: never anything but an answer. */

@@ -1,13 +1,13 @@
 //! The web examples with a browser: Chromium, without a window.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use mnet_tests::browser::Browser;
 
 use crate::fixture::Fixture;
-use crate::ipv6::ip;
+use crate::ipv6::{ip, within};
 use crate::{Skipped, Test, needs, upload, web};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
@@ -58,11 +58,10 @@ fn files(fixture: &Fixture) -> Result<()> {
     browser.wait_for("document.querySelector('output').textContent.includes('2 files')")?;
     // The archive is written under another name first.
     let archive = server.directory.join("files.zip");
-    let deadline = Instant::now() + PATIENCE;
-    while !archive.exists() {
-        ensure!(Instant::now() < deadline, "no archive has come");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    within(PATIENCE, "the archive", || {
+        ensure!(archive.exists(), "it has not come");
+        Ok(())
+    })?;
     server.bash(
         "unzip -tq files.zip
         unzip -p files.zip noise.bin | cmp - noise.bin

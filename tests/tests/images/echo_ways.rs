@@ -12,7 +12,7 @@ use mnet_tests::process::Process;
 use mnet_tests::tap::Tap;
 
 use crate::Test;
-use crate::echo::{last_words, send_and_reset, silent_clients};
+use crate::echo::{last_words, no_service_is_answered, send_and_reset, silent_clients};
 use crate::fixture::{Fixture, GUEST, HOST, SERVICE};
 use crate::ipv6::eventually;
 
@@ -79,6 +79,7 @@ fn serves(fixture: &Fixture, name: &str, ready: &str) -> Result<()> {
     for size in (0..=64).chain([1000, 1472, 9_000]) {
         udp_echo(SERVICE, size.try_into()?, size)?;
     }
+    no_service_is_answered()?;
     for _ in 0..10 {
         send_and_reset(10_000)?;
     }

@@ -260,8 +260,8 @@ pub extern "C" fn mnet_set_dscp(fd: mnet_fd, code_point: u32) -> c_int {
 }
 
 /// How long calls on a blocking socket wait at most. When the time is over they return MNET_EAGAIN,
-/// and nothing else has changed; but mnet_write() the length of what it has got rid of, if it is any. Every call, and every part that a write gets rid of, starts the time
-/// over. A new socket waits for ever; connections do not inherit from their listener.
+/// and nothing else has changed; mnet_write() returns the length of what it has got rid of instead, if
+/// that is not 0. Every call, and every part that a write gets rid of, starts the time over. A new socket waits for ever; connections do not inherit from their listener.
 ///
 /// - fd: any socket.
 /// - which: MNET_READABLE (mnet_accept(), mnet_read(), mnet_peek(), mnet_recvfrom()), MNET_WRITABLE

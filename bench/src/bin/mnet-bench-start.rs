@@ -2,6 +2,7 @@
 //!
 //! All kinds in turn, again and again; other commands may take part, such as another tender's.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
@@ -40,7 +41,8 @@ fn run(options: &Options) -> Result<()> {
     let out = prefix.root().with_extension("bench").join("hello");
     let mut kinds = vec![("true".to_owned(), Command::new("true"))];
     for target in ["spt", "hvt"] {
-        if target == "hvt" && std::fs::File::open("/dev/kvm").is_err() {
+        let kvm = || File::options().read(true).write(true).open("/dev/kvm");
+        if target == "hvt" && kvm().is_err() {
             eprintln!("hvt is left out: /dev/kvm cannot be used");
             continue;
         }

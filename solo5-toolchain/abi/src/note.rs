@@ -137,8 +137,8 @@ impl Mft1NoteStart {
 
 /// A complete MFT1 note with `N` entries, the reserved first one included.
 ///
-/// A Rust image defines one as `static __solo5_mft1_note` in [`MFT1_SECTION`]; a C image gets its
-/// from `solo5-elftool gen-manifest`.
+/// A program in Rust gets its from [`declare::note`](crate::declare::note) or from `cargo solo5`, one in
+/// C from `solo5-elftool gen-manifest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Mft1Note<const N: usize> {
